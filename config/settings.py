@@ -1,0 +1,84 @@
+"""What an operator sets, read from the environment (`MUSTER_…`) and an optional `.env` file.
+
+A value that cannot be used is refused at start with the name of the variable; nothing falls back silently.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AnyHttpUrl, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+__all__ = ["Settings", "get_settings"]
+
+
+class Settings(BaseSettings):
+    """All settings. Durations are `timedelta` (the environment takes seconds or ISO 8601)."""
+
+    model_config = SettingsConfigDict(env_prefix="MUSTER_", env_file=".env", extra="ignore", frozen=True)
+
+    database_url: str = "sqlite:///muster-data/muster.db"
+    """`postgresql+psycopg://user@host/db`, or `sqlite:///path` for the embedded form."""
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    broker_url: str | None = None
+    """Where wake-ups travel: `redis://…` (default: `redis_url`), `amqp://…`, or `embedded://`."""
+    data_dir: Path = Path("muster-data")
+    """Where the embedded database, the secret key and the `file` channel's messages live."""
+    secret_key: SecretStr | None = None
+    """Base64 key (32 bytes) that encrypts channel credentials; absent: made once and kept in `data_dir`."""
+    public_url: AnyHttpUrl = AnyHttpUrl("http://127.0.0.1:8000")
+    """The address recipients' links point to."""
+    dev_api_key: SecretStr | None = None
+
+    log_format: Literal["console", "json"] = "json"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    worker_threads: int = Field(default=4, ge=1, le=256)
+    """Slices one worker process executes at once."""
+    database_pool: int = Field(default=16, ge=2, le=500)
+
+    slice_size: int = Field(default=500, ge=1, le=500)
+    """Recipients a slice (design.md §1)."""
+    wave_size: int = Field(default=100, ge=1, le=100)
+    """Recipients in doubt at most per slice when a worker dies (design.md §4.3)."""
+    window: int = Field(default=16, ge=1, le=1000)
+    """Slices of one job in flight at once."""
+    lease: timedelta = timedelta(seconds=30)
+    """How long a worker may be silent before its slice is taken from it."""
+    sweep_interval: timedelta = timedelta(seconds=2)
+    flush_interval: timedelta = timedelta(milliseconds=100)
+    shutdown_grace: timedelta = timedelta(seconds=20)
+    """How long sends that are on the wire may take to finish after SIGTERM."""
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, url: str) -> str:
+        if not url.startswith(("postgresql+psycopg://", "sqlite:///")):
+            raise ValueError("use postgresql+psycopg://user@host/database or sqlite:///path/to/file.db")
+        return url
+
+    @field_validator("broker_url")
+    @classmethod
+    def _known_broker(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("redis://", "rediss://", "amqp://", "amqps://", "embedded://")):
+            raise ValueError("use redis://…, rediss://…, amqp://…, amqps://… or embedded://")
+        return url
+
+    @property
+    def broker(self) -> str:
+        """The broker's URL: `broker_url`, or Redis when it is not set."""
+        return self.broker_url or self.redis_url
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The process's settings, read once.
+
+    Raises:
+        pydantic.ValidationError: a variable holds what cannot be used; the message names it.
+    """
+    return Settings()

@@ -1,0 +1,159 @@
+"""What the engine asks of a channel, whatever it speaks.
+
+A channel takes a wave of rendered messages and reports ONE outcome for each of them, as soon as it is known. It
+never raises for a message's sake: whatever goes wrong on the wire is an outcome. Between two messages it looks at
+`stop`; once that is set it starts nothing new and reports what it has not started as `Released`.
+
+The error classes decide what the engine does next (design.md §4.5):
+
+| outcome | meaning | what follows |
+|---|---|---|
+| `Delivered` | the provider took it | success |
+| `Rejected` | permanent: the address, the content or the account is refused | failed at once |
+| `Deferred` | transient: this message may be taken later | back-off, up to the channel's attempts |
+| `Throttled` | the provider asks us to slow down | the channel waits; costs nobody an attempt |
+| `Down` | the provider cannot be reached | the channel's breaker opens; costs nobody an attempt |
+| `Doubtful` | sent, but whether it was taken is unknown (time-out or reset after the last byte) | the channel's doubt policy |
+| `Released` | never started | pending again, costs nothing |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from uuid import UUID
+
+if TYPE_CHECKING:
+    from threading import Event
+
+__all__ = [
+    "Channel",
+    "Content",
+    "Deferred",
+    "Delivered",
+    "Doubtful",
+    "Down",
+    "Message",
+    "Outcome",
+    "Rejected",
+    "Released",
+    "Report",
+    "Throttled",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a template became for one recipient. Parts that the template lacks are absent."""
+
+    subject: str = ""
+    text: str | None = None
+    html: str | None = None
+    sender_email: str | None = None
+    sender_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message to one recipient."""
+
+    execution_id: UUID
+    """The idempotency key: the same over all attempts of one execution."""
+    org_id: UUID
+    campaign_id: UUID
+    entity_id: UUID
+    address: str
+    """As the channel's `address_of` gave it."""
+    content: Content
+    unsubscribe_url: str | None = None
+    extras: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The provider took it; `reference` is the provider's own id, if it gave one."""
+
+    reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Refused for good."""
+
+    code: str
+    """A stable id in capitals: `SMTP_550`, `TEMPLATE_ERROR`."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """Not now."""
+
+    code: str
+    text: str
+    retry_after: float | None = None
+    """Seconds, when the provider named them; absent: the channel's back-off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Throttled:
+    """Too fast: the whole channel waits."""
+
+    code: str
+    text: str
+    retry_after: float | None = None
+    """Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """Nobody there: refused connection, failed login, unreachable host."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Doubtful:
+    """Everything was sent and no answer came."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """Never started."""
+
+
+Outcome = Delivered | Rejected | Deferred | Throttled | Down | Doubtful | Released
+Report = Callable[[Message, Outcome], None]
+
+
+class Channel(Protocol):
+    """A configured sender. One instance serves a whole worker process; `send` runs on its event loop.
+
+    Registered by kind in `engine.channels.registry`; its `Settings` and `Credentials` are pydantic models
+    (closed, so that an unknown option is refused with its name), built from the channel's row.
+    """
+
+    kind: ClassVar[str]
+    doubt_policy: ClassVar[str]
+    """The default: `resend` (the receiver recognises a repeat) or `hold` (a duplicate costs money or trust)."""
+
+    def address_of(self, attributes: Mapping[str, Any]) -> str | None:
+        """The normalised address an entity is reached at, or None when it has none (excluded: NO_ADDRESS)."""
+        ...
+
+    async def send(self, messages: Sequence[Message], report: Report, stop: Event) -> None:
+        """Send a wave (1..100 messages) as concurrently as the provider allows; see the module's promise."""
+        ...
+
+    async def check(self) -> str | None:
+        """None when the provider answers and accepts the credentials, else what is wrong, in a sentence."""
+        ...
+
+    async def close(self) -> None:
+        """Give back connections. Safe to call twice."""
+        ...

@@ -1,0 +1,80 @@
+"""The one way to change a status: a compare-and-set built from the transition table.
+
+`UPDATE … SET status = wanted WHERE id = … AND status IN (sources of wanted)`. Of any number of concurrent
+attempts at one move exactly one succeeds; the others are told what the status is by then.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import ColumnElement, select, update
+
+from state.errors import IllegalTransition, NotFound
+from state.tables import Campaign, Job, Recipient, Slice
+from state.transitions import AUTOMATION, CAMPAIGN, JOB, PORTAL, SLICE, Machine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqlalchemy.orm import InstrumentedAttribute, Session
+
+__all__ = ["change_status", "clock_of", "sources_of"]
+
+_COLUMNS: dict[str, InstrumentedAttribute[Any]] = {
+    CAMPAIGN.entity: Campaign.status,
+    JOB.entity: Job.status,
+    AUTOMATION.entity: Recipient.automation_status,
+    PORTAL.entity: Recipient.portal_status,
+    SLICE.entity: Slice.state,
+}
+
+
+def clock_of(session: Session) -> Any:
+    """The clock of the database that a session belongs to (a `state.database.Clock`)."""
+    return session.info["clock"]
+
+
+def sources_of(machine: Machine, wanted: str) -> ColumnElement[bool]:
+    """The table's condition for a move to `wanted`, for statements that move many rows at once."""
+    return _COLUMNS[machine.entity].in_(sorted(machine.sources(wanted)))
+
+
+def change_status(  # noqa: D417 - `values` are columns
+    session: Session,
+    machine: Machine,
+    wanted: str,
+    *where: ColumnElement[bool],
+    key: object,
+    only_from: Iterable[str] | None = None,
+    **values: Any,
+) -> None:
+    """Move one row to `wanted`, setting `values` in the same statement.
+
+    Args:
+        machine: The table that allows the move.
+        where: Which row; must name one row of one organization.
+        key: How the row is called in the error.
+        only_from: Narrows the sources, where a rule allows a move only on one way.
+
+    Raises:
+        NotFound: no row fits `where`.
+        IllegalTransition: its status is not a source of `wanted`. Nothing was changed.
+    """
+    column = _COLUMNS[machine.entity]
+    sources = machine.sources(wanted)
+    if only_from is not None:
+        sources &= frozenset(only_from)
+    table = column.class_
+    statement = (
+        update(table)
+        .where(*where, column.in_(sorted(sources)))
+        .values({column.key: wanted, **values})
+        .execution_options(synchronize_session=False)
+    )
+    if session.execute(statement).rowcount == 1:  # type: ignore[attr-defined]
+        return
+    current = session.execute(select(column).where(*where)).first()
+    if current is None:
+        raise NotFound(machine.entity, key)
+    raise IllegalTransition(machine.entity, key, str(current[0]), wanted)

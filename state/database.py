@@ -1,0 +1,158 @@
+"""One way to the truth: PostgreSQL or SQLite (WAL) behind the same sessions.
+
+Promises:
+- `begin()` is a transaction that may write, `read()` one that will not. Both are committed or rolled back whole.
+- On SQLite a writing transaction takes the write lock at its start (`BEGIN IMMEDIATE`), so it never fails half-way
+  because somebody else wrote meanwhile; waiting is bounded by `BUSY_TIMEOUT`.
+- A connection that died is noticed before use and replaced.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Protocol
+from uuid import uuid4
+
+from sqlalchemy import Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.orm import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Clock", "Database", "SystemClock", "is_connection_loss"]
+
+BUSY_TIMEOUT = timedelta(seconds=30)
+
+#: PostgreSQL's states for "try the same transaction again": serialization failure, deadlock.
+_RETRYABLE = {"40001", "40P01"}
+
+
+class Clock(Protocol):
+    """Where instants come from. Tests bring their own."""
+
+    def now(self) -> datetime:
+        """The instant, aware, in UTC."""
+        ...
+
+
+class SystemClock:
+    """This machine's clock."""
+
+    def now(self) -> datetime:
+        """The instant, aware, in UTC."""
+        return datetime.now(UTC)
+
+
+class DatabaseClock:
+    """PostgreSQL's clock, carried forward by this process's monotonic one.
+
+    Workers on machines whose clocks disagree, or jump, still agree on leases. Re-read every `every`.
+    """
+
+    def __init__(self, engine: Engine, *, every: timedelta = timedelta(minutes=1)) -> None:
+        self._engine = engine
+        self._every = every.total_seconds()
+        self._lock = Lock()
+        self._anchor: tuple[datetime, float] | None = None
+
+    def now(self) -> datetime:
+        """The database's instant, aware, in UTC."""
+        with self._lock:
+            ticks = time.monotonic()
+            if self._anchor is None or ticks - self._anchor[1] > self._every:
+                try:
+                    with self._engine.connect() as connection:
+                        instant = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+                    self._anchor = (instant.astimezone(UTC), time.monotonic())
+                except (OperationalError, InterfaceError):
+                    # An outage must not stop the clock; the last anchor is good for a while longer.
+                    if self._anchor is None:
+                        raise
+            instant, since = self._anchor
+            return instant + timedelta(seconds=time.monotonic() - since)
+
+
+class Database:
+    """A connection pool and the sessions on it.
+
+    Raises (from any session):
+        sqlalchemy.exc.OperationalError: the database cannot be reached or is being restarted.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 16, clock: Clock | None = None) -> None:
+        self.url = make_url(url)
+        self.is_postgresql = self.url.get_backend_name() == "postgresql"
+        self.engine = self._postgresql(pool_size) if self.is_postgresql else self._sqlite(pool_size)
+        self.clock: Clock = clock or (DatabaseClock(self.engine) if self.is_postgresql else SystemClock())
+
+    def _postgresql(self, pool_size: int) -> Engine:
+        return create_engine(
+            self.url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_pre_ping=True,
+            pool_timeout=BUSY_TIMEOUT.total_seconds(),
+            connect_args={"connect_timeout": 5, "application_name": "muster", "options": "-c timezone=UTC"},
+        )
+
+    def _sqlite(self, pool_size: int) -> Engine:
+        if self.url.database and self.url.database != ":memory:":
+            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(
+            self.url,
+            pool_size=pool_size,
+            max_overflow=0,
+            connect_args={"timeout": BUSY_TIMEOUT.total_seconds(), "check_same_thread": False},
+        )
+
+        @event.listens_for(engine, "connect")
+        def _prepare(connection: Any, _record: object) -> None:
+            connection.isolation_level = None  # we say BEGIN ourselves
+            connection.create_function("gen_random_uuid", 0, lambda: uuid4().hex)
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-65536"):
+                connection.execute(f"PRAGMA {pragma}")
+
+        @event.listens_for(engine, "begin")
+        def _begin(connection: Any) -> None:
+            reads = connection.get_execution_options().get("muster_reads")
+            connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+        return engine
+
+    @contextmanager
+    def begin(self) -> Iterator[Session]:
+        """A transaction that may write; committed when the block ends, rolled back when it raises."""
+        with self.engine.connect() as connection, Session(connection, expire_on_commit=False) as session:
+            session.info["clock"] = self.clock
+            with session.begin():
+                yield session
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A transaction that only reads. On SQLite it does not wait for writers."""
+        with (
+            self.engine.connect().execution_options(muster_reads=True) as connection,
+            Session(connection, expire_on_commit=False) as session,
+        ):
+            session.info["clock"] = self.clock
+            yield session
+
+    def close(self) -> None:
+        """Give back every connection. Safe to call twice."""
+        self.engine.dispose()
+
+
+def is_connection_loss(error: Exception) -> bool:
+    """Whether the same transaction may be tried again as it was: the database went away, restarts, or chose a
+    deadlock's victim. A commit may have happened before the loss; only repeatable work may be tried again.
+    """
+    if not isinstance(error, DBAPIError):
+        return False
+    if error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _RETRYABLE:
+        return True
+    return isinstance(error, OperationalError | InterfaceError)

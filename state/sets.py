@@ -1,0 +1,68 @@
+"""Many values in one parameter: arrays on PostgreSQL, JSON on SQLite.
+
+A statement keeps one text whatever the number of values, so that it is prepared once and never meets the limit on
+bound parameters.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Integer, String, Text, Uuid, any_, bindparam, column, func, literal, select, type_coerce
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sqlalchemy import ColumnElement
+    from sqlalchemy.orm import InstrumentedAttribute, Session
+    from sqlalchemy.sql.selectable import Subquery
+    from sqlalchemy.types import TypeEngine
+
+__all__ = ["among", "rows"]
+
+
+def is_postgresql(session: Session) -> bool:
+    """Whether the session speaks to PostgreSQL (else: SQLite)."""
+    return session.get_bind().dialect.name == "postgresql"
+
+
+def _plain(value: Any) -> Any:
+    return value.hex if isinstance(value, UUID) else value
+
+
+def among(session: Session, left: InstrumentedAttribute[Any] | ColumnElement[Any], values: Iterable[Any]) -> ColumnElement[bool]:
+    """`left IN (values)` with one bound parameter."""
+    items = list(values)
+    if is_postgresql(session):
+        return left == any_(bindparam(None, items, type_=ARRAY(left.type), unique=True))
+    listed = func.json_each(literal(json.dumps([_plain(item) for item in items]), String)).table_valued("value")
+    return left.in_(select(type_coerce(listed.c.value, left.type)))
+
+
+def rows(session: Session, types: dict[str, type[TypeEngine[Any]]], values: Sequence[tuple[Any, ...]], *, name: str = "given") -> Subquery:
+    """`values` as a table of the named, typed columns, to join in an UPDATE or INSERT … SELECT.
+
+    Args:
+        types: Column name → one of Uuid, String, Text, Integer.
+        values: One tuple a row, in the order of `types`.
+    """
+    names = list(types)
+    if is_postgresql(session):
+        arrays = [
+            bindparam(None, [row[i] for row in values], type_=ARRAY(types[label]), unique=True)
+            for i, label in enumerate(names)
+        ]
+        given = func.unnest(*arrays).table_valued(*(column(label, types[label]) for label in names), name=f"{name}_values").render_derived()
+        return select(*(given.c[label] for label in names)).subquery(name)
+    packed = json.dumps([[_plain(item) for item in row] for row in values])
+    given = func.json_each(literal(packed, String)).table_valued("value", name=f"{name}_values")
+    return select(
+        *(
+            type_coerce(func.json_extract(given.c.value, f"$[{i}]"), types[label]).label(label)
+            for i, label in enumerate(names)
+        )
+    ).subquery(name)
+
+

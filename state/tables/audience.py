@@ -1,0 +1,57 @@
+"""People (or contracts, or whatever a schema names), saved audiences, and addresses that must not be used."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from state.tables.base import Base, Identified, JsonObject, Owned, Timestamped
+
+__all__ = ["Entity", "Suppression", "Target"]
+
+
+class Entity(Identified, Owned, Timestamped, Base):
+    """Somebody or something a campaign may be about."""
+
+    __tablename__ = "entity"
+    __table_args__ = (
+        UniqueConstraint("org_id", "schema", "external_id"),
+        # The planner, matching and listings walk one schema by id, a page at a time.
+        Index(None, "org_id", "schema", "id", unique=True),
+    )
+
+    schema: Mapped[str] = mapped_column(String(64))
+    external_id: Mapped[str | None] = mapped_column(String(255))
+    """The key in the system the entity came from; NULLs do not collide."""
+    title: Mapped[str] = mapped_column(Text, default="")
+    attributes: Mapped[JsonObject] = mapped_column(default=dict)
+
+
+class Target(Identified, Owned, Timestamped, Base):
+    """A saved audience: the entities of one schema that a filter tree lets through."""
+
+    __tablename__ = "target"
+    __table_args__ = (Index(None, "org_id", "id"),)
+
+    name: Mapped[str] = mapped_column(String(150))
+    description: Mapped[str | None] = mapped_column(Text)
+    entity_schema: Mapped[str] = mapped_column(String(64))
+    entity_filters: Mapped[JsonObject | None]
+    """`{"filter": {"items": […], "combination": "AND"|"OR"}}`; absent: the target has no filters."""
+    extras: Mapped[JsonObject] = mapped_column(default=dict)
+
+
+class Suppression(Identified, Owned, Base):
+    """An address that a channel kind must not be used for."""
+
+    __tablename__ = "suppression"
+    __table_args__ = (UniqueConstraint("org_id", "channel_kind", "address"),)
+
+    channel_kind: Mapped[str] = mapped_column(String(32))
+    address: Mapped[str] = mapped_column(String(320))
+    """Normalised as the channel does it: e-mail in lower case."""
+    reason: Mapped[str] = mapped_column(String(32))
+    """unsubscribe, hard_bounce, complaint or manual."""
+    created_at: Mapped[datetime]

@@ -1,0 +1,170 @@
+"""What a delivery run is made of: a job, its slices, and one durable row per recipient.
+
+Counters: a recipient is counted by exactly one job, the one in its `job_id`. `job.total`, `.success`, `.failed`
+and `.cancelled` change with the rows they count; what a slice has settled under its current lease waits in the
+slice's own counters and is folded into the job when the lease ends, so that workers of one job never queue for
+the job's row. Pending is what is left.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from state.tables.base import Base, Identified, JsonObject, Owned, Timestamped
+
+__all__ = ["Event", "Execution", "Job", "Recipient", "Slice"]
+
+
+class Job(Identified, Owned, Timestamped, Base):
+    """One delivery run of a campaign."""
+
+    __tablename__ = "job"
+    __table_args__ = (
+        Index(None, "org_id", "campaign_id", "created_at"),
+        # The sweeper looks at what is not over, and nothing else.
+        Index(
+            "ix_job_open",
+            "status",
+            postgresql_where=text("status IN ('queued', 'processing', 'send_report')"),
+            sqlite_where=text("status IN ('queued', 'processing', 'send_report')"),
+        ),
+        CheckConstraint("success >= 0 AND failed >= 0 AND cancelled >= 0 AND total >= 0", name="counters"),
+    )
+
+    campaign_id: Mapped[UUID] = mapped_column(ForeignKey("campaign.id", ondelete="CASCADE"))
+    kind: Mapped[str] = mapped_column(String(16))
+    """activation or retrigger."""
+    status: Mapped[str] = mapped_column(String(16), default="queued")
+    held: Mapped[bool] = mapped_column(default=False)
+    """Paused: nothing is claimed, nothing is lost."""
+    token: Mapped[str | None] = mapped_column(String(64))
+    """The task token; a job without one can be neither approved nor cancelled (JOB_TOKEN_MISSING)."""
+    window: Mapped[int]
+    """Slices in flight at once at most."""
+    flow_id: Mapped[UUID | None]
+    target_ids: Mapped[list[Any]] = mapped_column(default=list)
+    """The audience as it was named when the job was made."""
+    planned: Mapped[bool] = mapped_column(default=False)
+    checkpoint: Mapped[JsonObject | None]
+    """Where the plan stands: `{"target": index, "after": entity id}`."""
+    total: Mapped[int] = mapped_column(default=0)
+    success: Mapped[int] = mapped_column(default=0)
+    failed: Mapped[int] = mapped_column(default=0)
+    cancelled: Mapped[int] = mapped_column(default=0)
+    slices_total: Mapped[int] = mapped_column(default=0)
+    slices_done: Mapped[int] = mapped_column(default=0)
+    touched_at: Mapped[datetime]
+    """When an actor last worked on the job's plan, report or cancellation; the sweeper wakes what went silent."""
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    report: Mapped[JsonObject | None]
+    error: Mapped[str | None] = mapped_column(Text)
+
+
+class Slice(Owned, Base):
+    """1..500 recipients of one job: the unit of claiming, and of waiting."""
+
+    __tablename__ = "slice"
+    __table_args__ = (
+        # What may be woken, and what was woken or leased and went silent: open slices only.
+        Index(
+            "ix_slice_open",
+            "job_id",
+            "state",
+            "due_at",
+            postgresql_where=text("state <> 'done'"),
+            sqlite_where=text("state <> 'done'"),
+        ),
+        Index(
+            "ix_slice_lease",
+            "lease_expires_at",
+            postgresql_where=text("state = 'leased'"),
+            sqlite_where=text("state = 'leased'"),
+        ),
+    )
+
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("job.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    state: Mapped[str] = mapped_column(String(8), default="ready")
+    size: Mapped[int]
+    due_at: Mapped[datetime | None]
+    """Not before then; absent: now."""
+    woken_at: Mapped[datetime | None]
+    """When a wake-up for it was last put on its way; absent: it is outside the window."""
+    lease_epoch: Mapped[int] = mapped_column(default=0)
+    lease_expires_at: Mapped[datetime | None]
+    lease_owner: Mapped[str | None] = mapped_column(String(128))
+    in_progress: Mapped[int] = mapped_column(default=0)
+    success: Mapped[int] = mapped_column(default=0)
+    failed: Mapped[int] = mapped_column(default=0)
+    cancelled: Mapped[int] = mapped_column(default=0)
+
+
+class Recipient(Owned, Timestamped, Base):
+    """One entity in one campaign, and what happened to it there."""
+
+    __tablename__ = "recipient"
+    __table_args__ = (
+        Index(None, "campaign_id", "automation_status", "entity_id"),
+        Index(None, "job_id", "slice_number", "entity_id"),
+    )
+
+    campaign_id: Mapped[UUID] = mapped_column(
+        ForeignKey("campaign.id", ondelete="CASCADE"), primary_key=True
+    )
+    entity_id: Mapped[UUID] = mapped_column(primary_key=True)
+    entity_schema: Mapped[str] = mapped_column(String(64))
+    title: Mapped[str] = mapped_column(Text, default="")
+    job_id: Mapped[UUID | None]
+    slice_number: Mapped[int | None]
+    automation_status: Mapped[str | None] = mapped_column(String(12))
+    execution_id: Mapped[UUID | None]
+    """Of the current execution: fresh at its first claim, kept over its attempts, so that a provider or a
+    mailbox can recognise a repeat."""
+    attempt: Mapped[int] = mapped_column(default=0)
+    """Counted at claim, so that a recipient that kills its worker ends failed, not in a loop."""
+    in_flight: Mapped[bool] = mapped_column(default=False)
+    """Claimed and not settled. Under an expired lease this is doubt."""
+    due_at: Mapped[datetime | None]
+    error_code: Mapped[str | None] = mapped_column(String(64))
+    error_text: Mapped[str | None] = mapped_column(Text)
+    portal_status: Mapped[str | None] = mapped_column(String(12))
+    portal_status_updated_at: Mapped[datetime | None]
+    portal_state: Mapped[JsonObject | None]
+
+
+class Execution(Owned, Base):
+    """An earlier execution of a recipient, kept when it was retriggered or re-activated."""
+
+    __tablename__ = "execution"
+    __table_args__ = (Index(None, "campaign_id", "entity_id", "ended_at"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    campaign_id: Mapped[UUID] = mapped_column(ForeignKey("campaign.id", ondelete="CASCADE"))
+    entity_id: Mapped[UUID]
+    job_id: Mapped[UUID | None]
+    status: Mapped[str] = mapped_column(String(12))
+    attempt: Mapped[int]
+    error_code: Mapped[str | None] = mapped_column(String(64))
+    error_text: Mapped[str | None] = mapped_column(Text)
+    ended_at: Mapped[datetime]
+
+
+class Event(Owned, Base):
+    """The outbox: what happened, written in the transaction in which it happened."""
+
+    __tablename__ = "event"
+    __table_args__ = (Index(None, "org_id", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    name: Mapped[str] = mapped_column(String(64))
+    """A stable id: `campaign.started`, `job.finished`."""
+    campaign_id: Mapped[UUID | None]
+    job_id: Mapped[UUID | None]
+    data: Mapped[JsonObject] = mapped_column(default=dict)
+    created_at: Mapped[datetime]

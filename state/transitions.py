@@ -1,0 +1,158 @@
+"""The words every status may be, and every move that is allowed between them (contract.md §5).
+
+These tables are the only place where a move is made legal. `state.change` turns a row of them into a
+compare-and-set, so a status that moved under somebody's hands is noticed and never overwritten.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "AUTOMATION",
+    "CAMPAIGN",
+    "JOB",
+    "MACHINES",
+    "PORTAL",
+    "SLICE",
+    "AutomationStatus",
+    "CampaignStatus",
+    "JobStatus",
+    "Machine",
+    "PortalStatus",
+    "SliceState",
+]
+
+
+class CampaignStatus(StrEnum):
+    """What a campaign is; each dialect's words are a projection of it."""
+
+    DRAFT = "draft"
+    ACTIVATING = "activating"
+    ACTIVE = "active"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+
+class JobStatus(StrEnum):
+    """How far one delivery run is."""
+
+    QUEUED = "queued"
+    PROCESSING = "processing"
+    SEND_REPORT = "send_report"
+    FINISHED = "finished"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+class AutomationStatus(StrEnum):
+    """What happened to one recipient."""
+
+    PENDING = "pending"
+    IN_PROGRESS = "in_progress"
+    SUCCESS = "success"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class PortalStatus(StrEnum):
+    """What one recipient did with the portal widget."""
+
+    SENT = "sent"
+    SEEN = "seen"
+    DISMISSED = "dismissed"
+    CLICKED = "clicked"
+
+
+class SliceState(StrEnum):
+    """Whether a slice waits for a worker, has one, or needs none any more."""
+
+    READY = "ready"
+    LEASED = "leased"
+    DONE = "done"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One state machine: what the entity is called, and which moves it may make."""
+
+    entity: str
+    states: type[StrEnum]
+    moves: Mapping[str, frozenset[str]]
+
+    def sources(self, wanted: str) -> frozenset[str]:
+        """The states from which `wanted` may be reached in one move."""
+        return frozenset(source for source, targets in self.moves.items() if wanted in targets)
+
+    def allows(self, current: str, wanted: str) -> bool:
+        """Whether `current` may become `wanted`. Staying is not a move."""
+        return wanted in self.moves[current]
+
+    def is_final(self, state: str) -> bool:
+        """Whether nothing may follow `state`."""
+        return not self.moves[state]
+
+
+def _machine(entity: str, states: type[StrEnum], moves: Mapping[str, str]) -> Machine:
+    return Machine(
+        entity, states, {str(state): frozenset(moves.get(state, "").split()) for state in states}
+    )
+
+
+#: draft may be active at once when there is nothing to send (portal only); completed may run again.
+CAMPAIGN = _machine(
+    "campaign",
+    CampaignStatus,
+    {
+        "draft": "activating active cancelled",
+        "activating": "active paused cancelled",
+        "active": "paused completed cancelled",
+        "paused": "activating active completed cancelled",
+        "completed": "activating",
+    },
+)
+
+#: `held` (paused) is a flag of the row, not a state: a held job is still processing.
+JOB = _machine(
+    "job",
+    JobStatus,
+    {
+        "queued": "processing cancelled failed",
+        "processing": "send_report cancelled failed",
+        "send_report": "finished failed",
+    },
+)
+
+#: failed → pending happens by retrigger only, cancelled → pending by re-activation only;
+#: in_progress → pending is a retry, or the release of what was not sent at shutdown.
+AUTOMATION = _machine(
+    "automation",
+    AutomationStatus,
+    {
+        "pending": "in_progress cancelled failed",
+        "in_progress": "success failed cancelled pending",
+        "failed": "pending",
+        "cancelled": "pending",
+    },
+)
+
+PORTAL = _machine(
+    "portal",
+    PortalStatus,
+    {"sent": "seen dismissed clicked", "seen": "dismissed clicked"},
+)
+
+#: leased → ready: released, expired, or waiting for a retry; ready → done: its job was cancelled.
+SLICE = _machine(
+    "slice",
+    SliceState,
+    {"ready": "leased done", "leased": "ready done"},
+)
+
+MACHINES = (CAMPAIGN, JOB, AUTOMATION, PORTAL, SLICE)

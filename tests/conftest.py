@@ -1,0 +1,95 @@
+"""Databases for tests: SQLite always, PostgreSQL where it runs (required when MUSTER_REQUIRE_SERVICES=1)."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from state.database import Database
+from state.tables import Base, Organization
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from uuid import UUID
+
+POSTGRESQL = os.environ.get("MUSTER_TEST_POSTGRESQL", "postgresql://postgres@127.0.0.1:5432/postgres")
+REDIS = os.environ.get("MUSTER_TEST_REDIS", "redis://127.0.0.1:6379/9")
+RABBITMQ = os.environ.get("MUSTER_TEST_RABBITMQ", "amqp://guest:guest@127.0.0.1:5672/")
+
+
+def missing_service(name: str, why: object) -> None:
+    """Skip the test by the service's name, or fail it where services are required."""
+    message = f"{name} is not there: {why}"
+    if os.environ.get("MUSTER_REQUIRE_SERVICES") == "1":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+class ManualClock:
+    """A clock that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.instant = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.instant
+
+    def forward(self, **by: float) -> datetime:
+        self.instant += timedelta(**by)
+        return self.instant
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture(scope="session")
+def postgresql_url() -> Iterator[str]:
+    """A PostgreSQL database of this test run's own, with all tables; dropped at the end."""
+    name = f"muster_test_{uuid4().hex[:12]}"
+    try:
+        admin = psycopg.connect(POSTGRESQL, autocommit=True, connect_timeout=3)
+    except psycopg.OperationalError as error:
+        missing_service("PostgreSQL", error)
+    with admin:
+        admin.execute(f"CREATE DATABASE {name}")
+    url = "postgresql+psycopg://" + POSTGRESQL.split("://")[1].rsplit("/", 1)[0] + "/" + name
+    database = Database(url)
+    Base.metadata.create_all(database.engine)
+    database.close()
+    yield url
+    with psycopg.connect(POSTGRESQL, autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Iterator[Database]:
+    """An empty database of each kind, whose clock is `clock`."""
+    if request.param == "sqlite":
+        database = Database(f"sqlite:///{tmp_path}/muster.db", clock=clock)
+        Base.metadata.create_all(database.engine)
+        yield database
+    else:
+        database = Database(request.getfixturevalue("postgresql_url"), clock=clock)
+        yield database
+        with database.engine.begin() as connection:
+            tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
+            connection.exec_driver_sql(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+    database.close()
+
+
+@pytest.fixture
+def org_id(database: Database) -> UUID:
+    """An organization to be in."""
+    with database.begin() as session:
+        organization = Organization(name=f"org-{uuid4().hex[:8]}", created_at=database.clock.now())
+        session.add(organization)
+        session.flush()
+        return organization.id
