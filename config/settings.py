@@ -64,7 +64,9 @@ class Settings(BaseSettings):
     @field_validator("broker_url")
     @classmethod
     def _known_broker(cls, url: str | None) -> str | None:
-        if url is not None and not url.startswith(("redis://", "rediss://", "amqp://", "amqps://", "embedded://")):
+        if url is not None and not url.startswith(
+            ("redis://", "rediss://", "amqp://", "amqps://", "embedded://")
+        ):
             raise ValueError("use redis://…, rediss://…, amqp://…, amqps://… or embedded://")
         return url
 

@@ -10,7 +10,20 @@ import json
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Integer, String, Text, Uuid, any_, bindparam, column, func, literal, select, type_coerce
+from sqlalchemy import (
+    ARRAY,
+    Integer,
+    String,
+    Text,
+    Uuid,
+    any_,
+    bindparam,
+    column,
+    func,
+    literal,
+    select,
+    type_coerce,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,16 +45,26 @@ def _plain(value: Any) -> Any:
     return value.hex if isinstance(value, UUID) else value
 
 
-def among(session: Session, left: InstrumentedAttribute[Any] | ColumnElement[Any], values: Iterable[Any]) -> ColumnElement[bool]:
+def among(
+    session: Session, left: InstrumentedAttribute[Any] | ColumnElement[Any], values: Iterable[Any]
+) -> ColumnElement[bool]:
     """`left IN (values)` with one bound parameter."""
     items = list(values)
     if is_postgresql(session):
         return left == any_(bindparam(None, items, type_=ARRAY(left.type), unique=True))
-    listed = func.json_each(literal(json.dumps([_plain(item) for item in items]), String)).table_valued("value")
+    listed = func.json_each(literal(json.dumps([_plain(item) for item in items]), String)).table_valued(
+        "value"
+    )
     return left.in_(select(type_coerce(listed.c.value, left.type)))
 
 
-def rows(session: Session, types: dict[str, type[TypeEngine[Any]]], values: Sequence[tuple[Any, ...]], *, name: str = "given") -> Subquery:
+def rows(
+    session: Session,
+    types: dict[str, type[TypeEngine[Any]]],
+    values: Sequence[tuple[Any, ...]],
+    *,
+    name: str = "given",
+) -> Subquery:
     """`values` as a table of the named, typed columns, to join in an UPDATE or INSERT … SELECT.
 
     Args:
@@ -54,7 +77,11 @@ def rows(session: Session, types: dict[str, type[TypeEngine[Any]]], values: Sequ
             bindparam(None, [row[i] for row in values], type_=ARRAY(types[label]), unique=True)
             for i, label in enumerate(names)
         ]
-        given = func.unnest(*arrays).table_valued(*(column(label, types[label]) for label in names), name=f"{name}_values").render_derived()
+        given = (
+            func.unnest(*arrays)
+            .table_valued(*(column(label, types[label]) for label in names), name=f"{name}_values")
+            .render_derived()
+        )
         return select(*(given.c[label] for label in names)).subquery(name)
     packed = json.dumps([[_plain(item) for item in row] for row in values])
     given = func.json_each(literal(packed, String)).table_valued("value", name=f"{name}_values")
@@ -64,5 +91,3 @@ def rows(session: Session, types: dict[str, type[TypeEngine[Any]]], values: Sequ
             for i, label in enumerate(names)
         )
     ).subquery(name)
-
-

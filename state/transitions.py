@@ -100,9 +100,7 @@ class Machine:
 
 
 def _machine(entity: str, states: type[StrEnum], moves: Mapping[str, str]) -> Machine:
-    return Machine(
-        entity, states, {str(state): frozenset(moves.get(state, "").split()) for state in states}
-    )
+    return Machine(entity, states, {str(state): frozenset(moves.get(state, "").split()) for state in states})
 
 
 #: draft may be active at once when there is nothing to send (portal only); completed may run again.

@@ -3,7 +3,8 @@
 Counters: a recipient is counted by exactly one job, the one in its `job_id`. `job.total`, `.success`, `.failed`
 and `.cancelled` change with the rows they count; what a slice has settled under its current lease waits in the
 slice's own counters and is folded into the job when the lease ends, so that workers of one job never queue for
-the job's row. Pending is what is left.
+the job's row. Sums are always true; a part alone may be negative for as long as a lease (a failure that was counted
+by its slice and retriggered away from its job). Pending is what is left of the total.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, text
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from state.tables.base import Base, Identified, JsonObject, Owned, Timestamped
@@ -33,7 +34,6 @@ class Job(Identified, Owned, Timestamped, Base):
             postgresql_where=text("status IN ('queued', 'processing', 'send_report')"),
             sqlite_where=text("status IN ('queued', 'processing', 'send_report')"),
         ),
-        CheckConstraint("success >= 0 AND failed >= 0 AND cancelled >= 0 AND total >= 0", name="counters"),
     )
 
     campaign_id: Mapped[UUID] = mapped_column(ForeignKey("campaign.id", ondelete="CASCADE"))
@@ -42,6 +42,9 @@ class Job(Identified, Owned, Timestamped, Base):
     status: Mapped[str] = mapped_column(String(16), default="queued")
     held: Mapped[bool] = mapped_column(default=False)
     """Paused: nothing is claimed, nothing is lost."""
+    waits_until: Mapped[datetime | None]
+    """Its channel is throttled or down: no claims before then."""
+    waits_reason: Mapped[str | None] = mapped_column(Text)
     token: Mapped[str | None] = mapped_column(String(64))
     """The task token; a job without one can be neither approved nor cancelled (JOB_TOKEN_MISSING)."""
     window: Mapped[int]
@@ -71,14 +74,22 @@ class Slice(Owned, Base):
 
     __tablename__ = "slice"
     __table_args__ = (
-        # What may be woken, and what was woken or leased and went silent: open slices only.
+        # What may be woken next, in order: never walks past slices that are done.
         Index(
-            "ix_slice_open",
+            "ix_slice_ready",
             "job_id",
-            "state",
             "due_at",
-            postgresql_where=text("state <> 'done'"),
-            sqlite_where=text("state <> 'done'"),
+            "number",
+            postgresql_where=text("state = 'ready'"),
+            sqlite_where=text("state = 'ready'"),
+        ),
+        # What is in flight (woken or leased): as many rows as the windows of the running jobs hold.
+        Index(
+            "ix_slice_in_flight",
+            "job_id",
+            "woken_at",
+            postgresql_where=text("state <> 'done' AND woken_at IS NOT NULL"),
+            sqlite_where=text("state <> 'done' AND woken_at IS NOT NULL"),
         ),
         Index(
             "ix_slice_lease",
@@ -92,10 +103,10 @@ class Slice(Owned, Base):
     number: Mapped[int] = mapped_column(primary_key=True)
     state: Mapped[str] = mapped_column(String(8), default="ready")
     size: Mapped[int]
-    due_at: Mapped[datetime | None]
-    """Not before then; absent: now."""
+    due_at: Mapped[datetime]
+    """Not before then."""
     woken_at: Mapped[datetime | None]
-    """When a wake-up for it was last put on its way; absent: it is outside the window."""
+    """When a wake-up for it was last put on its way, kept while it is leased; absent: outside the window."""
     lease_epoch: Mapped[int] = mapped_column(default=0)
     lease_expires_at: Mapped[datetime | None]
     lease_owner: Mapped[str | None] = mapped_column(String(128))
@@ -105,8 +116,12 @@ class Slice(Owned, Base):
     cancelled: Mapped[int] = mapped_column(default=0)
 
 
-class Recipient(Owned, Timestamped, Base):
-    """One entity in one campaign, and what happened to it there."""
+class Recipient(Timestamped, Base):
+    """One entity in one campaign, and what happened to it there.
+
+    No foreign keys: the planner writes these rows from a campaign it holds, a million at a time, and a check a row
+    would cost as much as the row. Deleting a campaign deletes them by name.
+    """
 
     __tablename__ = "recipient"
     __table_args__ = (
@@ -114,10 +129,9 @@ class Recipient(Owned, Timestamped, Base):
         Index(None, "job_id", "slice_number", "entity_id"),
     )
 
-    campaign_id: Mapped[UUID] = mapped_column(
-        ForeignKey("campaign.id", ondelete="CASCADE"), primary_key=True
-    )
+    campaign_id: Mapped[UUID] = mapped_column(primary_key=True)
     entity_id: Mapped[UUID] = mapped_column(primary_key=True)
+    org_id: Mapped[UUID]
     entity_schema: Mapped[str] = mapped_column(String(64))
     title: Mapped[str] = mapped_column(Text, default="")
     job_id: Mapped[UUID | None]
@@ -138,14 +152,15 @@ class Recipient(Owned, Timestamped, Base):
     portal_state: Mapped[JsonObject | None]
 
 
-class Execution(Owned, Base):
+class Execution(Base):
     """An earlier execution of a recipient, kept when it was retriggered or re-activated."""
 
     __tablename__ = "execution"
     __table_args__ = (Index(None, "campaign_id", "entity_id", "ended_at"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
-    campaign_id: Mapped[UUID] = mapped_column(ForeignKey("campaign.id", ondelete="CASCADE"))
+    org_id: Mapped[UUID]
+    campaign_id: Mapped[UUID]
     entity_id: Mapped[UUID]
     job_id: Mapped[UUID | None]
     status: Mapped[str] = mapped_column(String(12))
@@ -161,7 +176,9 @@ class Event(Owned, Base):
     __tablename__ = "event"
     __table_args__ = (Index(None, "org_id", "id"),)
 
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(
+        BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True
+    )
     name: Mapped[str] = mapped_column(String(64))
     """A stable id: `campaign.started`, `job.finished`."""
     campaign_id: Mapped[UUID | None]

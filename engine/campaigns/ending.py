@@ -1,0 +1,53 @@
+"""Campaigns whose end date has passed are complete, whether or not somebody told them (contract.md §5 `ends`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select, update
+
+from engine.commands import Cancel
+from engine.events.outbox import record
+from engine.runtime import wake
+from state.change import clock_of, sources_of
+from state.tables import Campaign, Job
+from state.transitions import CAMPAIGN, JOB, CampaignStatus, JobStatus
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+__all__ = ["end_due_campaigns"]
+
+_BATCH = 100
+
+
+def end_due_campaigns(session: Session) -> int:
+    """Complete campaigns past their end date (a day in UTC, inclusive) and cancel what they still had to deliver.
+
+    Runs for all organizations at once: it is the sweeper's. Index (status, end_date).
+
+    Returns:
+        How many campaigns ended; at most a batch of 100 a call.
+    """
+    now = clock_of(session).now()
+    due = select(Campaign.id).where(
+        sources_of(CAMPAIGN, CampaignStatus.COMPLETED), Campaign.end_date < now.date()
+    )
+    ended = session.execute(
+        update(Campaign)
+        .where(Campaign.id.in_(due.limit(_BATCH)), sources_of(CAMPAIGN, CampaignStatus.COMPLETED))
+        .values(status=CampaignStatus.COMPLETED, updated_at=now)
+        .returning(Campaign.org_id, Campaign.id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    for org_id, campaign_id in ended:
+        stopped = session.execute(
+            update(Job)
+            .where(Job.org_id == org_id, Job.campaign_id == campaign_id, sources_of(JOB, JobStatus.CANCELLED))
+            .values(status=JobStatus.CANCELLED, finished_at=now, touched_at=now, updated_at=now)
+            .returning(Job.id)
+            .execution_options(synchronize_session=False)
+        ).scalars()
+        wake(session, *(Cancel(org_id=org_id, job_id=job_id) for job_id in stopped))
+        record(session, org_id, "campaign.completed", campaign_id=campaign_id, reason="end date passed")
+    return len(ended)

@@ -1,0 +1,86 @@
+"""The messages that producers send, and nothing else: queue names, actor names and payloads.
+
+A command is a wake-up: it says where work may be. Losing, repeating or reordering one is harmless, because whoever
+receives it claims rows in the database. Any Python program is a producer by importing this module and
+`engine.wakeups`; any dramatiq program by the names below.
+
+| command | queue | actor | says |
+|---|---|---|---|
+| `Activate` | activation | activate | job J may have an audience to plan |
+| `Cancel` | activation | cancel | job J was cancelled; its pending recipients are to be recorded so |
+| `Execute` | delivery | execute | slice N of job J may be ready |
+| `Retrigger` | activation | retrigger | job J repeats failed recipients and may be started |
+| `Report` | reports | report | job J may wait for its report |
+| `Sweep` | activation | sweep | something may be due or expired |
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["COMMANDS", "QUEUES", "Activate", "Cancel", "Command", "Execute", "Report", "Retrigger", "Sweep"]
+
+
+class Command(BaseModel):
+    """A wake-up of one actor."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    queue: ClassVar[str]
+    actor: ClassVar[str]
+
+
+class _JobCommand(Command):
+    org_id: UUID
+    job_id: UUID
+
+
+class Activate(_JobCommand):
+    """Plan a job's audience, a page at a time."""
+
+    queue = "activation"
+    actor = "activate"
+
+
+class Cancel(_JobCommand):
+    """Record the pending recipients of a cancelled job as cancelled."""
+
+    queue = "activation"
+    actor = "cancel"
+
+
+class Execute(_JobCommand):
+    """Deliver one slice."""
+
+    queue = "delivery"
+    actor = "execute"
+
+    number: int = Field(ge=0)
+
+
+class Retrigger(_JobCommand):
+    """Start a job that repeats failed recipients."""
+
+    queue = "activation"
+    actor = "retrigger"
+
+
+class Report(_JobCommand):
+    """Build and hand out a job's report."""
+
+    queue = "reports"
+    actor = "report"
+
+
+class Sweep(Command):
+    """Wake what is due, take back what expired."""
+
+    queue = "activation"
+    actor = "sweep"
+
+
+COMMANDS: tuple[type[Command], ...] = (Activate, Cancel, Execute, Retrigger, Report, Sweep)
+QUEUES = tuple(dict.fromkeys(command.queue for command in COMMANDS))

@@ -1,0 +1,354 @@
+"""Deliver one slice: lease it, then wave by wave claim, render, send and settle, and close it.
+
+Promises (design.md §4.3-4.5):
+- `in_progress` is committed before the first byte of a wave leaves; a wave is at most 100 recipients, so that is the
+  most a crash leaves in doubt per slice.
+- Settling one wave and claiming the next is one transaction; outcomes that take longer are flushed every 100 ms.
+- Pause, cancel and shutdown are seen between sends: nothing new is started, what is on the wire is settled, what was
+  not started is pending again.
+- While the database is away nothing is claimed and nothing is forgotten: outcomes are kept and written as soon as it
+  is back, unless somebody else got the lease meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import time
+from collections import Counter, deque
+from dataclasses import dataclass
+from datetime import timedelta
+from queue import Empty, SimpleQueue
+from threading import Event
+from typing import TYPE_CHECKING, TypeVar
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from engine.audience.suppression import suppressed
+from engine.channels.port import Delivered, Doubtful, Down, Message, Outcome, Throttled
+from engine.content.templates import RenderError
+from engine.delivery import health, slices, waves
+from engine.delivery.outcomes import Settlement, decide
+from engine.delivery.sender import SenderUnavailable
+from engine.delivery.slices import LeaseLost
+from engine.triggers import reach
+from state.database import is_connection_loss
+from state.transitions import AutomationStatus, JobStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+    from uuid import UUID
+
+    from sqlalchemy.orm import Session
+
+    from engine.delivery.sender import Sender, Senders, SendLoop
+    from engine.delivery.slices import Lease
+    from engine.delivery.waves import Due
+    from engine.runtime import Runtime
+
+__all__ = ["Executor"]
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+#: How often a wave that is on the wire looks whether its job was paused or cancelled, in seconds.
+_LOOK = 0.25
+#: How long outcomes are kept while the database is away before the lease is given up, in seconds.
+_KEEP = 600.0
+#: How long a sender that cannot be had is left alone.
+_UNAVAILABLE = timedelta(seconds=30)
+
+
+class Executor:
+    """Executes slices; one per worker process, used by all its threads."""
+
+    def __init__(self, runtime: Runtime, senders: Senders, loop: SendLoop) -> None:
+        self.runtime = runtime
+        self.senders = senders
+        self.loop = loop
+        self.stopping = Event()
+        self.owner = f"{socket.gethostname()}:{os.getpid()}"
+
+    def execute(self, org_id: UUID, job_id: UUID, number: int) -> None:
+        """Deliver what is due of a slice. A slice that is not ready (a repeated wake-up) is left alone.
+
+        Raises:
+            sqlalchemy.exc.OperationalError: the database is away, before anything was claimed.
+        """
+        if self.stopping.is_set():
+            return
+        with self.runtime.transaction() as session:
+            lease = slices.lease(
+                session, org_id, job_id, number, owner=self.owner, lasts=self.runtime.settings.lease
+            )
+        if lease is None:
+            return
+        reach("slice.leased")
+        with structlog.contextvars.bound_contextvars(job_id=str(job_id), slice=number, epoch=lease.epoch):
+            try:
+                _SliceRun(self, lease).run()
+            except LeaseLost:
+                log.warning("slice.lost")
+
+    def stop(self) -> None:
+        """Claim nothing more and let go of what has not been started. Returns at once."""
+        self.stopping.set()
+
+
+@dataclass(frozen=True, slots=True)
+class _Claimed:
+    """A recipient of the wave at hand."""
+
+    due: Due
+    address: str | None
+    execution_id: UUID
+    attempt: int
+
+
+class _SliceRun:
+    """One lease's worth of work."""
+
+    def __init__(self, executor: Executor, lease: Lease) -> None:
+        self.executor = executor
+        self.runtime = executor.runtime
+        self.settings = executor.runtime.settings
+        self.lease = lease
+        self.sender: Sender | None = None
+        self.stopped = False
+        """Nothing more may be claimed: the job was paused or cancelled, or this process shuts down."""
+        self.halt = Event()
+        """Tells the channel to start nothing new."""
+        self.arrivals: SimpleQueue[tuple[Message, Outcome] | None] = SimpleQueue()
+        """Outcomes from the send loop; None once the wave's `send` has ended."""
+        self.on_wire: dict[UUID, int] = {}
+        """Given to the channel, outcome unknown: entity id → attempt."""
+        self.unsettled: list[Settlement] = []
+        self.trouble: Throttled | Down | None = None
+        self.jitter = random.random()  # noqa: S311 - spreads retries, guards nothing
+        self.counts: Counter[str] = Counter()
+
+    def run(self) -> None:
+        """Work until the slice holds nothing due, or nothing more may be claimed; then close it."""
+        started = time.monotonic()
+        try:
+            queue = self._persist(self._load)
+            while queue and not self._should_stop():
+                wave = [queue.popleft() for _ in range(min(self.settings.wave_size, len(queue)))]
+                self._deliver(self._prepare(self._claim(wave)))
+                reach("wave.sent")
+            self._persist(self._close)
+        finally:
+            self.halt.set()  # whoever lost the lease must not go on sending
+        reach("slice.closed")
+        log.info("slice.closed", seconds=round(time.monotonic() - started, 3), **self.counts)
+
+    def _should_stop(self) -> bool:
+        return self.stopped or self.trouble is not None or self.executor.stopping.is_set()
+
+    def _load(self, session: Session, *, again: bool) -> deque[Due]:  # noqa: ARG002
+        """What is due. A sender that cannot be had, or must wait, makes the whole job wait instead."""
+        lease = self.lease
+        slices.hold(session, lease, lasts=self.settings.lease)
+        now = self.runtime.database.clock.now()
+        try:
+            sender = self.executor.senders.of_job(session, lease.org_id, lease.job_id)
+        except SenderUnavailable as error:
+            log.exception("sender.unavailable", reason=str(error))
+            health.wait(session, lease, until=now + _UNAVAILABLE, reason=str(error))
+            return deque()
+        if sender.blocked_until is not None and sender.blocked_until > now:
+            health.wait(session, lease, until=sender.blocked_until, reason=sender.blocked_reason or "")
+            return deque()
+        self.sender = sender
+        return deque(waves.load(session, lease))
+
+    def _claim(self, wave: list[Due]) -> list[_Claimed]:
+        """Claim a wave and settle what is known of the one before, in one transaction."""
+        address_of = self._sender.channel.address_of
+        addresses = [None if due.attributes is None else address_of(due.attributes) for due in wave]
+
+        def claim(session: Session, *, again: bool) -> tuple[dict[UUID, tuple[UUID, int]], dict[str, str]]:
+            state = slices.hold(session, self.lease, lasts=self.settings.lease)
+            self.stopped = not state.may_claim
+            if self._should_stop():
+                waves.settle(session, self.lease, self.unsettled, in_flight=0)
+                return {}, {}
+            taken = waves.claim(session, self.lease, [due.entity_id for due in wave], again=again)
+            waves.settle(session, self.lease, self.unsettled, in_flight=len(taken))
+            barred = suppressed(session, self.lease.org_id, self._sender.kind, filter(None, addresses))
+            reach("wave.before_claim_commit")
+            return taken, barred
+
+        taken, barred = self._persist(claim)
+        self.unsettled.clear()
+        if not taken:
+            return []
+        reach("wave.claimed")
+        claimed = []
+        for due, address in zip(wave, addresses, strict=True):
+            if due.entity_id not in taken:
+                continue
+            execution_id, attempt = taken[due.entity_id]
+            if due.attributes is None:
+                self._exclude(due.entity_id, "ENTITY_DELETED", "the entity was deleted")
+            elif address is None:
+                self._exclude(due.entity_id, "NO_ADDRESS", f"no address for channel {self._sender.kind}")
+            elif address in barred:
+                self._exclude(due.entity_id, "SUPPRESSED", barred[address])
+            else:
+                claimed.append(_Claimed(due, address, execution_id, attempt))
+        return claimed
+
+    @property
+    def _sender(self) -> Sender:
+        assert self.sender is not None  # noqa: S101 - a run without sender has an empty queue
+        return self.sender
+
+    def _exclude(self, entity_id: UUID, code: str, why: str) -> None:
+        self._note(Settlement(entity_id, AutomationStatus.CANCELLED, code, why))
+
+    def _note(self, settlement: Settlement) -> None:
+        self.unsettled.append(settlement)
+        self.counts[settlement.status] += 1
+
+    def _prepare(self, claimed: list[_Claimed]) -> list[Message]:
+        """Render a wave. A template that fails for one recipient fails that recipient."""
+        messages = []
+        for item in claimed:
+            try:
+                content = self._sender.template.render(item.due.attributes or {})
+            except RenderError as error:
+                self._note(
+                    Settlement(
+                        item.due.entity_id, AutomationStatus.FAILED, "TEMPLATE_ERROR", str(error)[:1000]
+                    )
+                )
+                continue
+            self.on_wire[item.due.entity_id] = item.attempt
+            messages.append(
+                Message(
+                    execution_id=item.execution_id,
+                    org_id=self.lease.org_id,
+                    campaign_id=self.lease.campaign_id,
+                    entity_id=item.due.entity_id,
+                    address=item.address or "",
+                    content=content,
+                )
+            )
+        return messages
+
+    def _deliver(self, messages: list[Message]) -> None:
+        """Send a wave and take in its outcomes, flushing them as they come."""
+        if not messages:
+            return
+        self.halt.clear()
+        sending = self.executor.loop.submit(
+            self._sender.channel.send(
+                messages, lambda message, outcome: self.arrivals.put((message, outcome)), self.halt
+            )
+        )
+        sending.add_done_callback(lambda _: self.arrivals.put(None))
+        flush = self.settings.flush_interval.total_seconds()
+        flushed = looked = time.monotonic()
+        while (arrival := self._receive(flush)) is not _ENDED:
+            if isinstance(arrival, tuple):
+                self._take(*arrival)
+                if not self.arrivals.empty():
+                    continue
+            if self.executor.stopping.is_set():
+                self.halt.set()
+            now = time.monotonic()
+            if self.on_wire and ((self.unsettled and now - flushed >= flush) or now - looked >= _LOOK):
+                self._persist(self._flush)
+                self.unsettled.clear()
+                reach("settle.committed")
+                flushed = looked = time.monotonic()
+        self._close_wave(sending)
+
+    def _receive(self, timeout: float) -> object:
+        """The next outcome, None when none came in time, or `_ENDED`."""
+        try:
+            arrival = self.arrivals.get(timeout=timeout)
+        except Empty:
+            return None
+        return _ENDED if arrival is None else arrival
+
+    def _take(self, message: Message, outcome: Outcome) -> None:
+        attempt = self.on_wire.pop(message.entity_id, None)
+        if attempt is None:
+            log.error("channel.reported_twice", entity_id=str(message.entity_id))
+            return
+        if isinstance(outcome, Throttled | Down):
+            self.trouble = outcome
+            self.halt.set()
+        now = self.runtime.database.clock.now()
+        self._note(
+            decide(message.entity_id, attempt, outcome, self._sender.policy, now=now, jitter=self.jitter)
+        )
+        if isinstance(outcome, Delivered):
+            self.counts["delivered"] += 1
+
+    def _close_wave(self, sending: Future[None]) -> None:
+        """A channel that broke its promise left messages without outcome: that is doubt, not loss."""
+        if not self.on_wire:
+            return
+        error = sending.exception()
+        log.error("channel.broken", unreported=len(self.on_wire), exc_info=error)
+        now = self.runtime.database.clock.now()
+        for entity_id, attempt in self.on_wire.items():
+            doubt = Doubtful("CHANNEL_ERROR", f"the channel ended without an outcome: {error!r}")
+            self._note(decide(entity_id, attempt, doubt, self._sender.policy, now=now, jitter=self.jitter))
+        self.on_wire.clear()
+
+    def _flush(self, session: Session, *, again: bool) -> None:  # noqa: ARG002 - settling twice settles once
+        state = slices.hold(session, self.lease, lasts=self.settings.lease)
+        waves.settle(session, self.lease, self.unsettled, in_flight=len(self.on_wire))
+        reach("settle.before_commit")
+        self.stopped = not state.may_claim
+        if self.stopped:
+            self.halt.set()
+
+    def _close(self, session: Session, *, again: bool) -> None:  # noqa: ARG002 - a closed lease is a lost one
+        """Settle the last wave and give the slice back: done, or ready when its next recipient is due."""
+        lease = self.lease
+        state = slices.hold(session, lease, lasts=self.settings.lease)
+        waves.settle(session, lease, self.unsettled, in_flight=0)
+        if self.trouble is not None:
+            sender = self._sender
+            health.block(
+                session, lease, sender.channel_id, self.trouble, failures=sender.failures, jitter=self.jitter
+            )
+        elif self.sender is not None and self.sender.failures and self.counts["delivered"]:
+            health.recover(session, lease, self.sender.channel_id)
+        if state.status == JobStatus.CANCELLED:
+            waves.cancel_pending(session, lease)
+        due_at = waves.next_due(session, lease)
+        reach("slice.before_close_commit")
+        slices.close(session, lease, due_at=due_at)
+
+    def _persist(self, work: Callable[..., T]) -> T:
+        """Run a transaction until it is committed, however long the database is away.
+
+        Raises:
+            LeaseLost: somebody else has the slice by now.
+            sqlalchemy.exc.DBAPIError: it is away for longer than outcomes are kept.
+        """
+        deadline = time.monotonic() + _KEEP
+        again = False
+        while True:
+            try:
+                with self.runtime.transaction() as session:
+                    return work(session, again=again)
+            except DBAPIError as error:
+                if not is_connection_loss(error) or time.monotonic() > deadline:
+                    raise
+                log.warning("database.away", reason=str(error.orig))
+                again = True
+                Event().wait(0.2)
+
+
+_ENDED = object()

@@ -1,0 +1,106 @@
+"""Earlier executions: before a recipient starts over, what it went through is kept, and its job stops counting it.
+
+A recipient is counted by the one job in its `job_id` (state/tables/delivery.py), so moving it to another job takes it
+out of the counters of the first; that job's report keeps what was true when it ended.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from sqlalchemy import Select, func, insert, select, update
+
+from state.change import clock_of
+from state.sets import among as among_values
+from state.tables import Execution, Job, Recipient
+from state.transitions import AutomationStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import ColumnElement
+    from sqlalchemy.orm import Session
+
+__all__ = ["keep", "keep_cancelled"]
+
+
+def keep_cancelled(session: Session, job: Job, *, after: UUID | None, last: UUID, among: Select[Any]) -> None:
+    """Keep the executions of a campaign's cancelled recipients that `among` (entity ids, between the two keys)
+    selects, because `job` is about to take them up.
+    """
+    if not _has_predecessor(session, job):
+        return
+    condition = [
+        Recipient.campaign_id == job.campaign_id,
+        Recipient.automation_status == AutomationStatus.CANCELLED,
+        Recipient.entity_id <= last,
+        Recipient.entity_id.in_(among),
+    ]
+    if after is not None:
+        condition.append(Recipient.entity_id > after)
+    ids = session.execute(select(Recipient.entity_id).where(*condition).with_for_update()).scalars().all()
+    if ids:
+        keep(session, job.campaign_id, ids, AutomationStatus.CANCELLED)
+
+
+def _has_predecessor(session: Session, job: Job) -> bool:
+    earlier = select(Job.id).where(Job.campaign_id == job.campaign_id, Job.id != job.id).limit(1)
+    return session.execute(earlier).first() is not None
+
+
+def keep(session: Session, campaign_id: UUID, entity_ids: Sequence[UUID], status: AutomationStatus) -> None:
+    """Copy the current executions of these recipients, all in `status` (a terminal one), into the history, and take
+    them out of their jobs' counters. The caller holds the rows.
+    """
+    ours: tuple[ColumnElement[bool], ...] = (
+        Recipient.campaign_id == campaign_id,
+        among_values(session, Recipient.entity_id, entity_ids),
+        Recipient.automation_status == status,
+    )
+    now = clock_of(session).now()
+    session.execute(
+        insert(Execution).from_select(
+            [
+                "id",
+                "org_id",
+                "campaign_id",
+                "entity_id",
+                "job_id",
+                "status",
+                "attempt",
+                "error_code",
+                "error_text",
+                "ended_at",
+            ],
+            select(
+                Recipient.execution_id,
+                Recipient.org_id,
+                Recipient.campaign_id,
+                Recipient.entity_id,
+                Recipient.job_id,
+                Recipient.automation_status,
+                Recipient.attempt,
+                Recipient.error_code,
+                Recipient.error_text,
+                Recipient.updated_at,
+            ).where(*ours, Recipient.execution_id.is_not(None)),
+        )
+    )
+    moved = session.execute(
+        select(Recipient.job_id, func.count())
+        .where(*ours, Recipient.job_id.is_not(None))
+        .group_by(Recipient.job_id)
+    ).all()
+    for job_id, count in moved:
+        session.execute(
+            update(Job)
+            .where(Job.id == job_id)
+            .values(
+                total=Job.total - count,
+                failed=Job.failed - (count if status == AutomationStatus.FAILED else 0),
+                cancelled=Job.cancelled - (count if status == AutomationStatus.CANCELLED else 0),
+                updated_at=now,
+            )
+            .execution_options(synchronize_session=False)
+        )

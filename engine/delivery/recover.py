@@ -1,0 +1,276 @@
+"""The sweeper: wake what is due, take back what expired, start again what went silent.
+
+Any number may run; on PostgreSQL an advisory lock lets one act at a time, and every step is a compare-and-set that
+would be harmless to repeat. What it finds:
+
+| found | done |
+|---|---|
+| a lease that expired | the slice is ready again; its recipients in flight are in doubt: `resend` makes them pending with the same execution id, `hold` fails them with OUTCOME_UNKNOWN |
+| a slice that was woken and not taken for a lease's time | woken again: the message was lost |
+| a wait that is over | the job's window opens again |
+| a running job with room in its window | slices that fell due are woken |
+| a plan, a report or a wind-up that went silent | its command is sent again |
+| a campaign past its end date | completed; an open job of it is cancelled |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+from sqlalchemy import exists, func, select, text, update
+
+from engine.campaigns.ending import end_due_campaigns
+from engine.commands import Activate, Cancel, Execute, Report, Retrigger
+from engine.delivery import slices
+from engine.delivery.outcomes import OUTCOME_UNKNOWN
+from engine.delivery.sender import channel_of_job
+from engine.runtime import wake
+from engine.triggers import reach
+from state.change import clock_of
+from state.sets import among, is_postgresql
+from state.tables import Job, Recipient, Slice
+from state.transitions import AutomationStatus, JobStatus, SliceState
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+    from uuid import UUID
+
+    from sqlalchemy.orm import Session
+
+    from engine.runtime import Runtime
+
+__all__ = ["Swept", "sweep"]
+
+log = structlog.get_logger(__name__)
+
+#: The key of the advisory lock under which one sweeper acts.
+_LOCK = 0x4D757374
+#: Slices taken back in one transaction.
+_BATCH = 100
+
+
+@dataclass(slots=True)
+class Swept:
+    """What one sweep did."""
+
+    recovered: int = 0
+    """Slices whose lease had expired."""
+    in_doubt: int = 0
+    """Recipients that were in flight under an expired lease."""
+    rewoken: int = 0
+    """Slices whose wake-up was lost."""
+    woken: int = 0
+    """Slices that fell due, or found room."""
+    restarted: int = 0
+    """Plans, reports and wind-ups that had gone silent."""
+    ended: int = 0
+    """Campaigns past their end date."""
+
+
+def sweep(runtime: Runtime) -> Swept | None:
+    """One round over everything that may have been left lying. None when another sweeper is at it.
+
+    Raises:
+        sqlalchemy.exc.OperationalError: the database is away; the next sweep does it all.
+    """
+    lasts = runtime.settings.lease
+    swept = Swept()
+    with runtime.database.begin() as guard:
+        if (
+            is_postgresql(guard)
+            and not guard.execute(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _LOCK}).scalar_one()
+        ):
+            return None
+        if is_postgresql(guard):
+            _round(runtime, lasts, swept)
+    if not runtime.database.is_postgresql:
+        _round(runtime, lasts, swept)
+    if any((swept.recovered, swept.rewoken, swept.restarted, swept.ended)):
+        log.info("sweep.acted", **{name: getattr(swept, name) for name in swept.__slots__})
+    return swept
+
+
+def _round(runtime: Runtime, lasts: timedelta, swept: Swept) -> None:
+    while True:
+        with runtime.transaction() as session:
+            expired, in_doubt = _take_back(session)
+            reach("recover.before_commit")
+        reach("recover.committed")
+        swept.recovered += expired
+        swept.in_doubt += in_doubt
+        if expired < _BATCH:
+            break
+    with runtime.transaction() as session:
+        swept.rewoken += _wake_again(session, clock_of(session).now() - lasts)
+    with runtime.transaction() as session:
+        swept.restarted += _restart(session, clock_of(session).now() - lasts)
+    with runtime.transaction() as session:
+        swept.ended += end_due_campaigns(session)
+    for org_id, job_id, waited in _running(runtime):
+        with runtime.transaction() as session:
+            if waited:
+                session.execute(
+                    update(Job)
+                    .where(Job.id == job_id, Job.org_id == org_id, Job.waits_until <= clock_of(session).now())
+                    .values(waits_until=None, waits_reason=None)
+                    .execution_options(synchronize_session=False)
+                )
+                slices.open_window(session, org_id, job_id)
+            else:
+                swept.woken += slices.wake_next(session, org_id, job_id)
+
+
+def _take_back(session: Session) -> tuple[int, int]:
+    """Make expired leases ready and settle the doubt they left. Returns slices and recipients."""
+    now = clock_of(session).now()
+    expired = session.execute(
+        select(Slice.org_id, Slice.job_id, Slice.number)
+        .where(Slice.state == SliceState.LEASED, Slice.lease_expires_at < now)
+        .order_by(Slice.lease_expires_at)
+        .limit(_BATCH)
+        .with_for_update(skip_locked=True)
+    ).all()
+    in_doubt = 0
+    for org_id, job_id, number in expired:
+        held, failed = _settle_doubt(session, org_id, job_id, number)
+        in_doubt += held
+        session.execute(
+            update(Slice)
+            .where(Slice.job_id == job_id, Slice.number == number)
+            .values(
+                state=SliceState.READY,
+                lease_epoch=Slice.lease_epoch + 1,
+                lease_expires_at=None,
+                lease_owner=None,
+                woken_at=None,
+                due_at=now,
+                in_progress=0,
+                failed=Slice.failed + failed,
+            )
+            .execution_options(synchronize_session=False)
+        )
+        log.warning("slice.recovered", job_id=str(job_id), slice=number, in_doubt=held, failed=failed)
+    return len(expired), in_doubt
+
+
+def _settle_doubt(session: Session, org_id: UUID, job_id: UUID, number: int) -> tuple[int, int]:
+    """Decide about recipients in flight under a dead lease. Returns how many there were, and how many failed."""
+    ours = (Recipient.job_id == job_id, Recipient.slice_number == number, Recipient.in_flight.is_(True))
+    channel = channel_of_job(session, org_id, job_id)
+    resend = channel is not None and channel.doubt_policy == "resend"
+    attempts = channel.max_attempts if channel is not None else 0
+    now = clock_of(session).now()
+    again = 0
+    if resend:
+        again = session.execute(
+            update(Recipient)
+            .where(
+                *ours,
+                Recipient.attempt < attempts,
+                Recipient.automation_status == AutomationStatus.IN_PROGRESS,
+            )
+            .values(automation_status=AutomationStatus.PENDING, in_flight=False, due_at=now, updated_at=now)
+            .execution_options(synchronize_session=False)
+        ).rowcount  # type: ignore[attr-defined]
+    failed = session.execute(
+        update(Recipient)
+        .where(*ours, Recipient.automation_status == AutomationStatus.IN_PROGRESS)
+        .values(
+            automation_status=AutomationStatus.FAILED,
+            in_flight=False,
+            error_code=OUTCOME_UNKNOWN,
+            error_text="the worker was lost after the message may have left",
+            updated_at=now,
+        )
+        .execution_options(synchronize_session=False)
+    ).rowcount  # type: ignore[attr-defined]
+    session.execute(
+        update(Recipient).where(*ours).values(in_flight=False).execution_options(synchronize_session=False)
+    )
+    return int(again + failed), int(failed)
+
+
+def _wake_again(session: Session, before: datetime) -> int:
+    """Send the wake-ups of slices that were woken before `before` and are still ready: those were lost."""
+    now = clock_of(session).now()
+    running = select(Job.id).where(Job.status == JobStatus.PROCESSING, Job.held.is_(False))
+    lost = (
+        session.execute(
+            select(Slice.org_id, Slice.job_id, Slice.number)
+            .where(
+                Slice.state == SliceState.READY,
+                Slice.woken_at.is_not(None),
+                Slice.woken_at < before,
+                Slice.job_id.in_(running),
+            )
+            .with_for_update(skip_locked=True)
+        )
+        .tuples()
+        .all()
+    )
+    for job_id in {job_id for _, job_id, _ in lost}:
+        numbers = [number for _, job, number in lost if job == job_id]
+        session.execute(
+            update(Slice)
+            .where(Slice.job_id == job_id, among(session, Slice.number, numbers))
+            .values(woken_at=now)
+            .execution_options(synchronize_session=False)
+        )
+    wake(session, *(Execute(org_id=org_id, job_id=job_id, number=number) for org_id, job_id, number in lost))
+    return len(lost)
+
+
+def _restart(session: Session, before: datetime) -> int:
+    """Send the commands of plans, reports and wind-ups on which nobody has worked since `before`."""
+    silent = (Job.touched_at < before,)
+    unplanned = (
+        Job.status.in_((JobStatus.QUEUED, JobStatus.PROCESSING)),
+        Job.planned.is_(False),
+        Job.held.is_(False),
+    )
+    unstarted = (Job.status == JobStatus.QUEUED, Job.planned.is_(True), Job.held.is_(False))
+    unreported = (Job.status == JobStatus.SEND_REPORT,)
+    unwound = (
+        Job.status == JobStatus.CANCELLED,
+        exists().where(Slice.job_id == Job.id, Slice.state == SliceState.READY),
+        Job.slices_done < Job.slices_total,
+    )
+    count = 0
+    for command, condition in (
+        (Activate, unplanned),
+        (Retrigger, unstarted),
+        (Report, unreported),
+        (Cancel, unwound),
+    ):
+        found = session.execute(
+            update(Job)
+            .where(*silent, *condition)
+            .values(touched_at=clock_of(session).now())
+            .returning(Job.org_id, Job.id)
+            .execution_options(synchronize_session=False)
+        ).all()
+        wake(session, *(command(org_id=org_id, job_id=job_id) for org_id, job_id in found))
+        count += len(found)
+    return count
+
+
+def _running(runtime: Runtime) -> list[tuple[UUID, UUID, bool]]:
+    """Running jobs with something to wake: org, job, and whether a wait of theirs is over."""
+    with runtime.database.read() as session:
+        now = clock_of(session).now()
+        ready = exists().where(
+            Slice.job_id == Job.id,
+            Slice.state == SliceState.READY,
+            Slice.due_at <= now,
+            Slice.woken_at.is_(None),
+        )
+        found = session.execute(
+            select(Job.org_id, Job.id, func.coalesce(Job.waits_until <= now, False)).where(
+                Job.status == JobStatus.PROCESSING,
+                Job.held.is_(False),
+                (Job.waits_until.is_(None) & ready) | (Job.waits_until <= now),
+            )
+        )
+        return [(org_id, job_id, bool(waited)) for org_id, job_id, waited in found]
