@@ -51,6 +51,8 @@ class Settings(BaseSettings):
     """How long a worker may be silent before its slice is taken from it."""
     sweep_interval: timedelta = timedelta(seconds=2)
     flush_interval: timedelta = timedelta(milliseconds=100)
+    metrics_port: int | None = Field(default=None, ge=1, le=65535)
+    """Where a worker or scheduler serves its own `/metrics`; the API serves its own under its port."""
     shutdown_grace: timedelta = timedelta(seconds=20)
     """How long sends that are on the wire may take to finish after SIGTERM."""
 

@@ -33,6 +33,7 @@ __all__ = [
     "LeaseLost",
     "close",
     "finish_if_done",
+    "fold",
     "hold",
     "lease",
     "open_window",
@@ -146,7 +147,7 @@ def close(session: Session, lease: Lease, *, due_at: datetime | None) -> None:
     the last. Call it last in the transaction: it locks the job's row.
     """
     done = due_at is None
-    counters = session.execute(
+    session.execute(
         update(Slice)
         .where(*lease.rows())
         .values(
@@ -156,29 +157,35 @@ def close(session: Session, lease: Lease, *, due_at: datetime | None) -> None:
             woken_at=None,
             **({} if done else {"due_at": due_at}),
         )
-        .returning(Slice.success, Slice.failed, Slice.cancelled)
         .execution_options(synchronize_session=False)
-    ).one()
+    )
+    fold(session, lease.org_id, lease.job_id, lease.number, done=done)
+    if not finish_if_done(session, lease.org_id, lease.job_id):
+        wake_next(session, lease.org_id, lease.job_id)
+
+
+def fold(session: Session, org_id: UUID, job_id: UUID, number: int, *, done: bool) -> None:
+    """Move what a slice has settled into its job's counters. The caller holds the slice; this locks the job."""
+    ours = (Slice.job_id == job_id, Slice.number == number)
+    settled = session.execute(select(Slice.success, Slice.failed, Slice.cancelled).where(*ours)).one()
     session.execute(
         update(Slice)
-        .where(Slice.job_id == lease.job_id, Slice.number == lease.number)
+        .where(*ours)
         .values(success=0, failed=0, cancelled=0)
         .execution_options(synchronize_session=False)
     )
     session.execute(
         update(Job)
-        .where(Job.id == lease.job_id)
+        .where(Job.id == job_id, Job.org_id == org_id)
         .values(
-            success=Job.success + counters.success,
-            failed=Job.failed + counters.failed,
-            cancelled=Job.cancelled + counters.cancelled,
+            success=Job.success + settled.success,
+            failed=Job.failed + settled.failed,
+            cancelled=Job.cancelled + settled.cancelled,
             slices_done=Job.slices_done + int(done),
             updated_at=clock_of(session).now(),
         )
         .execution_options(synchronize_session=False)
     )
-    if not finish_if_done(session, lease.org_id, lease.job_id):
-        wake_next(session, lease.org_id, lease.job_id)
 
 
 def finish_if_done(session: Session, org_id: UUID, job_id: UUID) -> bool:

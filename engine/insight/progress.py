@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import case, func, or_, select
+from sqlalchemy import case, func, select
 
 from state.tables import Campaign, Job, Slice
 from state.transitions import AutomationStatus, JobStatus, SliceState
@@ -81,7 +81,7 @@ def _progress(session: Session, *which: ColumnElement[bool]) -> Progress:
             func.max(case((open_ & Job.waits_until.is_not(None), Job.waits_reason))).label("waits_reason"),
         ).where(*which)
     ).one()
-    # Unfolded counters exist only on slices of the window: leased, or woken again after a lease was lost.
+    # Unfolded counters exist only under a lease, and leased slices are in flight: index ix_slice_in_flight.
     slices = session.execute(
         select(
             func.coalesce(func.sum(Slice.in_progress), 0).label("in_progress"),
@@ -90,7 +90,7 @@ def _progress(session: Session, *which: ColumnElement[bool]) -> Progress:
             func.coalesce(func.sum(Slice.cancelled), 0).label("cancelled"),
         )
         .join(Job, Job.id == Slice.job_id)
-        .where(*which, or_(Slice.state == SliceState.LEASED, Slice.state == SliceState.READY))
+        .where(*which, Slice.state != SliceState.DONE, Slice.woken_at.is_not(None))
     ).one()
     counts = {
         AutomationStatus.IN_PROGRESS.value: int(slices.in_progress),

@@ -1,0 +1,163 @@
+"""The long-running parts of Muster, each with the same contract: `start`, `stop`, both safe to call twice.
+
+`run` keeps a service up until SIGTERM or SIGINT and then stops it; the exit code is 0.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+from dramatiq import Worker
+from prometheus_client import start_http_server
+from sqlalchemy.exc import DBAPIError
+
+from actors.broker import connect
+from actors.context import Context
+from actors.middleware import standard
+from actors.registry import register
+from engine.delivery.execute import Executor
+from engine.delivery.recover import sweep
+from engine.delivery.sender import Senders, SendLoop
+from engine.runtime import Runtime
+from engine.wakeups import EMBEDDED
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+
+__all__ = ["Embedded", "SchedulerService", "Service", "WorkerService", "run"]
+
+log = structlog.get_logger(__name__)
+
+#: How long an idle worker waits before it asks the broker again: the most a wake-up waits for an idle worker.
+_IDLE_MS = 100
+
+
+class Service(Protocol):
+    """Something that runs until it is stopped."""
+
+    def start(self) -> None:
+        """Begin; returns once it runs."""
+        ...
+
+    def stop(self) -> None:
+        """End it in good order; returns once it has ended."""
+        ...
+
+
+class WorkerService:
+    """Consumes wake-ups on threads.
+
+    Stopping claims nothing more at once, lets sends that are on the wire finish (at most `shutdown_grace`), and makes
+    whatever was not started pending again.
+    """
+
+    def __init__(self, settings: Settings, *, runtime: Runtime | None = None) -> None:
+        self.settings = settings
+        self.runtime = runtime or Runtime(settings)
+        self._worker: Worker | None = None
+
+    def start(self) -> None:
+        """See `Service.start`."""
+        if self._worker is not None:
+            return
+        self._loop = SendLoop()
+        self._senders = Senders(self.settings, self._loop)
+        self._executor = Executor(self.runtime, self._senders, self._loop)
+        self._broker = connect(self.settings.broker, standard())
+        register(self._broker, Context(self.runtime, self._executor))
+        threads = self.settings.worker_threads
+        self._worker = Worker(self._broker, worker_threads=threads, worker_timeout=_IDLE_MS)
+        # A prefetched wake-up waits for a thread here while another process may be idle.
+        self._worker.queue_prefetch = threads
+        self._worker.start()
+        log.info("worker.started", threads=threads, pid=os.getpid())
+
+    def stop(self) -> None:
+        """See `Service.stop`."""
+        if self._worker is None:
+            return
+        worker, self._worker = self._worker, None
+        self._executor.stop()
+        worker.stop(timeout=int(self.settings.shutdown_grace.total_seconds() * 1000))
+        self._senders.close()
+        self._loop.close()
+        self._broker.close()
+        log.info("worker.stopped")
+
+
+class SchedulerService:
+    """Sweeps at an interval. Any number may run; one acts at a time."""
+
+    def __init__(self, settings: Settings, *, runtime: Runtime | None = None) -> None:
+        self.settings = settings
+        self.runtime = runtime or Runtime(settings)
+        self._stopped = Event()
+        self._thread: Thread | None = None
+
+    def start(self) -> None:
+        """See `Service.start`."""
+        if self._thread is None:
+            self._stopped.clear()
+            self._thread = Thread(target=self._loop, name="scheduler", daemon=True)
+            self._thread.start()
+            log.info("scheduler.started", pid=os.getpid())
+
+    def _loop(self) -> None:
+        while True:
+            try:
+                sweep(self.runtime)
+            except DBAPIError as error:
+                log.warning("database.away", reason=str(error.orig))
+            except Exception:
+                log.exception("sweep.failed")
+            if self._stopped.wait(self.settings.sweep_interval.total_seconds()):
+                return
+
+    def stop(self) -> None:
+        """See `Service.stop`."""
+        if self._thread is not None:
+            self._stopped.set()
+            self._thread.join()
+            self._thread = None
+            log.info("scheduler.stopped")
+
+
+class Embedded:
+    """Worker and scheduler in this process, over a Redis inside it. A real default: it survives a restart, because
+    the database knows what was due.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings.model_copy(update={"broker_url": EMBEDDED})
+        self.runtime = Runtime(self.settings)
+        self._services: list[Service] = [
+            WorkerService(self.settings, runtime=self.runtime),
+            SchedulerService(self.settings, runtime=self.runtime),
+        ]
+
+    def start(self) -> None:
+        """See `Service.start`."""
+        for service in self._services:
+            service.start()
+
+    def stop(self) -> None:
+        """See `Service.stop`."""
+        for service in reversed(self._services):
+            service.stop()
+        self.runtime.close()
+
+
+def run(service: Service, *, metrics_port: int | None = None) -> None:
+    """Keep `service` up until SIGTERM or SIGINT."""
+    ended = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    if metrics_port is not None:
+        start_http_server(metrics_port)
+    service.start()
+    ended.wait()
+    service.stop()
