@@ -1,0 +1,112 @@
+"""Bringing a database to the tables that this code needs.
+
+`upgrade` runs what is missing in one transaction, one upgrader at a time: of two that start together the
+second finds nothing to do, and one that is killed half-way leaves the database as it was. Every process that
+serves or works asks `require_current` first, so that old tables are named as such and never end in a strange
+SQL error.
+
+Migrations only go forward; going back is restoring a backup (docs/operations.md).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import inspect, text
+
+from state.database import Database
+from state.errors import SchemaOutdated
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+__all__ = ["configuration", "pending", "require_current", "upgrade"]
+
+#: PostgreSQL's advisory lock of whoever migrates ("muster" in ASCII, as a number).
+_LOCK = 0x6D7573746572
+_REMEDY = "run `muster db upgrade`"
+
+
+def configuration() -> Config:
+    """Alembic's configuration, made here and not in an ini file, so that an installed package has it."""
+    config = Config()
+    config.set_main_option("script_location", "state:migrations")
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def upgrade(database_url: str) -> list[str]:
+    """Run every missing migration; returns those that ran, oldest first, each as `0001 initial`.
+
+    Raises:
+        SchemaOutdated: the database was migrated by a newer Muster, or holds tables that no migration made.
+        sqlalchemy.exc.OperationalError: the database cannot be reached.
+    """
+    database = Database(database_url, pool_size=1)
+    try:
+        with database.engine.begin() as connection:
+            if database.is_postgresql:
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+            missing = _pending(connection)
+            if missing and _made_otherwise(connection):
+                raise SchemaOutdated(
+                    "the database holds tables that no migration made; use an empty database, "
+                    "or the one Muster was installed with"
+                )
+            if missing:
+                config = configuration()
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+            return missing
+    finally:
+        database.close()
+
+
+def pending(database: Database) -> list[str]:
+    """The migrations that the database lacks, oldest first, each as `0001 initial`.
+
+    Raises:
+        SchemaOutdated: the database was migrated by a newer Muster.
+        sqlalchemy.exc.OperationalError: the database cannot be reached.
+    """
+    with database.engine.connect().execution_options(muster_reads=True) as connection:
+        return _pending(connection)
+
+
+def require_current(database: Database) -> None:
+    """Refuse a database that lacks migrations.
+
+    Raises:
+        SchemaOutdated: it does; the message says what to run.
+        sqlalchemy.exc.OperationalError: the database cannot be reached.
+    """
+    missing = pending(database)
+    if missing:
+        raise SchemaOutdated(f"the database lacks {len(missing)} migration(s), first {missing[0]}: {_REMEDY}")
+
+
+def _pending(connection: Connection) -> list[str]:
+    scripts = ScriptDirectory.from_config(configuration())
+    ordered = [*scripts.walk_revisions()][::-1]
+    current = MigrationContext.configure(connection).get_current_revision()
+    if current is None:
+        reached = 0
+    else:
+        known = [script.revision for script in ordered]
+        if current not in known:
+            raise SchemaOutdated(
+                f"the database is at migration {current}, which this Muster does not know: "
+                "install the Muster that made it, or a newer one"
+            )
+        reached = known.index(current) + 1
+    return [f"{script.revision} {script.doc}" for script in ordered[reached:]]
+
+
+def _made_otherwise(connection: Connection) -> bool:
+    """Whether there are tables of ours and no trace of a migration."""
+    inspector = inspect(connection)
+    return inspector.has_table("organization") and not inspector.has_table("alembic_version")

@@ -1,0 +1,31 @@
+"""Alembic's environment. Runs inside `state.migrate`, which owns the connection and its transaction."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from alembic import context
+
+from state.tables import Base
+from state.types import Json, UtcDateTime
+
+
+def _render(kind: str, item: Any, autogenerate: Any) -> str | Literal[False]:
+    """How our own column types are written into a migration."""
+    if kind == "type" and isinstance(item, UtcDateTime):
+        autogenerate.imports.add("from state.types import UtcDateTime")
+        return "UtcDateTime()"
+    if kind == "type" and item is Json:
+        autogenerate.imports.add("from state.types import Json")
+        return "Json"
+    return False
+
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=Base.metadata,
+    compare_type=True,
+    compare_server_default=True,
+    render_item=_render,
+)
+context.run_migrations()
