@@ -1,0 +1,27 @@
+"""What can be wrong with a template: when it is written, and when it meets a recipient."""
+
+from __future__ import annotations
+
+__all__ = ["RenderError", "TemplateError"]
+
+
+class TemplateError(ValueError):
+    """The template cannot be used. `field` is the part (`subject`, `html`, `text`, `sender.email` …)."""
+
+    def __init__(self, field: str, line: int, message: str) -> None:
+        super().__init__(f"{field}, line {line}: {message}")
+        self.field = field
+        self.line = line
+        """Counted from 1."""
+        self.message = message
+
+
+class RenderError(ValueError):
+    """The template fails for this recipient: a limit was reached, or a filter got what it cannot use."""
+
+    def __init__(self, field: str, line: int | None, message: str) -> None:
+        super().__init__(f"{field}: {message}" if line is None else f"{field}, line {line}: {message}")
+        self.field = field
+        self.line = line
+        """Counted from 1; absent when the failure has no place."""
+        self.message = message

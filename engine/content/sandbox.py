@@ -1,0 +1,215 @@
+"""python-liquid, fenced in: what a template may cost, and what it cannot reach.
+
+Templates are written by customers and run inside the worker, so every one of them is bounded: its source,
+its output, its loops together (python-liquid's own limit counts nested loops only, so two hundred loops in a
+row would pass), what it assigns, how deep it nests, and what a filter may make of a short string (`replace:
+""`) or a long range (`(1..999999999) | join`). It cannot load other templates: `include` and `render` do not
+exist here.
+
+A template that breaks a bound raises one of python-liquid's errors, which `engine.content.templates` turns
+into `TemplateError` (found when parsing) or `RenderError` (found when rendering).
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from liquid import BoundTemplate, Environment, Expression, Node, RenderContext
+from liquid.builtin.expressions import FilteredExpression
+from liquid.builtin.expressions.primitive import RangeLiteral
+from liquid.exceptions import (
+    LiquidSyntaxError,
+    LiquidValueError,
+    LoopIterationLimitError,
+    OutputStreamLimitError,
+)
+from liquid.output import LimitedStringIO
+
+from engine.suggestions import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from io import StringIO
+    from typing import TextIO
+
+    from liquid.builtin.tags.for_tag import ForLoop
+    from liquid.builtin.tags.tablerow_tag import TableRow
+
+__all__ = [
+    "LOOP_LIMIT",
+    "OUTPUT_LIMIT",
+    "SOURCE_LIMIT",
+    "SandboxTemplate",
+    "parse",
+]
+
+#: Characters of one part's source.
+SOURCE_LIMIT = 1 << 20
+#: Bytes (UTF-8) one part may render to.
+OUTPUT_LIMIT = 1 << 20
+#: Rounds of all loops of one part together; also how many items a filter may give or a range may have.
+LOOP_LIMIT = 10_000
+#: Bytes that `assign` and `capture` may hold on to.
+NAMESPACE_LIMIT = 1 << 20
+#: How deep blocks and scopes may nest.
+DEPTH_LIMIT = 30
+
+_UNREACHABLE = ("include", "render")
+
+
+class _Context(RenderContext):
+    """Counts the rounds of all loops, not only of nested ones."""
+
+    __slots__ = ("_rounds",)
+
+    def __init__(self, template: BoundTemplate, **options: Any) -> None:
+        super().__init__(template, **options)
+        self._rounds = 0
+
+    @contextmanager
+    def loop(self, namespace: Mapping[str, object], forloop: ForLoop | TableRow) -> Iterator[RenderContext]:
+        self._rounds += forloop.length
+        if self._rounds > LOOP_LIMIT:
+            raise LoopIterationLimitError(f"loops together exceed {LOOP_LIMIT} rounds", token=None)
+        with super().loop(namespace, forloop) as context:
+            yield context
+
+    def get_buffer(self, buf: TextIO | None = None) -> StringIO:
+        return _buffer(OUTPUT_LIMIT - (buf.size if isinstance(buf, LimitedStringIO) else 0))
+
+
+class SandboxTemplate(BoundTemplate):
+    """A parsed part of a template."""
+
+    context_class = _Context
+
+    def render_scope(self, scope: Mapping[str, object]) -> str:
+        """The output for one recipient's names (`Layout.scope`).
+
+        Raises:
+            liquid.exceptions.LiquidError: a bound was reached, or a filter got what it cannot use.
+            Exception: whatever a filter raises over a strange value.
+        """
+        buffer = _buffer(OUTPUT_LIMIT)
+        self.render_with_context(self.context_class(self, globals=scope), buffer)
+        return buffer.getvalue()
+
+    def make_partial_namespace(
+        self,
+        partial: bool,  # noqa: ARG002 - upstream's signature
+        render_args: Mapping[str, object],
+    ) -> Mapping[str, object]:
+        """Nothing: upstream puts a variable `partial` in front of an attribute of that name."""
+        return render_args
+
+    def expressions(self) -> Iterator[Expression]:
+        """Every expression in it, also those inside others."""
+        for node in _nodes(self.nodes, self):
+            for expression in node.expressions():
+                yield from _within(expression)
+
+
+class _Sandbox(Environment):
+    block_nesting_limit: ClassVar[int] = DEPTH_LIMIT
+    context_depth_limit: ClassVar[int] = DEPTH_LIMIT
+    loop_iteration_limit: ClassVar[int | None] = LOOP_LIMIT
+    local_namespace_limit: ClassVar[int | None] = NAMESPACE_LIMIT
+    output_stream_limit: ClassVar[int | None] = OUTPUT_LIMIT
+    template_class = SandboxTemplate
+
+    def setup_tags_and_filters(self, *, extra: bool = False) -> None:
+        super().setup_tags_and_filters(extra=extra)
+        for tag in _UNREACHABLE:
+            del self.tags[tag]
+        self.filters = {name: _bounded(name, function) for name, function in self.filters.items()}
+
+
+class _BoundedRange(RangeLiteral):
+    """A range no longer than a loop may be: upstream would list, sort or join a billion numbers."""
+
+    __slots__ = ()
+
+    def _make_range(self, start: Any, stop: Any) -> range:
+        made = super()._make_range(start, stop)
+        if made.stop - made.start > LOOP_LIMIT:
+            raise LiquidValueError(f"a range of more than {LOOP_LIMIT} numbers", token=self.token)
+        return made
+
+
+def _buffer(limit: int) -> LimitedStringIO:
+    """An output that leaves line ends as they are; upstream's would make all of them line feeds."""
+    return LimitedStringIO(limit=limit, newline="\n")
+
+
+def parse(source: str, *, html: bool) -> SandboxTemplate:
+    """Parse one part; `html` escapes what its variables hold.
+
+    Raises:
+        liquid.exceptions.LiquidError: it does not parse, or names a filter that does not exist.
+    """
+    if len(source) > SOURCE_LIMIT:
+        raise LiquidSyntaxError(f"longer than {SOURCE_LIMIT} characters", token=None)
+    template = _ENVIRONMENTS[html].from_string(source)
+    assert isinstance(template, SandboxTemplate)  # noqa: S101 - for the type checker: it is the environment's class
+    for expression in template.expressions():
+        if type(expression) is RangeLiteral:
+            expression.__class__ = _BoundedRange  # upstream has no hook for it; the layout is the same
+        elif isinstance(expression, FilteredExpression):
+            for used in expression.filters or ():
+                if used.name not in template.env.filters:
+                    hint = did_you_mean(used.name, template.env.filters)
+                    raise LiquidSyntaxError(f"unknown filter '{used.name}'{hint}", token=used.token)
+    return template
+
+
+def _nodes(nodes: list[Node], template: SandboxTemplate) -> Iterator[Node]:
+    context = RenderContext(template)
+    for node in nodes:
+        yield node
+        yield from _nodes(list(node.children(context, include_partials=False)), template)
+
+
+def _within(expression: Expression) -> Iterator[Expression]:
+    yield expression
+    for child in expression.children():
+        yield from _within(child)
+
+
+def _bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter whose result is bounded, and whose work is where that is not enough."""
+    foresee = _FORESEEN.get(name)
+
+    @wraps(function)
+    def bounded(value: Any, *args: Any, **options: Any) -> Any:
+        if foresee is not None:
+            _refuse(name, foresee(value, *args))
+        result = function(value, *args, **options)
+        if isinstance(result, str):
+            _refuse(name, len(result))
+        elif isinstance(result, list) and len(result) > LOOP_LIMIT:
+            raise OutputStreamLimitError(f"{name} gives more than {LOOP_LIMIT} items", token=None)
+        return result
+
+    return bounded
+
+
+def _refuse(name: str, size: int) -> None:
+    if size > OUTPUT_LIMIT:
+        raise OutputStreamLimitError(f"{name} gives more than {OUTPUT_LIMIT} characters", token=None)
+
+
+def _replaced(value: Any, old: Any, new: Any = "") -> int:
+    """How long `replace` would make it: a short pattern and a long substitute multiply."""
+    text = str(value)
+    return len(text) + text.count(str(old)) * len(str(new))
+
+
+def _joined(value: Any, glue: Any = " ") -> int:
+    """How much glue `join` would need."""
+    return len(value) * len(str(glue)) if isinstance(value, (list, tuple, range)) else 0
+
+
+_FORESEEN: dict[str, Callable[..., int]] = {"replace": _replaced, "join": _joined}
+_ENVIRONMENTS = {html: _Sandbox(autoescape=html) for html in (False, True)}

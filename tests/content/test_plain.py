@@ -1,0 +1,96 @@
+"""The text part that is made from HTML."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.content.plain import html_to_text, text_template
+from engine.content.templates import compile_template
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<p>Hello</p><p>World</p>", "Hello\n\nWorld"),
+        ("one<br>two<br/>three", "one\ntwo\nthree"),
+        ("<p>a\n   b&nbsp;&amp;&#8364;</p>", "a b &\u20ac"),
+        (
+            'See <a href="https://x.org/a?b=1&amp;c=2">our site</a>.',
+            "See our site (https://x.org/a?b=1&c=2).",
+        ),
+        ('<a href="https://x.org">https://x.org</a>', "https://x.org"),
+        ('<a href="mailto:a@x.org">a@x.org</a> <a href="#top">up</a>', "a@x.org up"),
+        ('<a href="https://x.org"><img src="b.png" alt="Buy"></a>', "Buy (https://x.org)"),
+        ('<a href="https://x.org"><img src="b.png"></a>', "https://x.org"),
+        ("<ul><li>a<li>b</ul>c", "- a\n- b\n\nc"),
+        ("<ol><li>a</li><li>b<ul><li>c</li></ul></li><li>d</li></ol>", "1. a\n2. b\n  - c\n3. d"),
+        ("<table><tr><td>a</td><td>b</td></tr><tr><td>c</td></tr></table>", "a b\nc"),
+        ("<h1>Title</h1>text<hr>more", "Title\n\ntext\n---\nmore"),
+        ("<pre>a\n  b\n\nc</pre>d", "a\n  b\n\nc\n\nd"),
+        ("<head><title>x</title><style>p{}</style></head><body>y<script>1<2</script></body>", "y"),
+        ('<div style="display: none">preheader<p>x</p></div>seen', "seen"),
+        ("<div><div>a</div><div>b</div></div>", "a\nb"),
+        ("a <b>bold</b>, <i> i </i>!", "a bold, i !"),
+        ("<p>un<b>closed <p>&unknown; <", "unclosed\n\n&unknown; <"),
+        ("</ul></a></pre>x", "x"),
+        ("", ""),
+    ],
+)
+def test_html_reads_like_text(html, text):
+    assert html_to_text(html) == text
+
+
+@given(
+    st.text()
+    | st.lists(
+        st.sampled_from(["<p>", "</p>", "<a href=", "'x'", ">", "<li>", "<!--", "-->", "a", "&#"])
+    ).map("".join)
+)
+def test_no_html_is_too_broken(html):
+    assert isinstance(html_to_text(html), str)
+
+
+@pytest.mark.parametrize(
+    ("html", "attributes", "text"),
+    [
+        ("<p>Hi {{ n }},</p><p>bye</p>", {"n": "<Ada>"}, "Hi <Ada>,\n\nbye"),
+        ("<p>A</p>{% if x %}<p>B</p>{% endif %}<p>C</p>", {"x": True}, "A\n\nB\n\nC"),
+        ("<p>A</p>{% if x %}<p>B</p>{% endif %}<p>C</p>", {}, "A\n\nC"),
+        ("{% if x %}<p>A</p>{% endif %}<p>B</p>", {}, "B"),
+        ("<p>Hi{% if n %} {{ n }}{% endif %}!</p>", {"n": "Ada"}, "Hi Ada!"),
+        ("<p>Hi{% if n %} {{ n }}{% endif %}!</p>", {}, "Hi!"),
+        ("<ul>{% for i in xs %}<li>{{ i }}</li>{% endfor %}</ul>", {"xs": ["a", "b"]}, "- a\n- b"),
+        ('<a href="{{ u }}">shop</a>', {"u": "https://x.org/?a=1&b=2"}, "shop (https://x.org/?a=1&b=2)"),
+        ('<p style="color:{{ c }}">x</p>', {"c": "red"}, "x"),
+    ],
+)
+def test_the_text_template_is_made_once(html, attributes, text):
+    assert text_template(html) is not None
+    assert compile_template(html=html).render(attributes).text == text
+
+
+@pytest.mark.parametrize(
+    ("html", "attributes", "text"),
+    [
+        ("<p>{{ x | safe }}</p>", {"x": "<b>bold</b>"}, "bold"),
+        ("<p>{{ x | escape }}</p>", {"x": "a & b"}, "a & b"),
+        ("<ol>{% for i in xs %}<li>{{ i }}</li>{% endfor %}</ol>", {"xs": ["a", "b"]}, "1. a\n2. b"),
+        ("{% assign s = '<i>hi</i>' %}{{ s }}", {}, "hi"),
+        ("<p>a</p>\n{%- if x %}<p>b</p>{% endif %}", {"x": 1}, "a\n\nb"),
+        ("<p {% if x %}class=b{% endif %}>b</p>", {"x": 1}, "b"),
+        ("{% raw %}{{ x }}{% endraw %}", {}, "{{ x }}"),
+        ("&#123;&#123; x }}", {"x": "never"}, "{{ x }}"),
+        ("<p>\ue000{{ x }}</p>", {"x": 1}, "\ue0001"),
+    ],
+)
+def test_where_that_could_differ_the_rendered_html_is_converted(html, attributes, text):
+    assert text_template(html) is None
+    assert compile_template(html=html).render(attributes).text == text
+
+
+def test_a_text_part_of_ones_own_is_left_alone():
+    content = compile_template(html="<p>{{ x }}</p>", text="own {{ x }}\n").render({"x": 1})
+    assert (content.html, content.text) == ("<p>1</p>", "own 1\n")
+    assert compile_template(text="only text").render({}).html is None
