@@ -27,5 +27,5 @@ def suppressed(session: Session, org_id: UUID, channel_kind: str, addresses: Ite
                 Suppression.channel_kind == channel_kind,
                 among(session, Suppression.address, addresses),
             )
-        ).tuples()
+        ).all()
     )

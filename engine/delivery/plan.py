@@ -146,9 +146,7 @@ def _write(
         select(func.coalesce(func.max(Slice.number) + 1, 0)).where(Slice.job_id == job.id)
     ).scalar_one()
     history.keep_cancelled(session, job, after=after, last=last, among=select(page.c.id))
-    number: ColumnElement[int] = base + (func.row_number().over(order_by=page.c.id) - 1) / slice_size
-    if is_postgresql(session):
-        number = base + func.div(func.row_number().over(order_by=page.c.id) - 1, slice_size)
+    number = base + (func.row_number().over(order_by=page.c.id) - 1) // slice_size
     columns = {
         "org_id": literal(job.org_id, Uuid),
         "campaign_id": literal(job.campaign_id, Uuid),

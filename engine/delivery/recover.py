@@ -208,7 +208,6 @@ def _wake_again(session: Session, before: datetime) -> int:
             )
             .with_for_update(skip_locked=True)
         )
-        .tuples()
         .all()
     )
     for job_id in {job_id for _, job_id, _ in lost}:

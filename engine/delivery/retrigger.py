@@ -73,7 +73,7 @@ def retrigger(
             )
             .order_by(Recipient.entity_id)
             .with_for_update()
-        ).tuples()
+        ).all()
     )
     failed = [entity_id for entity_id in wanted if statuses.get(entity_id) == AutomationStatus.FAILED]
     executions = _start_over(session, campaign, failed, window=window, slice_size=slice_size)

@@ -227,7 +227,8 @@ def wake_next(session: Session, org_id: UUID, job_id: UUID) -> int:
     room = job.window - in_flight
     if room <= 0:
         return 0
-    # Index ix_slice_ready (job_id, due_at, number): stops after `room` rows plus those already woken.
+    # Index ix_slice_ready (job_id, due_at, number): stops after `room` rows plus those already woken. A CTE, because
+    # PostgreSQL may run a locking subquery of an IN more than once, and choose more each time.
     chosen = (
         select(Slice.number)
         .where(
@@ -239,12 +240,13 @@ def wake_next(session: Session, org_id: UUID, job_id: UUID) -> int:
         .order_by(Slice.due_at, Slice.number)
         .limit(room)
         .with_for_update(skip_locked=True)
+        .cte("chosen")
     )
     numbers = session.execute(
         update(Slice)
         .where(
             Slice.job_id == job_id,
-            Slice.number.in_(chosen.scalar_subquery()),
+            Slice.number.in_(select(chosen.c.number)),
             Slice.state == SliceState.READY,
         )
         .values(woken_at=now)

@@ -1,0 +1,267 @@
+"""A campaign to deliver, a channel that does as it is told, and a worker that runs in the test's own thread."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from datetime import timedelta
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import func, select
+
+from actors.context import Context
+from actors.registry import ACTORS
+from config.settings import Settings
+from engine.campaigns import lifecycle
+from engine.channels.port import Content, Delivered, Message, Outcome, Released
+from engine.delivery.execute import Executor
+from engine.delivery.outcomes import Policy
+from engine.delivery.recover import sweep
+from engine.delivery.sender import Sender, SendLoop
+from engine.insight.progress import campaign_progress
+from engine.runtime import Runtime
+from engine.wakeups import MemoryWakeups
+from state.tables import (
+    Campaign,
+    Channel,
+    Entity,
+    Flow,
+    Job,
+    Recipient,
+    Slice,
+    Target,
+    Template,
+    Touchpoint,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from threading import Event
+
+    from engine.channels.port import Report
+    from state.database import Database
+
+EVERYBODY = {"filter": {"items": [{"key": "email", "operator": "NOT_EMPTY"}], "combination": "AND"}}
+
+
+class ScriptedChannel:
+    """Answers each message with what `answer` says; keeps a journal of what it was asked to send."""
+
+    kind = "scripted"
+    doubt_policy = "resend"
+
+    def __init__(self) -> None:
+        self.journal: list[Message] = []
+        self.answer: Callable[[Message], Outcome | None] = lambda _: Delivered()
+        """None: end without reporting an outcome, as a broken channel would."""
+        self.lock = Lock()
+
+    def address_of(self, attributes: Mapping[str, Any]) -> str | None:
+        return attributes.get("email") or None
+
+    async def send(self, messages: Sequence[Message], report: Report, stop: Event) -> None:
+        for message in messages:
+            if stop.is_set():
+                report(message, Released())
+                continue
+            with self.lock:
+                self.journal.append(message)
+            outcome = self.answer(message)
+            if outcome is not None:
+                report(message, outcome)
+
+    async def check(self) -> str | None:
+        return None
+
+    async def close(self) -> None:
+        pass
+
+    def sent(self) -> Counter[UUID]:
+        """Entity id → how many times a message to it was started."""
+        return Counter(message.entity_id for message in self.journal)
+
+
+class NameTemplate:
+    """Renders the entity's title."""
+
+    def render(self, attributes: Mapping[str, Any]) -> Content:
+        return Content(subject=f"Hello {attributes['_title']}")
+
+
+@dataclass
+class ScriptedSenders:
+    """Hands out one scripted channel, with the policy and the health of the campaign's real channel row."""
+
+    channel: ScriptedChannel = field(default_factory=ScriptedChannel)
+    template: Any = field(default_factory=NameTemplate)
+
+    def of_job(self, session: Any, org_id: UUID, job_id: UUID) -> Sender:
+        row = session.execute(
+            select(Channel).where(Channel.org_id == org_id).execution_options(populate_existing=True)
+        ).scalar_one()
+        return Sender(
+            channel=self.channel,
+            channel_id=row.id,
+            kind=row.kind,
+            policy=Policy(row.doubt_policy, row.max_attempts, timedelta(seconds=row.retry_base_seconds)),
+            template=self.template,
+            blocked_until=row.blocked_until,
+            blocked_reason=row.blocked_reason,
+            failures=row.consecutive_failures,
+        )
+
+    def close(self) -> None:
+        pass
+
+
+class Bench:
+    """One organization with one campaign on `database`, and a worker without threads or broker."""
+
+    def __init__(self, database: Database, org_id: UUID, **settings: Any) -> None:
+        self.settings = Settings(slice_size=10, wave_size=5, window=3, **settings)
+        self.wakeups = MemoryWakeups()
+        self.runtime = Runtime(self.settings, database=database, wakeups=self.wakeups)
+        self.database = database
+        self.org_id = org_id
+        self.senders = ScriptedSenders()
+        self.channel = self.senders.channel
+        self.loop = SendLoop()
+        self.executor = self.new_executor()
+
+    def new_executor(self) -> Executor:
+        """A worker as after a restart."""
+        return Executor(self.runtime, self.senders, self.loop)  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        self.loop.close()
+
+    def times(self) -> dict[str, Any]:
+        now = self.database.clock.now()
+        return {"created_at": now, "updated_at": now}
+
+    def entities(self, count: int, **attributes: Any) -> list[UUID]:
+        """People with an address each."""
+        ids = [uuid4() for _ in range(count)]
+        with self.database.begin() as session:
+            session.add_all(
+                Entity(
+                    id=key,
+                    org_id=self.org_id,
+                    schema="contact",
+                    title=f"Person {i}",
+                    attributes={"email": f"p{i}@example.com", **attributes},
+                    **self.times(),
+                )
+                for i, key in enumerate(ids)
+            )
+        return sorted(ids)
+
+    def campaign(self, *, doubt: str = "resend", max_attempts: int = 3, **values: Any) -> UUID:
+        """A draft campaign over everybody with an address."""
+        with self.database.begin() as session:
+            channel = Channel(
+                org_id=self.org_id,
+                name="scripted",
+                kind="scripted",
+                doubt_policy=doubt,
+                max_attempts=max_attempts,
+                retry_base_seconds=30,
+                **self.times(),
+            )
+            template = Template(org_id=self.org_id, name="t", subject="Hello", **self.times())
+            flow = Flow(org_id=self.org_id, name="f", **self.times())
+            target = Target(
+                org_id=self.org_id, name="all", entity_schema="contact", entity_filters=EVERYBODY, **self.times()
+            )
+            session.add_all([channel, template, flow, target])
+            session.flush()
+            session.add(
+                Touchpoint(
+                    org_id=self.org_id,
+                    flow_id=flow.id,
+                    position=0,
+                    channel_id=channel.id,
+                    template_id=template.id,
+                    **self.times(),
+                )
+            )
+            campaign = Campaign(
+                org_id=self.org_id,
+                name="c",
+                target_ids=[str(target.id)],
+                flow_id=flow.id,
+                **{**self.times(), **values},
+            )
+            session.add(campaign)
+            session.flush()
+            return campaign.id
+
+    def activate(self, campaign_id: UUID) -> UUID:
+        with self.runtime.transaction() as session:
+            job = lifecycle.activate(session, self.org_id, campaign_id, window=self.settings.window)
+            assert job is not None
+            return job.id
+
+    def work(self, executor: Executor | None = None, *, most: int = 10_000) -> int:
+        """Run every command on its way, and those that they cause, in order; returns how many."""
+        context = Context(self.runtime, executor or self.executor)
+        done = 0
+        while self.wakeups.sent and done < most:
+            command = self.wakeups.sent.pop(0)
+            ACTORS[type(command)](context, command)
+            done += 1
+        return done
+
+    def sweep_and_work(self) -> None:
+        """One sweep and everything that it wakes."""
+        sweep(self.runtime)
+        self.work()
+
+    def run_out(self, *, step: float = 600, rounds: int = 100) -> None:
+        """Sweep and work, moving the clock, until every job is over."""
+        for _ in range(rounds):
+            self.sweep_and_work()
+            with self.database.read() as session:
+                if not session.execute(
+                    select(Job.id).where(Job.status.in_(("queued", "processing", "send_report"))).limit(1)
+                ).first():
+                    return
+            self.database.clock.forward(seconds=step)  # type: ignore[attr-defined]
+        raise AssertionError("the jobs did not end")
+
+    def recipients(self) -> dict[UUID, Recipient]:
+        with self.database.read() as session:
+            return {row.entity_id: row for row in session.execute(select(Recipient)).scalars()}
+
+    def statuses(self) -> Counter[str]:
+        return Counter(row.automation_status for row in self.recipients().values())
+
+    def campaign_status(self, campaign_id: UUID) -> str:
+        with self.database.read() as session:
+            return session.execute(select(Campaign.status).where(Campaign.id == campaign_id)).scalar_one()
+
+    def job(self, job_id: UUID) -> Job:
+        with self.database.read() as session:
+            return session.execute(select(Job).where(Job.id == job_id)).scalar_one()
+
+    def check_counters(self, campaign_id: UUID) -> None:
+        """The counters say what a recount of the rows says."""
+        with self.database.read() as session:
+            progress = campaign_progress(session, self.org_id, campaign_id)
+            counted = defaultdict(
+                int,
+                session.execute(
+                    select(Recipient.automation_status, func.count())
+                    .where(Recipient.campaign_id == campaign_id, Recipient.job_id.is_not(None))
+                    .group_by(Recipient.automation_status)
+                )
+                .all(),
+            )
+            assert {status: counted[status] for status in progress.counts} == progress.counts
+            assert sum(counted.values()) == progress.total
+
+    def slices(self, job_id: UUID) -> list[Slice]:
+        with self.database.read() as session:
+            return list(session.execute(select(Slice).where(Slice.job_id == job_id).order_by(Slice.number)).scalars())
