@@ -1,0 +1,32 @@
+"""When a text reads as a number.
+
+Plain decimals of at most 15 characters: every one of them is told apart by a double, so PostgreSQL, SQLite
+and Python agree on each comparison. Longer digit strings are card and account numbers, `1e5` is a product
+code, `+49…` a
+telephone: they stay text.
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["MAX_LENGTH", "NUMBER_PATTERN", "json_number", "reads_number"]
+
+MAX_LENGTH = 15
+#: The same grammar in Python and in PostgreSQL's regular expressions.
+NUMBER_PATTERN = r"^-?[0-9]+(\.[0-9]+)?$"
+
+_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
+_LONG_INTEGER = re.compile(r"-?[0-9]{1,40}")
+
+
+def reads_number(text: str) -> bool:
+    """Whether a literal or an attribute's text takes part in comparisons as a number."""
+    return len(text) <= MAX_LENGTH and _NUMBER.fullmatch(text) is not None
+
+
+def json_number(text: str) -> int | float | None:
+    """The JSON number that a literal equals, if any. Integers are exact at any length: ids are integers."""
+    if _LONG_INTEGER.fullmatch(text):
+        return int(text)
+    return float(text) if reads_number(text) else None

@@ -1,0 +1,269 @@
+"""Filters on SQLite: its JSON functions, and GLOB where other databases have regular expressions.
+
+`json_extract` and its like parse a row's text once, however many of them a statement holds.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import (
+    Boolean,
+    Float,
+    Integer,
+    String,
+    and_,
+    case,
+    cast,
+    func,
+    literal,
+    literal_column,
+    null,
+    or_,
+    select,
+    type_coerce,
+)
+from sqlalchemy import Text as TextType
+
+from engine.audience.comparisons import fold
+from engine.audience.numerals import MAX_LENGTH, json_number
+from engine.audience.values import Value
+from state.tables import Entity
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
+    from sqlalchemy.sql.selectable import FromClause
+
+    from engine.audience.comparisons import Holds, Same
+
+__all__ = ["SQLite"]
+
+#: Keys that a path finds as they are; others may stand escaped in the row's text.
+_PLAIN_KEY = re.compile(r'[^"\\\x00-\x1f\x7f-\U0010ffff]+')
+#: The longest integer that SQLite holds exactly for certain; longer ones are compared by their digits.
+_EXACT_DIGITS = 18
+
+_DIGIT = "[0-9]"
+_DAY = f"{_DIGIT * 4}-{_DIGIT * 2}-{_DIGIT * 2}"
+_DASHED, _DOTTED = (f"{_DIGIT * 2}{mark}{_DIGIT * 2}{mark}{_DIGIT * 4}" for mark in "-.")
+_TIMED = f"{_DAY}[T ][0-2]{_DIGIT}:[0-5]{_DIGIT}*"
+
+
+def _glob(text: ColumnElement[str], pattern: str) -> ColumnElement[bool]:
+    return text.op("GLOB", return_type=Boolean())(literal(pattern))
+
+
+def _raw(document: ColumnElement[Any], path: ColumnElement[str] | str) -> ColumnElement[str]:
+    """The JSON text under a path."""
+    return document.op("->", return_type=TextType())(literal(path, String) if isinstance(path, str) else path)
+
+
+def _member(document: ColumnElement[Any], key: str) -> ColumnElement[str]:
+    """The JSON text of an object's member."""
+    if _PLAIN_KEY.fullmatch(key):
+        return _raw(document, f'$."{key}"')
+    # A path is compared with the key as the row's text has it, maybe escaped; `json_each` unescapes it.
+    members = func.json_each(document).table_valued("key", "value", "type", "fullkey")
+    if '"' in key:  # and no path at all can name a key with a quotation mark
+        found: ColumnElement[str] = case(
+            (members.c.type.in_(("true", "false", "null")), members.c.type),
+            (members.c.type == "text", func.json_quote(members.c.value)),
+            else_=cast(members.c.value, TextType),
+        )
+    else:
+        found = _raw(document, members.c.fullkey)
+    lookup = select(found).select_from(members).where(members.c.key == key).limit(1)
+    return lookup.correlate_except(members).scalar_subquery()
+
+
+@dataclass(frozen=True)
+class _Attribute:
+    """What stands under a path of a JSON document."""
+
+    document: ColumnElement[Any]
+    path: str
+    value: Value
+
+    @property
+    def is_list(self) -> ColumnElement[bool]:
+        return self.value.kind == "array"
+
+    @property
+    def is_empty(self) -> ColumnElement[bool]:
+        return case(
+            (func.coalesce(self.value.kind, "null") == "null", True),
+            (self.value.kind == "text", func.json_extract(self.document, self.path) == ""),
+            (self.is_list, func.json_array_length(self.document, self.path) == 0),
+            else_=False,
+        )
+
+    def elements(self) -> tuple[FromClause, Value]:
+        listed = func.json_each(self.document, self.path).table_valued(
+            "key", "value", "type", joins_implicitly=True
+        )
+        raw = _raw(self.document, func.printf("%s[%d]", self.path, listed.c.key))
+        return listed, _value(listed.c.type, listed.c.value, raw)
+
+    def same(self, test: Same) -> ColumnElement[bool]:
+        listed, element = self.elements()
+        within = (
+            select(literal_column("1"))
+            .select_from(listed)
+            .where(_is_same(element, test))
+            .correlate(Entity)
+            .exists()
+        )
+        return case((self.is_list, within), else_=_is_same(self.value, test))
+
+
+def _value(kind: ColumnElement[str], extracted: ColumnElement[Any], raw: ColumnElement[str]) -> Value:
+    text = case((kind == "text", extracted), (kind.in_(SQLite.number), raw), else_=kind)
+    return Value(kind=kind, text=type_coerce(text, TextType), number=extracted)
+
+
+def _is_same(value: Value, test: Same) -> ColumnElement[bool]:
+    booleans = [text for text in test.literals if text in ("true", "false")]
+    numbers, long_numbers = [], []
+    for text in test.literals:
+        number = json_number(text)
+        if isinstance(number, int) and len(text) > _EXACT_DIGITS:
+            long_numbers.append(str(number))
+        elif number is not None:
+            numbers.append(number)
+    texts: list[tuple[ColumnElement[bool], ColumnElement[bool]]] = [
+        (value.kind == "text", value.number.in_(test.literals))
+    ]
+    if numbers or long_numbers:
+        found = []
+        if numbers:
+            found.append(value.number.in_(numbers))
+        if long_numbers:
+            found.append(value.text.in_(long_numbers))
+        texts.append((value.kind.in_(SQLite.number), or_(*found)))
+    return case(*texts, else_=value.kind.in_(booleans) if booleans else False)
+
+
+class SQLite:
+    """The dialect."""
+
+    string = ("text",)
+    number = ("integer", "real")
+    boolean = ("true", "false")
+
+    def attribute(self, key: str) -> _Attribute:
+        """See `Dialect`."""
+        whole = type_coerce(Entity.attributes, TextType)
+        segments = key.split(".")
+        if len(segments) == 1 or not all(segments):
+            if _PLAIN_KEY.fullmatch(key):
+                return self._at(whole, f'$."{key}"')
+            return self._at(_member(whole, key), "$")
+        nested: ColumnElement[Any] = whole
+        for segment in segments:
+            nested = _member(nested, segment)
+        return self._at(func.coalesce(_member(whole, key), nested, _scattered(whole, segments)), "$")
+
+    def _at(self, document: ColumnElement[Any], path: str) -> _Attribute:
+        kind = func.json_type(document, path, type_=String())
+        value = _value(kind, func.json_extract(document, path), _raw(document, path))
+        return _Attribute(document, path, value)
+
+    def id_text(self) -> ColumnElement[str]:
+        """See `Dialect`."""
+        digits = type_coerce(Entity.id, String)
+        parts = [
+            func.substr(digits, start, length)
+            for start, length in ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
+        ]
+        return func.printf("%s-%s-%s-%s-%s", *parts, type_=String())
+
+    def ordered(self, text: ColumnElement[str]) -> ColumnElement[str]:
+        """SQLite compares by code point unless told otherwise."""
+        return text
+
+    def numeric(self, number: str) -> ColumnElement[Any]:
+        """See `Dialect`."""
+        return literal(json_number(number))
+
+    def number_of(self, text: ColumnElement[str]) -> ColumnElement[Any]:
+        """`NUMBER_PATTERN` in GLOBs."""
+        reads = and_(
+            func.length(text) <= MAX_LENGTH,
+            ~_glob(text, "*[^0-9.-]*"),
+            _glob(text, "*[0-9]"),
+            or_(_glob(text, "[0-9]*"), _glob(text, "-[0-9]*")),
+            ~_glob(text, "?*-*"),
+            ~_glob(text, "*.*.*"),
+        )
+        return case((reads, cast(text, Float)))
+
+    def day_of(self, text: ColumnElement[str]) -> ColumnElement[str]:
+        """See `Dialect`."""
+        turned = func.printf(
+            "%s-%s-%s", func.substr(text, 7, 4), func.substr(text, 4, 2), func.substr(text, 1, 2)
+        )
+        return case(
+            (and_(_glob(text, _DAY), _possible(text, month=6, day=9)), text),
+            (and_(or_(_glob(text, _DASHED), _glob(text, _DOTTED)), _possible(text, month=4, day=1)), turned),
+            (_is_timed(text), func.substr(text, 1, 10)),
+        )
+
+    def second_of(self, text: ColumnElement[str]) -> ColumnElement[int]:
+        """Without the fraction, which strftime would round into the next second."""
+        zone = case(
+            (_glob(text, "*Z"), "Z"),
+            (_glob(text, "*[+-][0-9][0-9]:[0-9][0-9]"), func.substr(text, -6)),
+            else_="",
+        )
+        clock = func.substr(text, 1, case((func.substr(text, 17, 1) == ":", 19), else_=16))
+        instant = case((_is_timed(text), clock.op("||")(zone)), else_=self.day_of(text))
+        return cast(func.strftime("%s", instant), Integer)
+
+    def holds(self, text: ColumnElement[str], test: Holds) -> ColumnElement[bool]:
+        """See `Dialect`."""
+        needle, others = fold(test.needle)
+        lowered = func.lower(text)
+        for letter, small in others.items():
+            lowered = func.replace(lowered, letter, small)
+        return func.instr(lowered, needle) > 0
+
+
+def _possible(text: ColumnElement[str], *, month: int, day: int) -> ColumnElement[bool]:
+    """Whether month and day, at these places, are in range."""
+    return and_(
+        func.substr(text, month, 2).between("01", "12"),
+        func.substr(text, day, 2).between("01", "31"),
+    )
+
+
+def _is_timed(text: ColumnElement[str]) -> ColumnElement[bool]:
+    return and_(
+        _glob(text, _TIMED),
+        func.substr(text, 12, 2) <= "23",
+        ~_glob(func.substr(text, 12), "*[^0-9:.Z+-]*"),
+        func.strftime("%s", text).is_not(None),
+    )
+
+
+def _scattered(whole: ColumnElement[Any], segments: list[str]) -> ColumnElement[str]:
+    """The values at the end of a path that leads through lists, as a list; NULL when there are none.
+
+    What PostgreSQL's lax JSON paths do: a list on the way stands for each of its elements, one level deep.
+    """
+    document: ColumnElement[Any] = whole
+    levels = []
+    for segment in segments:
+        found = _member(document, segment)
+        listed = case(
+            (func.json_type(found) == "array", found),
+            else_=literal("[").op("||")(found).op("||")(literal("]")),
+        )
+        level = func.json_each(listed).table_valued("key", "value", "type", joins_implicitly=True).alias()
+        levels.append((listed, level))
+        document = case((level.c.type == "object", level.c.value), else_=null())
+    listed, last = levels[-1]
+    each = _raw(listed, func.printf("$[%d]", last.c.key))
+    joined = literal("[").op("||")(func.group_concat(each, ",")).op("||")(literal("]"))
+    return select(joined).select_from(*(level for _, level in levels)).correlate(Entity).scalar_subquery()
