@@ -8,12 +8,13 @@ nothing.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
+
+import orjson
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +51,7 @@ class Journal:
             for line in lines:
                 if not line.endswith(b"\n"):
                     break
-                entry = json.loads(line)
+                entry = orjson.loads(line)
                 if not entry.get("repeat"):
                     key = _UUID.search(str(entry["key"]))
                     found.append(Sent(UUID(key.group()) if key else None, float(entry["at"]), entry))

@@ -23,6 +23,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
 from state.database import Database, is_connection_loss
+from state.migrate import upgrade
 from state.tables import Job
 from tests.harness.account import Account, account
 from tests.harness.ports import free_port
@@ -46,6 +47,8 @@ __all__ = ["Stack"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_START_DEADLINE = 30.0
 
 
 class Stack:
@@ -109,16 +112,15 @@ class Stack:
                 server.start()
         self.database = Database(self.postgres.url, pool_size=4)
         self._parts.callback(self.database.close)
-        self.run("db", "upgrade", deadline=60)
-        workers, scheduler, api = self._wanted
-        if api:
-            self.start_api()
+        upgrade(self.postgres.url)  # what `muster db upgrade` does, without the start of a process
+        workers, scheduler, api = self._wanted  # begun together: most of a start is importing
+        begun = [self._begin_worker() for _ in range(workers)]
         if scheduler:
-            self.start_scheduler()
-        for worker in [self.start("worker", name=f"worker-{number}") for number in range(workers)]:
-            self.workers.append(worker)
-        for worker in self.workers:
-            worker.wait_for_log("worker.started", deadline=30)
+            begun.append(self._begin_scheduler())
+        if api:
+            begun.append(self._begin_api())
+        for process in begun:
+            self._wait_for(process)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -146,26 +148,42 @@ class Stack:
 
     def start_worker(self, **env: str) -> Process:
         """Start one more worker and wait until it consumes; `env` is its own (MUSTER_TRIGGER)."""
-        worker = self.start("worker", name=f"worker-{len(self.workers)}", env=env)
-        self.workers.append(worker)
-        worker.wait_for_log("worker.started", deadline=30)
-        return worker
+        return self._wait_for(self._begin_worker(**env))
 
     def start_scheduler(self, **env: str) -> Process:
         """Start a scheduler and wait until it runs."""
-        self.scheduler = self.start("scheduler", env=env)
-        self.scheduler.wait_for_log("scheduler.started", deadline=30)
-        return self.scheduler
+        return self._wait_for(self._begin_scheduler(**env))
 
     def start_api(self, **env: str) -> Process:
         """Start the API and wait until it serves."""
+        return self._wait_for(self._begin_api(**env))
+
+    def _begin_worker(self, **env: str) -> Process:
+        worker = self.start("worker", name=f"worker-{len(self.workers)}", env=env)
+        self.workers.append(worker)
+        return worker
+
+    def _begin_scheduler(self, **env: str) -> Process:
+        self.scheduler = self.start("scheduler", env=env)
+        return self.scheduler
+
+    def _begin_api(self, **env: str) -> Process:
         self.api = self.start("api", "--port", str(self.api_port), name="api", env=env)
-        wait_until(self._is_api_up, "the API serves", deadline=30)
         return self.api
 
+    def _wait_for(self, process: Process) -> Process:
+        """Wait until it does what it is for."""
+        if process is self.api:
+            wait_until(self._is_api_up, "the API serves", deadline=_START_DEADLINE)
+        else:
+            kind = "scheduler" if process is self.scheduler else "worker"
+            process.wait_for_log(f"{kind}.started", deadline=_START_DEADLINE)
+        return process
+
     def _is_api_up(self) -> bool:
-        if self.api is None or not self.api.alive:
-            raise RuntimeError(self.api.tail() if self.api else "the API was not started")
+        assert self.api is not None
+        if not self.api.alive:
+            raise RuntimeError(f"the API ended while starting\n{self.api.tail()}")
         try:
             with urllib.request.urlopen(f"{self.api_url}/health/live", timeout=1):  # noqa: S310 - our own
                 return True
