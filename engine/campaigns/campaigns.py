@@ -1,0 +1,187 @@
+"""Campaigns as rows: made, changed, listed, deleted. What a campaign does is `lifecycle`'s; `status` is never
+written here.
+"""
+
+from __future__ import annotations
+
+from datetime import date  # noqa: TC003 - pydantic reads it
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from uuid import UUID, uuid4
+
+from pydantic import Field, model_validator
+from sqlalchemy import delete, or_, select
+
+from engine import listing
+from engine.campaigns.errors import Refusal, Refused
+from engine.campaigns.lifecycle import OPEN
+from engine.events.outbox import record
+from engine.inputs import Input, Invalid, LongText, Name
+from state.change import clock_of
+from state.sets import among
+from state.tables import Campaign, Execution, Flow, Job, Recipient, Slice, Target, Widget
+from state.transitions import CampaignStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import ColumnElement
+    from sqlalchemy.orm import Session
+
+__all__ = [
+    "CampaignChange",
+    "CampaignInput",
+    "create_campaign",
+    "delete_campaign",
+    "get_campaign",
+    "list_campaigns",
+    "update_campaign",
+]
+
+
+class CampaignInput(Input):
+    """A new campaign; it begins as a draft."""
+
+    name: Name
+    description: LongText | None = None
+    goal: LongText | None = None
+    target_ids: Annotated[list[UUID], Field(max_length=100)] = Field(default_factory=list)
+    """The audience: every entity that one of these targets lets through, once."""
+    flow_id: UUID | None = None
+    start_date: date | None = None
+    end_date: date | None = None
+    """Inclusive, a day in UTC."""
+    ends: Literal["when_delivered", "when_told"] = "when_delivered"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_status(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "status" in given:
+            raise ValueError("status is changed by activating, pausing or ending the campaign, not written")
+        return given
+
+
+class CampaignChange(CampaignInput):
+    """What is to be different; what is not given stays, null empties."""
+
+    name: Name = ""
+
+
+def create_campaign(session: Session, org_id: UUID, given: CampaignInput) -> Campaign:
+    """Keep a campaign, as a draft.
+
+    Raises:
+        Invalid: a target or the flow does not exist, or it would end before it starts.
+    """
+    now = clock_of(session).now()
+    campaign = Campaign(
+        id=uuid4(), org_id=org_id, status=CampaignStatus.DRAFT, created_at=now, updated_at=now
+    )
+    _apply(session, campaign, given, set(CampaignInput.model_fields))
+    session.add(campaign)
+    session.flush()
+    record(session, org_id, "campaign.created", campaign_id=campaign.id, title=campaign.name)
+    return campaign
+
+
+def get_campaign(session: Session, org_id: UUID, campaign_id: UUID) -> Campaign:
+    """Raises NotFound."""
+    return listing.find(session, Campaign, org_id, campaign_id)
+
+
+def list_campaigns(
+    session: Session,
+    org_id: UUID,
+    *,
+    limit: int = 25,
+    next: str | None = None,  # noqa: A002
+    statuses: Sequence[CampaignStatus] = (),
+    q: str | None = None,
+) -> listing.Page[Campaign]:
+    """Newest first; of `statuses` only (empty: all), with `q` in name or description, whatever its case."""
+    conditions: list[ColumnElement[bool]] = []
+    if statuses:
+        conditions.append(Campaign.status.in_(statuses))
+    if q:
+        conditions.append(
+            or_(
+                Campaign.name.icontains(q, autoescape=True),
+                Campaign.description.icontains(q, autoescape=True),
+            )
+        )
+    return listing.page(session, Campaign, org_id, *conditions, limit=limit, next=next)
+
+
+def update_campaign(session: Session, org_id: UUID, campaign_id: UUID, given: CampaignChange) -> Campaign:
+    """Change a campaign. A running job keeps the audience and the flow it was made with.
+
+    Raises:
+        NotFound: there is none.
+        Invalid: as `create_campaign`. Nothing was changed.
+    """
+    campaign = listing.find(session, Campaign, org_id, campaign_id, lock=True)
+    if given.model_fields_set:
+        with session.no_autoflush:
+            _apply(session, campaign, given, given.model_fields_set)
+        listing.stamp(session, campaign)
+        session.flush()
+    return campaign
+
+
+def delete_campaign(session: Session, org_id: UUID, campaign_id: UUID) -> None:
+    """Remove a campaign with its recipients, executions and jobs. Its events stay, as history.
+
+    Raises:
+        NotFound: there is none.
+        Refused: CAMPAIGN_HAS_JOB_IN_PROGRESS; deactivate or cancel it first.
+    """
+    listing.find(session, Campaign, org_id, campaign_id, lock=True)
+    running = session.execute(
+        select(Job.id)
+        .where(Job.org_id == org_id, Job.campaign_id == campaign_id, Job.status.in_(OPEN))
+        .limit(1)
+    ).scalar_one_or_none()
+    if running is not None:
+        raise Refused(
+            Refusal.CAMPAIGN_HAS_JOB_IN_PROGRESS, f"campaign {campaign_id} has job {running} in progress"
+        )
+    jobs = select(Job.id).where(Job.org_id == org_id, Job.campaign_id == campaign_id)
+    # Slices first, as everywhere: a worker that still holds one of a cancelled job finds its lease lost.
+    for statement in (
+        delete(Slice).where(Slice.job_id.in_(jobs)),
+        # These two have no foreign keys (state/tables/delivery.py).
+        delete(Recipient).where(Recipient.campaign_id == campaign_id, Recipient.org_id == org_id),
+        delete(Execution).where(Execution.campaign_id == campaign_id, Execution.org_id == org_id),
+        delete(Job).where(Job.campaign_id == campaign_id, Job.org_id == org_id),
+        delete(Widget).where(Widget.campaign_id == campaign_id, Widget.org_id == org_id),
+        delete(Campaign).where(Campaign.id == campaign_id, Campaign.org_id == org_id),
+    ):
+        session.execute(statement.execution_options(synchronize_session=False))
+    record(session, org_id, "campaign.deleted", campaign_id=campaign_id)
+
+
+def _apply(session: Session, campaign: Campaign, given: CampaignInput, fields: set[str]) -> None:
+    values = given.model_dump(include=fields)
+    start = values.get("start_date", campaign.start_date)
+    end = values.get("end_date", campaign.end_date)
+    if start is not None and end is not None and end < start:
+        raise Invalid("end_date", f"{end} is before the start date {start}")
+    if "target_ids" in values:
+        _check_targets(session, campaign.org_id, values["target_ids"])
+        values["target_ids"] = [str(target_id) for target_id in dict.fromkeys(values["target_ids"])]
+    if values.get("flow_id") is not None:
+        known = select(Flow.id).where(Flow.id == values["flow_id"], Flow.org_id == campaign.org_id)
+        if session.execute(known.with_for_update(read=True, key_share=True)).first() is None:
+            raise Invalid("flow_id", f"flow {values['flow_id']} does not exist")
+    for name, value in values.items():
+        setattr(campaign, name, value)
+
+
+def _check_targets(session: Session, org_id: UUID, target_ids: Sequence[UUID]) -> None:
+    known = set(
+        session.execute(
+            select(Target.id).where(Target.org_id == org_id, among(session, Target.id, target_ids))
+        ).scalars()
+    )
+    for index, target_id in enumerate(target_ids):
+        if target_id not in known:
+            raise Invalid(f"target_ids[{index}]", f"target {target_id} does not exist")

@@ -1,0 +1,153 @@
+"""What callers hand in: closed models, and errors that name the field.
+
+Every service takes such a model. What it does not know is refused with a suggestion; what the databases
+cannot store (NUL characters, halves of surrogate pairs, NaN, nesting without end) is refused before anything
+is written.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from engine.suggestions import did_you_mean
+from state.errors import StateError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["InUse", "Input", "Invalid", "LongText", "Name", "explain", "read", "unstorable"]
+
+#: Levels of lists and objects in one another.
+MAX_DEPTH = 32
+
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=150)]
+LongText = Annotated[str, StringConstraints(max_length=10_000)]
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Invalid(ValueError):  # noqa: N818 - named as state.errors are
+    """A value cannot be used. Nothing was changed."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        """A path into what was given: `touchpoints[0].template_id`."""
+        self.message = message
+
+
+class InUse(StateError):  # noqa: N818 - named as state.errors are
+    """Something else needs the row that was to be deleted. Nothing was changed."""
+
+
+class Input(BaseModel):
+    """Base of what services take."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _storable(cls, given: Any) -> Any:
+        trouble = unstorable(given)
+        if trouble is not None:
+            path, message = trouble
+            raise PydanticCustomError("unstorable", "{message}", {"path": path, "message": message})
+        return given
+
+
+def unstorable(value: Any) -> tuple[str, str] | None:
+    """Path and reason of the first part of a JSON value that cannot be stored; None when all of it can."""
+    waiting: list[tuple[str, Any, int]] = [("", value, 0)]
+    while waiting:
+        path, item, depth = waiting.pop()
+        if depth > MAX_DEPTH:
+            return path, f"nests more than {MAX_DEPTH} levels deep"
+        if isinstance(item, str):
+            if (message := _unfit(item)) is not None:
+                return path, message
+        elif isinstance(item, float) and not math.isfinite(item):
+            return path, "must be a finite number"
+        elif isinstance(item, dict):
+            for key, inner in item.items():
+                if isinstance(key, str) and (message := _unfit(key)) is not None:
+                    return path or "body", f"a name in it {message}"
+                waiting.append((f"{path}.{key}" if path else str(key), inner, depth + 1))
+        elif isinstance(item, list | tuple):
+            waiting.extend((f"{path}[{i}]", inner, depth + 1) for i, inner in enumerate(item))
+    return None
+
+
+def _unfit(text: str) -> str | None:
+    if "\0" in text:
+        return "must not contain NUL characters"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "must not contain halves of surrogate pairs"
+    return None
+
+
+def read(model: type[Model], given: Mapping[str, Any]) -> Model:
+    """`given` as a model.
+
+    Raises:
+        Invalid: the first thing that is wrong with it, by field.
+    """
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise explain(error.errors(include_url=False, include_input=False), model) from None
+
+
+def explain(errors: Sequence[Any], model: Any = None) -> Invalid:
+    """The first of pydantic's errors as ours; `model` (or an annotation with one in it) provides
+    suggestions.
+    """
+    first = errors[0]
+    loc = tuple(first["loc"])
+    kind = first["type"]
+    message = str(first["msg"]).removeprefix("Value error, ")
+    if kind == "unstorable":
+        inner = first["ctx"]["path"]
+        return Invalid(".".join(filter(None, (_path(loc), inner))) or "body", message)
+    if kind == "missing":
+        message = "is required"
+    elif kind == "extra_forbidden":
+        owner = _model_at(model, loc[:-1])
+        known = owner.model_fields if owner is not None else ()
+        message = "is not known here" + did_you_mean(str(loc[-1]), known)
+    elif kind == "json_invalid":
+        return Invalid("body", f"is not JSON: {first.get('ctx', {}).get('error', message)}")
+    else:
+        message = message[:1].lower() + message[1:]
+    return Invalid(_path(loc) or "body", message)
+
+
+def _path(loc: Sequence[Any]) -> str:
+    path = ""
+    for part in loc:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        else:
+            path += f".{part}" if path else str(part)
+    return path
+
+
+def _model_at(annotation: Any, loc: Sequence[Any]) -> type[BaseModel] | None:
+    model = _model_in(annotation)
+    for part in loc:
+        if model is None or isinstance(part, int):
+            continue
+        field = model.model_fields.get(str(part))
+        model = _model_in(field.annotation) if field is not None else None
+    return model
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for inner in get_args(annotation) if (found := _model_in(inner)) is not None), None)

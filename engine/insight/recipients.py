@@ -1,0 +1,117 @@
+"""A campaign's recipients, a page at a time (contract.md §1, operation 12).
+
+Promises:
+- Pages are cut by key (campaign, entity). Recipients that come, go or change status meanwhile make nobody
+  else appear twice or not at all.
+- The total of an unfiltered list comes from counters. A filtered one is counted once, at the first page, and
+  the cursor carries it: `total` stays what it was while somebody pages through.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from engine.campaigns.errors import Refusal, Refused
+from engine.inputs import Invalid
+from engine.insight.progress import campaign_progress
+from engine.listing import Page, check_limit, decode_cursor, encode_cursor
+from engine.suggestions import did_you_mean
+from state.tables import Campaign, Recipient
+from state.transitions import AutomationStatus, PortalStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from enum import StrEnum
+
+    from sqlalchemy import ColumnElement
+    from sqlalchemy.orm import Session
+
+__all__ = ["list_recipients"]
+
+
+def list_recipients(
+    session: Session,
+    org_id: UUID,
+    campaign_id: UUID,
+    *,
+    limit: int = 25,
+    next: str | None = None,  # noqa: A002 - the word of the contract
+    q: str | None = None,
+    automation_status: Sequence[str] = (),
+    portal_status: str | None = None,
+) -> Page[Recipient]:
+    """Recipients by entity id, `limit` (1..1000) at a time; `next` is an earlier page's cursor.
+
+    Filters, all of which must hold: `q` is in the title, whatever its case; `automation_status` is one of
+    these (empty: any); `portal_status` is this.
+
+    Raises:
+        Refused: CAMPAIGN_NOT_FOUND.
+        Invalid: an argument cannot be used.
+    """
+    check_limit(limit)
+    known = select(Campaign.id).where(Campaign.id == campaign_id, Campaign.org_id == org_id)
+    if session.execute(known).first() is None:
+        raise Refused(Refusal.CAMPAIGN_NOT_FOUND, f"campaign {campaign_id} does not exist")
+    ours = [Recipient.campaign_id == campaign_id, Recipient.org_id == org_id]
+    filters = _filters(q, automation_status, portal_status)
+    after, total = _position(next)
+    if not filters:
+        total = _counted(session, org_id, campaign_id)
+    elif total is None:
+        total = session.execute(
+            select(func.count()).select_from(Recipient).where(*ours, *filters)
+        ).scalar_one()
+    behind = [] if after is None else [Recipient.entity_id > after]
+    found = list(
+        session.execute(
+            select(Recipient).where(*ours, *filters, *behind).order_by(Recipient.entity_id).limit(limit + 1)
+        ).scalars()
+    )
+    results = found[:limit]
+    more = len(found) > limit
+    return Page(results, encode_cursor([str(results[-1].entity_id), total]) if more else None, total)
+
+
+def _filters(
+    q: str | None, automation_status: Sequence[str], portal_status: str | None
+) -> list[ColumnElement[bool]]:
+    filters: list[ColumnElement[bool]] = []
+    if q:
+        filters.append(Recipient.title.icontains(q, autoescape=True))
+    if automation_status:
+        wanted = {_word("automation_status", word, AutomationStatus) for word in automation_status}
+        filters.append(Recipient.automation_status.in_(sorted(wanted)))
+    if portal_status is not None:
+        filters.append(Recipient.portal_status == _word("portal_status", portal_status, PortalStatus))
+    return filters
+
+
+def _word(field: str, word: str, words: type[StrEnum]) -> str:
+    known = [str(word) for word in words]
+    if word not in known:
+        raise Invalid(field, f"{word[:64]!r} is none of {', '.join(known)}{did_you_mean(word, known)}")
+    return word
+
+
+def _counted(session: Session, org_id: UUID, campaign_id: UUID) -> int:
+    """Those that jobs count, and those that no job made (portal only): few, and by index (job_id, …)."""
+    unplanned = session.execute(
+        select(func.count())
+        .select_from(Recipient)
+        .where(Recipient.job_id.is_(None), Recipient.campaign_id == campaign_id, Recipient.org_id == org_id)
+    ).scalar_one()
+    return campaign_progress(session, org_id, campaign_id).total + unplanned
+
+
+def _position(cursor: str | None) -> tuple[UUID | None, int | None]:
+    if cursor is None:
+        return None, None
+    try:
+        entity_id, total = decode_cursor(cursor)
+        return UUID(entity_id), int(total)
+    except (ValueError, TypeError, AttributeError):
+        raise Invalid("next", "is not a cursor that this list gave out") from None
