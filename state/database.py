@@ -9,6 +9,7 @@ Promises:
 
 from __future__ import annotations
 
+import select
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -17,8 +18,9 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
+import orjson
 from sqlalchemy import Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 if TYPE_CHECKING:
@@ -30,6 +32,10 @@ BUSY_TIMEOUT = timedelta(seconds=30)
 
 #: PostgreSQL's states for "try the same transaction again": serialization failure, deadlock.
 _RETRYABLE = {"40001", "40P01"}
+
+
+def _dumps(value: Any) -> str:
+    return orjson.dumps(value).decode()
 
 
 class Clock(Protocol):
@@ -91,14 +97,25 @@ class Database:
         self.clock: Clock = clock or (DatabaseClock(self.engine) if self.is_postgresql else SystemClock())
 
     def _postgresql(self, pool_size: int) -> Engine:
-        return create_engine(
+        engine = create_engine(
             self.url,
             pool_size=pool_size,
             max_overflow=0,
-            pool_pre_ping=True,
+            json_serializer=_dumps,
+            json_deserializer=orjson.loads,
             pool_timeout=BUSY_TIMEOUT.total_seconds(),
             connect_args={"connect_timeout": 5, "application_name": "muster", "options": "-c timezone=UTC"},
         )
+
+        @event.listens_for(engine, "checkout")
+        def _still_there(connection: Any, _record: object, _proxy: object) -> None:
+            """A server that went away has closed its end: seen by a look at the socket, without a round trip."""
+            watch = select.poll()
+            watch.register(connection.fileno(), select.POLLIN)
+            if watch.poll(0):
+                raise DisconnectionError("the server closed the connection")
+
+        return engine
 
     def _sqlite(self, pool_size: int) -> Engine:
         if self.url.database and self.url.database != ":memory:":
@@ -107,6 +124,8 @@ class Database:
             self.url,
             pool_size=pool_size,
             max_overflow=0,
+            json_serializer=_dumps,
+            json_deserializer=orjson.loads,
             connect_args={"timeout": BUSY_TIMEOUT.total_seconds(), "check_same_thread": False},
         )
 

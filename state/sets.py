@@ -33,12 +33,30 @@ if TYPE_CHECKING:
     from sqlalchemy.sql.selectable import Subquery
     from sqlalchemy.types import TypeEngine
 
-__all__ = ["among", "rows"]
+__all__ = ["among", "is_postgresql", "literal_array", "packed", "rows"]
 
 
 def is_postgresql(session: Session) -> bool:
     """Whether the session speaks to PostgreSQL (else: SQLite)."""
     return session.get_bind().dialect.name == "postgresql"
+
+
+def packed(values: Iterable[Any]) -> str:
+    """`values` as the JSON array that SQLite is given instead of an array."""
+    return json.dumps([_plain(value) for value in values])
+
+
+def literal_array(values: Iterable[Any]) -> str:
+    """`values` (UUIDs, numbers or texts) as the text of a PostgreSQL array; several times faster than binding a list."""
+    return (
+        "{" + ",".join([value.hex if isinstance(value, UUID) else _quoted(value) for value in values]) + "}"
+    )
+
+
+def _quoted(value: Any) -> str:
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return str(value)
 
 
 def _plain(value: Any) -> Any:
@@ -52,9 +70,7 @@ def among(
     items = list(values)
     if is_postgresql(session):
         return left == any_(bindparam(None, items, type_=ARRAY(left.type), unique=True))
-    listed = func.json_each(literal(json.dumps([_plain(item) for item in items]), String)).table_valued(
-        "value"
-    )
+    listed = func.json_each(literal(packed(items), String)).table_valued("value")
     return left.in_(select(type_coerce(listed.c.value, left.type)))
 
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
-
-from state.sets import among
-from state.tables import Suppression
+from engine.delivery.statements import execute, statements
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,12 +17,7 @@ __all__ = ["suppressed"]
 
 def suppressed(session: Session, org_id: UUID, channel_kind: str, addresses: Iterable[str]) -> dict[str, str]:
     """Of `addresses` (normalised by their channel), those that are suppressed → why. One statement."""
-    return dict(
-        session.execute(
-            select(Suppression.address, Suppression.reason).where(
-                Suppression.org_id == org_id,
-                Suppression.channel_kind == channel_kind,
-                among(session, Suppression.address, addresses),
-            )
-        ).all()
+    found = execute(
+        session, statements(session).suppressed, p_org_id=org_id, p_kind=channel_kind, p_ids=list(addresses)
     )
+    return {address: reason for address, reason in found}  # noqa: C416 - rows become pairs

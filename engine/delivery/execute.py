@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from engine.delivery.sender import Sender, Senders, SendLoop
-    from engine.delivery.slices import Lease
+    from engine.delivery.slices import JobState, Lease, Tally
     from engine.delivery.waves import Due
     from engine.runtime import Runtime
 
@@ -149,10 +149,16 @@ class _SliceRun:
     def _should_stop(self) -> bool:
         return self.stopped or self.trouble is not None or self.executor.stopping.is_set()
 
+    def _hold(self, session: Session, expected: Tally) -> JobState:
+        """Hold the slice for this transaction, and notice whether anything may still be claimed."""
+        state = slices.hold(session, self.lease, lasts=self.settings.lease, expected=expected)
+        self.stopped = not state.may_claim
+        return state
+
     def _load(self, session: Session, *, again: bool) -> deque[Due]:  # noqa: ARG002
         """What is due. A sender that cannot be had, or must wait, makes the whole job wait instead."""
         lease = self.lease
-        slices.hold(session, lease, lasts=self.settings.lease)
+        self._hold(session, waves.tally((), in_flight=0))
         now = self.runtime.database.clock.now()
         try:
             sender = self.executor.senders.of_job(session, lease.org_id, lease.job_id)
@@ -172,14 +178,15 @@ class _SliceRun:
         addresses = [None if due.attributes is None else address_of(due.attributes) for due in wave]
 
         def claim(session: Session, *, again: bool) -> tuple[dict[UUID, tuple[UUID, int]], dict[str, str]]:
-            state = slices.hold(session, self.lease, lasts=self.settings.lease)
-            self.stopped = not state.may_claim
-            if self._should_stop():
-                waves.settle(session, self.lease, self.unsettled, in_flight=0)
-                return {}, {}
-            taken = waves.claim(session, self.lease, [due.entity_id for due in wave], again=again)
-            waves.settle(session, self.lease, self.unsettled, in_flight=len(taken))
-            barred = suppressed(session, self.lease.org_id, self._sender.kind, filter(None, addresses))
+            expected = waves.tally(self.unsettled, in_flight=len(wave))
+            state = self._hold(session, expected)
+            taken: dict[UUID, tuple[UUID, int]] = {}
+            if not self._should_stop():
+                taken = waves.claim(session, self.lease, [due.entity_id for due in wave], again=again)
+            waves.settle(session, self.lease, self.unsettled, expected=expected, in_flight=len(taken))
+            barred = {}
+            if taken and state.suppresses:
+                barred = suppressed(session, self.lease.org_id, self._sender.kind, filter(None, addresses))
             reach("wave.before_claim_commit")
             return taken, barred
 
@@ -305,24 +312,26 @@ class _SliceRun:
         self.on_wire.clear()
 
     def _flush(self, session: Session, *, again: bool) -> None:  # noqa: ARG002 - settling twice settles once
-        state = slices.hold(session, self.lease, lasts=self.settings.lease)
-        waves.settle(session, self.lease, self.unsettled, in_flight=len(self.on_wire))
+        in_flight = len(self.on_wire)
+        expected = waves.tally(self.unsettled, in_flight=in_flight)
+        self._hold(session, expected)
+        waves.settle(session, self.lease, self.unsettled, expected=expected, in_flight=in_flight)
         reach("settle.before_commit")
-        self.stopped = not state.may_claim
         if self.stopped:
             self.halt.set()
 
     def _close(self, session: Session, *, again: bool) -> None:  # noqa: ARG002 - a closed lease is a lost one
         """Settle the last wave and give the slice back: done, or ready when its next recipient is due."""
         lease = self.lease
-        state = slices.hold(session, lease, lasts=self.settings.lease)
-        waves.settle(session, lease, self.unsettled, in_flight=0)
+        expected = waves.tally(self.unsettled, in_flight=0)
+        state = self._hold(session, expected)
+        waves.settle(session, lease, self.unsettled, expected=expected, in_flight=0)
         if self.trouble is not None:
             sender = self._sender
             health.block(
                 session, lease, sender.channel_id, self.trouble, failures=sender.failures, jitter=self.jitter
             )
-        elif self.sender is not None and self.sender.failures and self.counts["delivered"]:
+        elif self.sender is not None and self.sender.failures and self.counts["success"]:
             health.recover(session, lease, self.sender.channel_id)
         if state.status == JobStatus.CANCELLED:
             waves.cancel_pending(session, lease)

@@ -197,19 +197,16 @@ def _wake_again(session: Session, before: datetime) -> int:
     """Send the wake-ups of slices that were woken before `before` and are still ready: those were lost."""
     now = clock_of(session).now()
     running = select(Job.id).where(Job.status == JobStatus.PROCESSING, Job.held.is_(False))
-    lost = (
-        session.execute(
-            select(Slice.org_id, Slice.job_id, Slice.number)
-            .where(
-                Slice.state == SliceState.READY,
-                Slice.woken_at.is_not(None),
-                Slice.woken_at < before,
-                Slice.job_id.in_(running),
-            )
-            .with_for_update(skip_locked=True)
+    lost = session.execute(
+        select(Slice.org_id, Slice.job_id, Slice.number)
+        .where(
+            Slice.state == SliceState.READY,
+            Slice.woken_at.is_not(None),
+            Slice.woken_at < before,
+            Slice.job_id.in_(running),
         )
-        .all()
-    )
+        .with_for_update(skip_locked=True)
+    ).all()
     for job_id in {job_id for _, job_id, _ in lost}:
         numbers = [number for _, job, number in lost if job == job_id]
         session.execute(

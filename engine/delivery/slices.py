@@ -17,6 +17,7 @@ from uuid import UUID
 from sqlalchemy import exists, func, select, update
 
 from engine.commands import Execute, Report
+from engine.delivery.statements import execute, statements
 from engine.runtime import wake
 from state.change import change_status, clock_of, sources_of
 from state.errors import IllegalTransition
@@ -31,6 +32,7 @@ __all__ = [
     "JobState",
     "Lease",
     "LeaseLost",
+    "Tally",
     "close",
     "finish_if_done",
     "fold",
@@ -72,6 +74,8 @@ class JobState:
     status: str
     held: bool
     waits_until: datetime | None
+    suppresses: bool
+    """Whether the organization suppresses any address at all."""
 
     @property
     def may_claim(self) -> bool:
@@ -118,22 +122,45 @@ def lease(
     return Lease(org_id, campaign_id, job_id, number, taken)
 
 
-def hold(session: Session, lease: Lease, *, lasts: timedelta) -> JobState:
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What one transaction settles on a slice, in recipients."""
+
+    success: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    in_flight: int = 0
+    """On the wire when the transaction ends (not a change but the number)."""
+
+    def parameters(self) -> dict[str, int]:
+        """As statements take it."""
+        return {
+            "p_success": self.success,
+            "p_failed": self.failed,
+            "p_cancelled": self.cancelled,
+            "p_in_flight": self.in_flight,
+        }
+
+
+def hold(session: Session, lease: Lease, *, lasts: timedelta, expected: Tally) -> JobState:
     """Lock the slice under `lease` for this transaction, renew it, and say how the job stands.
+
+    Args:
+        expected: What the transaction is about to settle; counted here to save a round trip, and corrected by
+            `waves.settle` when fewer rows were.
 
     Raises:
         LeaseLost: the epoch is not ours any more.
     """
-    renewed = session.execute(
-        update(Slice)
-        .where(*lease.rows())
-        .values(lease_expires_at=clock_of(session).now() + lasts)
-        .returning(
-            select(Job.status).where(Job.id == lease.job_id).scalar_subquery(),
-            select(Job.held).where(Job.id == lease.job_id).scalar_subquery(),
-            select(Job.waits_until).where(Job.id == lease.job_id).scalar_subquery(),
-        )
-        .execution_options(synchronize_session=False)
+    renewed = execute(
+        session,
+        statements(session).hold,
+        p_org_id=lease.org_id,
+        p_job_id=lease.job_id,
+        p_number=lease.number,
+        p_epoch=lease.epoch,
+        p_expires_at=clock_of(session).now() + lasts,
+        **expected.parameters(),
     ).first()
     if renewed is None:
         raise LeaseLost(f"slice {lease.number} of job {lease.job_id}, epoch {lease.epoch}")

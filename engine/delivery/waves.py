@@ -1,25 +1,26 @@
-"""The statements of a wave: load a slice's recipients, claim some, settle some.
+"""A wave: load a slice's recipients, claim some, settle some.
 
-All of them run under `slices.hold`, which has locked the slice. Each touches at most 100 rows (500 when loading), by
-primary key, in one round trip.
+All of it runs under `slices.hold`, which has locked the slice. Each step is one round trip, on at most 100 rows (500
+when loading); the statements stand in `engine.delivery.statements`.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, String, Text, Uuid, case, func, literal, select, update
+from sqlalchemy import update
 
-from state.change import clock_of, sources_of
-from state.sets import among, rows
-from state.tables import Entity, Recipient, Slice
-from state.transitions import AUTOMATION, AutomationStatus
+from engine.delivery.slices import Tally
+from engine.delivery.statements import execute, statements
+from state.change import clock_of
+from state.tables import Recipient
+from state.transitions import AutomationStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy.orm import Session
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from engine.delivery.outcomes import Settlement
     from engine.delivery.slices import Lease
 
-__all__ = ["Due", "cancel_pending", "claim", "load", "next_due", "settle"]
+__all__ = ["Due", "cancel_pending", "claim", "load", "next_due", "settle", "tally"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,39 +40,30 @@ class Due:
     """Absent: the entity was deleted after it was planned."""
 
 
-def _of(lease: Lease) -> tuple[ColumnElement[bool], ...]:
-    return (Recipient.job_id == lease.job_id, Recipient.slice_number == lease.number)
-
-
 def load(session: Session, lease: Lease) -> list[Due]:
-    """The slice's recipients that are pending and due, in key order.
-
-    Index ix_recipient_job_id_slice_number_entity_id; entities by primary key.
-    """
-    now = clock_of(session).now()
-    found = session.execute(
-        select(Recipient.entity_id, Entity.attributes, Entity.title, Entity.external_id, Entity.id)
-        .outerjoin(Entity, (Entity.id == Recipient.entity_id) & (Entity.org_id == lease.org_id))
-        .where(
-            *_of(lease),
-            Recipient.automation_status == AutomationStatus.PENDING,
-            (Recipient.due_at.is_(None)) | (Recipient.due_at <= now),
-        )
-        .order_by(Recipient.entity_id)
+    """The slice's recipients that are pending and due, in key order."""
+    found = execute(
+        session,
+        statements(session).load,
+        p_org_id=lease.org_id,
+        p_job_id=lease.job_id,
+        p_number=lease.number,
+        p_now=clock_of(session).now(),
     )
-    return [
-        Due(
-            entity_id,
-            None
-            if known is None
-            else {**attributes, "_id": str(entity_id), "_title": title, "external_id": external_id},
-        )
-        for entity_id, attributes, title, external_id, known in found
-    ]
+    people = []
+    for entity_id, attributes, title, external_id, known in found.all():
+        if known is None:
+            people.append(Due(entity_id, None))
+            continue
+        attributes["_id"] = str(entity_id)
+        attributes["_title"] = title
+        attributes["external_id"] = external_id
+        people.append(Due(entity_id, attributes))
+    return people
 
 
 def claim(
-    session: Session, lease: Lease, entity_ids: Sequence[UUID], *, again: bool = False
+    session: Session, lease: Lease, entity_ids: list[UUID], *, again: bool = False
 ) -> dict[UUID, tuple[UUID, int]]:
     """Move pending recipients to `in_progress`: attempt + 1, in flight, an execution id if they have none yet.
 
@@ -82,122 +74,125 @@ def claim(
     Returns:
         Of those that were claimed: entity id → (execution id, attempt).
     """
-    if not entity_ids:
-        return {}
-    pending = Recipient.automation_status == AutomationStatus.PENDING
-    claimable = pending | Recipient.in_flight.is_(True) if again else pending
-    claimed = session.execute(
-        update(Recipient)
-        .where(
-            Recipient.campaign_id == lease.campaign_id,
-            among(session, Recipient.entity_id, entity_ids),
-            *_of(lease),
-            claimable,
-        )
-        .values(
-            automation_status=AutomationStatus.IN_PROGRESS,
-            execution_id=func.coalesce(Recipient.execution_id, func.gen_random_uuid()),
-            attempt=case((Recipient.in_flight.is_(True), Recipient.attempt), else_=Recipient.attempt + 1),
-            in_flight=True,
-            due_at=None,
-            updated_at=clock_of(session).now(),
-        )
-        .returning(Recipient.entity_id, Recipient.execution_id, Recipient.attempt)
-        .execution_options(synchronize_session=False)
+    ours = statements(session)
+    claimed = execute(
+        session,
+        ours.claim_again if again else ours.claim,
+        p_campaign_id=lease.campaign_id,
+        p_job_id=lease.job_id,
+        p_number=lease.number,
+        p_ids=entity_ids,
+        p_now=clock_of(session).now(),
     )
-    return {entity_id: (execution_id, attempt) for entity_id, execution_id, attempt in claimed}
+    return {entity_id: (execution_id, attempt) for entity_id, execution_id, attempt in claimed.all()}
 
 
-def settle(session: Session, lease: Lease, settlements: Iterable[Settlement], *, in_flight: int) -> None:
-    """Write outcomes, and count them on the slice.
+def tally(settlements: Iterable[Settlement], *, in_flight: int) -> Tally:
+    """What these settlements will count to, if nobody interferes."""
+    counts = Counter(item.status for item in settlements)
+    return _tally(counts, in_flight)
+
+
+def settle(
+    session: Session, lease: Lease, settlements: Iterable[Settlement], *, expected: Tally, in_flight: int
+) -> None:
+    """Write outcomes, which `slices.hold` has counted as `expected`.
 
     Equal settlements travel in one statement. A recipient whose status somebody changed meanwhile through an API
-    keeps that status; its outcome is not counted.
+    keeps that status, and its outcome is not counted.
 
     Args:
-        in_flight: How many recipients of the slice are still on the wire after this.
+        in_flight: How many recipients of the slice are on the wire when this transaction ends.
     """
-    groups: dict[tuple[str, datetime | None, bool], list[Settlement]] = defaultdict(list)
+    groups: dict[tuple[AutomationStatus, datetime | None, bool, bool], list[Settlement]] = defaultdict(list)
     for item in settlements:
-        groups[(item.status, item.due_at, item.refund)].append(item)
-    counts: dict[str, int] = defaultdict(int)
-    for (status, due_at, refund), group in groups.items():
+        groups[(item.status, item.due_at, item.refund, item.error_code is None)].append(item)
+    counts: Counter[AutomationStatus] = Counter()
+    for (status, due_at, refund, _), group in groups.items():
         counts[status] += _write(session, lease, status, group, due_at=due_at, refund=refund)
-    session.execute(
-        update(Slice)
-        .where(*lease.rows())
-        .values(
-            in_progress=in_flight,
-            success=Slice.success + counts[AutomationStatus.SUCCESS],
-            failed=Slice.failed + counts[AutomationStatus.FAILED],
-            cancelled=Slice.cancelled + counts[AutomationStatus.CANCELLED],
-        )
-        .execution_options(synchronize_session=False)
+    written = _tally(counts, in_flight)
+    if written != expected:
+        _correct(session, lease, written, expected)
+
+
+def _tally(counts: Mapping[AutomationStatus, int], in_flight: int) -> Tally:
+    return Tally(
+        success=counts.get(AutomationStatus.SUCCESS, 0),
+        failed=counts.get(AutomationStatus.FAILED, 0),
+        cancelled=counts.get(AutomationStatus.CANCELLED, 0),
+        in_flight=in_flight,
+    )
+
+
+def _correct(session: Session, lease: Lease, written: Tally, expected: Tally) -> None:
+    difference = Tally(
+        success=written.success - expected.success,
+        failed=written.failed - expected.failed,
+        cancelled=written.cancelled - expected.cancelled,
+        in_flight=written.in_flight,
+    )
+    execute(
+        session,
+        statements(session).count,
+        p_job_id=lease.job_id,
+        p_number=lease.number,
+        p_epoch=lease.epoch,
+        **difference.parameters(),
     )
 
 
 def _write(
     session: Session,
     lease: Lease,
-    status: str,
+    status: AutomationStatus,
     group: Sequence[Settlement],
     *,
     due_at: datetime | None,
     refund: bool,
 ) -> int:
+    """Write one group of settlements that are equal but for their errors; returns how many were."""
+    ours = statements(session)
     ids = [item.entity_id for item in group]
-    ours = (Recipient.campaign_id == lease.campaign_id, *_of(lease), Recipient.in_flight.is_(True))
-    statement = update(Recipient).where(*ours, sources_of(AUTOMATION, status))
-    code: ColumnElement[Any]
-    text: ColumnElement[Any]
-    if all(item.error_code is None for item in group):
-        statement = statement.where(among(session, Recipient.entity_id, ids))
-        code, text = literal(None, String), literal(None, Text)
+    scope = {"p_campaign_id": lease.campaign_id, "p_job_id": lease.job_id, "p_number": lease.number}
+    values = {"p_refund": int(refund), "p_due_at": due_at, "p_now": clock_of(session).now()}
+    if group[0].error_code is None:
+        written = execute(session, ours.settle[status], p_ids=ids, **scope, **values).rowcount
     else:
-        given = rows(
+        written = execute(
             session,
-            {"entity_id": Uuid, "error_code": String, "error_text": Text},
-            [(item.entity_id, item.error_code, item.error_text) for item in group],
-        )
-        statement = statement.where(Recipient.entity_id == given.c.entity_id)
-        code, text = given.c.error_code, given.c.error_text
-    written = session.execute(
-        statement.values(
-            automation_status=status,
-            in_flight=False,
-            attempt=Recipient.attempt - int(refund),
-            due_at=due_at,
-            error_code=code,
-            error_text=text,
-            updated_at=clock_of(session).now(),
-        ).execution_options(synchronize_session=False)
-    ).rowcount  # type: ignore[attr-defined]
-    if written < len(ids):  # somebody set another status meanwhile; it stands, only the flight is over
-        session.execute(
-            update(Recipient)
-            .where(*ours, among(session, Recipient.entity_id, ids))
-            .values(in_flight=False)
-            .execution_options(synchronize_session=False)
-        )
-    return int(written)
+            ours.settle_each[status],
+            p_entity_ids=ids,
+            p_error_codes=[item.error_code for item in group],
+            p_error_texts=[item.error_text for item in group],
+            **scope,
+            **values,
+        ).rowcount
+    if written < len(ids):
+        execute(session, ours.land, p_ids=ids, **scope)
+    return written
 
 
 def next_due(session: Session, lease: Lease) -> datetime | None:
     """When the earliest pending recipient of the slice is due; None when none is pending."""
-    now = clock_of(session).now()
-    found = session.execute(
-        select(func.count(), func.min(func.coalesce(Recipient.due_at, now))).where(
-            *_of(lease), Recipient.automation_status == AutomationStatus.PENDING
-        )
+    pending, earliest = execute(
+        session,
+        statements(session).next_due,
+        p_job_id=lease.job_id,
+        p_number=lease.number,
+        p_now=clock_of(session).now(),
     ).one()
-    return None if found[0] == 0 else found[1]
+    return earliest if pending else None
 
 
 def cancel_pending(session: Session, lease: Lease) -> int:
     """Record the slice's pending recipients as cancelled; returns how many. Their job was cancelled."""
     cancelled = session.execute(
         update(Recipient)
-        .where(*_of(lease), Recipient.automation_status == AutomationStatus.PENDING)
+        .where(
+            Recipient.job_id == lease.job_id,
+            Recipient.slice_number == lease.number,
+            Recipient.automation_status == AutomationStatus.PENDING,
+        )
         .values(
             automation_status=AutomationStatus.CANCELLED,
             error_code="JOB_CANCELLED",
@@ -207,10 +202,5 @@ def cancel_pending(session: Session, lease: Lease) -> int:
         )
         .execution_options(synchronize_session=False)
     ).rowcount  # type: ignore[attr-defined]
-    session.execute(
-        update(Slice)
-        .where(*lease.rows())
-        .values(cancelled=Slice.cancelled + cancelled)
-        .execution_options(synchronize_session=False)
-    )
+    _correct(session, lease, Tally(cancelled=cancelled), Tally())
     return int(cancelled)
