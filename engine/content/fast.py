@@ -45,6 +45,8 @@ __all__ = ["Bound", "Plan", "checked", "plan"]
 #: Names upstream knows by itself, and segments of a path that it does not simply look up.
 _BUILT_IN = frozenset({"now", "today"})
 _SPECIAL = frozenset({"size", "first", "last"})
+#: No character takes more than four bytes.
+_SURELY_WITHIN = OUTPUT_LIMIT // 4
 _CONSTANTS = (StringLiteral, IntegerLiteral, FloatLiteral, TrueLiteral, FalseLiteral)
 
 
@@ -87,11 +89,12 @@ class _Filled(NamedTuple):
 class Bound:
     """A plan for entities of one layout."""
 
-    __slots__ = ("_html", "_pieces", "_plain", "_rich")
+    __slots__ = ("_holes", "_html", "_pieces", "_plain", "_rich")
 
     def __init__(self, pieces: list[str], filled: list[_Filled], *, html: bool) -> None:
         self._pieces = pieces
         self._html = html
+        self._holes = [item.at for item in filled]
         self._plain: list[tuple[int, str, Any]] = []
         self._rich: list[_Filled] = []
         for item in filled:
@@ -124,7 +127,11 @@ class Bound:
             except LiquidError as error:
                 error.token = error.token or filled.hole.token
                 raise
-        return checked("".join(pieces))
+        output = "".join(pieces)
+        if not output.isascii():
+            for at in self._holes:
+                pieces[at].encode()  # half of a surrogate pair is refused; the literals are known to be sound
+        return output if len(output) <= _SURELY_WITHIN else checked(output)
 
 
 class Plan:
@@ -137,8 +144,9 @@ class Plan:
         self._html = html
         self.constant: str | None = None
         """The output, when it is the same for everybody."""
+        literal = checked("".join(item for item in items if isinstance(item, str)))
         if all(isinstance(item, str) for item in items):
-            self.constant = checked("".join(map(str, items)))
+            self.constant = literal
 
     def bind(self, layout: Layout, extras: frozenset[str]) -> Bound:
         """Resolve the variables for entities of one layout."""
