@@ -22,9 +22,10 @@ from state.database import Database
 from state.errors import SchemaOutdated
 
 if TYPE_CHECKING:
+    from alembic.script import Script
     from sqlalchemy import Connection
 
-__all__ = ["configuration", "pending", "require_current", "upgrade"]
+__all__ = ["configuration", "known", "pending", "require_current", "upgrade"]
 
 #: PostgreSQL's advisory lock of whoever migrates ("muster" in ASCII, as a number).
 _LOCK = 0x6D7573746572
@@ -37,6 +38,11 @@ def configuration() -> Config:
     config.set_main_option("script_location", "state:migrations")
     config.set_main_option("path_separator", "os")
     return config
+
+
+def known() -> list[str]:
+    """Every migration there is, oldest first, each as `0001 initial`."""
+    return [_title(script) for script in _scripts()]
 
 
 def upgrade(database_url: str) -> list[str]:
@@ -89,21 +95,26 @@ def require_current(database: Database) -> None:
         raise SchemaOutdated(f"the database lacks {len(missing)} migration(s), first {missing[0]}: {_REMEDY}")
 
 
+def _scripts() -> list[Script]:
+    return [*ScriptDirectory.from_config(configuration()).walk_revisions()][::-1]
+
+
+def _title(script: Script) -> str:
+    return f"{script.revision} {script.doc}"
+
+
 def _pending(connection: Connection) -> list[str]:
-    scripts = ScriptDirectory.from_config(configuration())
-    ordered = [*scripts.walk_revisions()][::-1]
+    scripts = _scripts()
     current = MigrationContext.configure(connection).get_current_revision()
     if current is None:
-        reached = 0
-    else:
-        known = [script.revision for script in ordered]
-        if current not in known:
-            raise SchemaOutdated(
-                f"the database is at migration {current}, which this Muster does not know: "
-                "install the Muster that made it, or a newer one"
-            )
-        reached = known.index(current) + 1
-    return [f"{script.revision} {script.doc}" for script in ordered[reached:]]
+        return [_title(script) for script in scripts]
+    revisions = [script.revision for script in scripts]
+    if current not in revisions:
+        raise SchemaOutdated(
+            f"the database is at migration {current}, which this Muster does not know: "
+            "install the Muster that made it, or a newer one"
+        )
+    return [_title(script) for script in scripts[revisions.index(current) + 1 :]]
 
 
 def _made_otherwise(connection: Connection) -> bool:

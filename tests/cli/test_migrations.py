@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from alembic.config import Config
+
 #: What a database says of its own tables; alembic_version is the migrations' own.
 POSTGRESQL_CATALOGUE = (
     """SELECT table_name, column_name, data_type, character_maximum_length, is_nullable, column_default
@@ -169,12 +171,12 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(
     url = new_url()
     database = opened(url)
 
-    def half_done(config: migrate.Config, _revision: str) -> None:
+    def half_done(config: Config, _revision: str) -> None:
         config.attributes["connection"].exec_driver_sql("CREATE TABLE organization (id integer)")
         raise RuntimeError("killed half-way")
 
     with monkeypatch.context() as patch:
-        patch.setattr(migrate.command, "upgrade", half_done)
+        patch.setattr("alembic.command.upgrade", half_done)
         with pytest.raises(RuntimeError):
             migrate.upgrade(url)
     assert _catalogue(database) == []
