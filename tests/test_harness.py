@@ -39,6 +39,12 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 FOREVER = "import threading; threading.Event().wait()"
+#: Has a child in a session of its own.
+PARENT = f"""
+import subprocess, sys
+subprocess.Popen([sys.executable, "-c", {FOREVER!r}], start_new_session=True)
+{FOREVER}
+"""
 
 
 def python(script: str, directory: Path, name: str = "child") -> Child:
@@ -70,11 +76,17 @@ class TestChild:
         assert child.returncode == -signal.SIGKILL
 
     def test_kill_takes_the_descendants_along(self, tmp_path: Path) -> None:
-        start = f"subprocess.Popen([sys.executable, '-c', {FOREVER!r}], start_new_session=True)"
-        with python(f"import subprocess, sys; {start}; {FOREVER}", tmp_path) as child:
+        with python(PARENT, tmp_path) as child:
             grandchild = wait_until(child.descendants, "it has a child")[0]
             child.kill()
             assert not is_running(grandchild)
+
+    def test_killed_alone_it_leaves_orphans_until_it_is_closed(self, tmp_path: Path) -> None:
+        with python(PARENT, tmp_path) as child:
+            grandchild = wait_until(child.descendants, "it has a child")[0]
+            child.kill(alone=True)
+            assert is_running(grandchild)
+        wait_until(lambda: not is_running(grandchild), "the grandchild is gone")
 
     def test_pause_and_resume(self, tmp_path: Path) -> None:
         with python(FOREVER, tmp_path) as child:

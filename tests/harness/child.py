@@ -85,6 +85,7 @@ class Child:
             user,
         ]
         self._popen: subprocess.Popen[bytes] | None = None
+        self._orphans: list[int] = []
 
     def start(self) -> Self:
         """Start it. Output is appended to what an earlier start wrote.
@@ -158,12 +159,14 @@ class Child:
 
     def kill(self, *, alone: bool = False) -> None:
         """SIGKILL, and wait until everybody it was sent to is gone."""
-        if not alone:
-            self.signal(signal.SIGSTOP, alone=True)  # so that it forks nobody behind our back
-        others = [] if alone or not self.alive else self.descendants()
+        self.signal(signal.SIGSTOP, alone=True)  # so that it forks nobody behind our back
+        others = self.descendants() if self.alive else []
         self.signal(signal.SIGKILL, alone=alone)
         self.process.wait(10)
-        wait_until(lambda: not any(map(is_running, others)), f"all of {self.name} is gone")
+        if alone:
+            self._orphans += others
+        else:
+            wait_until(lambda: not any(map(is_running, others)), f"all of {self.name} is gone")
 
     def terminate(self) -> None:
         """SIGTERM to it alone, as a supervisor does; `wait` says how it took it."""
@@ -205,7 +208,11 @@ class Child:
             return
         self.kill()
         with suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)  # orphans of one that was killed alone
+            os.killpg(self.pid, signal.SIGKILL)  # whom it left behind
+        for pid in filter(is_running, self._orphans):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._orphans.clear()
 
     def __enter__(self) -> Self:
         return self.start()
