@@ -19,7 +19,6 @@ import time
 from collections import Counter, deque
 from dataclasses import dataclass
 from datetime import timedelta
-from queue import Empty, SimpleQueue
 from threading import Event
 from typing import TYPE_CHECKING, TypeVar
 
@@ -27,7 +26,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from engine.audience.suppression import suppressed
-from engine.channels.port import Delivered, Doubtful, Down, Message, Outcome, Throttled
+from engine.channels.port import Doubtful, Down, Message, Outcome, Throttled
 from engine.content.templates import RenderError
 from engine.delivery import health, slices, waves
 from engine.delivery.outcomes import Settlement, decide
@@ -122,8 +121,8 @@ class _SliceRun:
         """Nothing more may be claimed: the job was paused or cancelled, or this process shuts down."""
         self.halt = Event()
         """Tells the channel to start nothing new."""
-        self.arrivals: SimpleQueue[tuple[Message, Outcome] | None] = SimpleQueue()
-        """Outcomes from the send loop; None once the wave's `send` has ended."""
+        self.arrivals: deque[tuple[Message, Outcome]] = deque()
+        """Outcomes from the send loop."""
         self.on_wire: dict[UUID, int] = {}
         """Given to the channel, outcome unknown: entity id → attempt."""
         self.unsettled: list[Settlement] = []
@@ -253,51 +252,40 @@ class _SliceRun:
         if not messages:
             return
         self.halt.clear()
-        sending = self.executor.loop.submit(
-            self._sender.channel.send(
-                messages, lambda message, outcome: self.arrivals.put((message, outcome)), self.halt
-            )
-        )
-        sending.add_done_callback(lambda _: self.arrivals.put(None))
-        flush = self.settings.flush_interval.total_seconds()
-        flushed = looked = time.monotonic()
-        while (arrival := self._receive(flush)) is not _ENDED:
-            if isinstance(arrival, tuple):
-                self._take(*arrival)
-                if not self.arrivals.empty():
-                    continue
+        ended = Event()
+        sending = self.executor.loop.submit(self._sender.channel.send(messages, self._report, self.halt))
+        sending.add_done_callback(lambda _: ended.set())
+        looked = time.monotonic()
+        while not ended.wait(self.settings.flush_interval.total_seconds()):
+            self._take_arrivals()
             if self.executor.stopping.is_set():
                 self.halt.set()
             now = time.monotonic()
-            if self.on_wire and ((self.unsettled and now - flushed >= flush) or now - looked >= _LOOK):
+            if self.unsettled or now - looked >= _LOOK:
                 self._persist(self._flush)
                 self.unsettled.clear()
                 reach("settle.committed")
-                flushed = looked = time.monotonic()
+                looked = now
+        self._take_arrivals()
         self._close_wave(sending)
 
-    def _receive(self, timeout: float) -> object:
-        """The next outcome, None when none came in time, or `_ENDED`."""
-        try:
-            arrival = self.arrivals.get(timeout=timeout)
-        except Empty:
-            return None
-        return _ENDED if arrival is None else arrival
-
-    def _take(self, message: Message, outcome: Outcome) -> None:
-        attempt = self.on_wire.pop(message.entity_id, None)
-        if attempt is None:
-            log.error("channel.reported_twice", entity_id=str(message.entity_id))
-            return
+    def _report(self, message: Message, outcome: Outcome) -> None:
+        """Called on the send loop. Wakes nobody: a switch of threads for each outcome would cost more than the send."""
+        self.arrivals.append((message, outcome))
         if isinstance(outcome, Throttled | Down):
             self.trouble = outcome
             self.halt.set()
+
+    def _take_arrivals(self) -> None:
         now = self.runtime.database.clock.now()
-        self._note(
-            decide(message.entity_id, attempt, outcome, self._sender.policy, now=now, jitter=self.jitter)
-        )
-        if isinstance(outcome, Delivered):
-            self.counts["delivered"] += 1
+        policy = self._sender.policy
+        while self.arrivals:
+            message, outcome = self.arrivals.popleft()
+            attempt = self.on_wire.pop(message.entity_id, None)
+            if attempt is None:
+                log.error("channel.reported_twice", entity_id=str(message.entity_id))
+                continue
+            self._note(decide(message.entity_id, attempt, outcome, policy, now=now, jitter=self.jitter))
 
     def _close_wave(self, sending: Future[None]) -> None:
         """A channel that broke its promise left messages without outcome: that is doubt, not loss."""
@@ -358,6 +346,3 @@ class _SliceRun:
                 log.warning("database.away", reason=str(error.orig))
                 again = True
                 Event().wait(0.2)
-
-
-_ENDED = object()

@@ -3,6 +3,10 @@
 A wave of 100 recipients costs one transaction of five of them. They are Core statements over tables, not ORM ones: at
 ten thousand recipients a second the difference is a third of the time. Parameters are called `p_…`.
 
+Recipients are addressed by job, slice and key, and by nothing else that has an index: a planner whose statistics lag
+behind a million fresh rows would otherwise take the index by status, and read the whole campaign for every wave
+(measured: eight times slower).
+
 Lock order: a leased slice, its recipients, the job, ready slices.
 """
 
@@ -22,7 +26,6 @@ from sqlalchemy import (
     any_,
     bindparam,
     case,
-    cast,
     column,
     exists,
     func,
@@ -32,7 +35,7 @@ from sqlalchemy import (
     update,
 )
 
-from state.sets import is_postgresql, literal_array, packed
+from state.sets import PackedArray, is_postgresql, literal_array, packed
 from state.tables import Entity, Job, Recipient, Slice, Suppression
 from state.transitions import AUTOMATION, AutomationStatus, SliceState
 from state.types import UtcDateTime
@@ -75,7 +78,6 @@ def _built(postgresql: bool) -> Statements:
 _NOW = bindparam("p_now", type_=UtcDateTime())
 _JOB = bindparam("p_job_id", type_=Uuid())
 _NUMBER = bindparam("p_number", type_=Integer())
-_CAMPAIGN = bindparam("p_campaign_id", type_=Uuid())
 _ORG = bindparam("p_org_id", type_=Uuid())
 
 
@@ -160,12 +162,11 @@ class Statements:
         return (_recipient.c.job_id == _JOB, _recipient.c.slice_number == _NUMBER)
 
     def _claim(self, claimable: ColumnElement[bool]) -> Update:
-        """Pending → in_progress, in flight, attempt + 1, an execution id if there is none. Primary key."""
+        """Pending → in_progress, in flight, attempt + 1, an execution id if there is none. Index as `load`."""
         recipient = _recipient.c
         return (
             update(_recipient)
             .where(
-                recipient.campaign_id == _CAMPAIGN,
                 self._among(recipient.entity_id),
                 *self._of_slice(),
                 claimable,
@@ -188,12 +189,11 @@ class Statements:
         code: ColumnElement[Any],
         text: ColumnElement[Any],
     ) -> Update:
-        """In flight → `status`, where the table of transitions allows it. Primary key."""
+        """In flight → `status`, where the table of transitions allows it. Index as `load`."""
         recipient = _recipient.c
         return (
             update(_recipient)
             .where(
-                recipient.campaign_id == _CAMPAIGN,
                 which,
                 *self._of_slice(),
                 recipient.in_flight.is_(True),
@@ -247,11 +247,10 @@ class Statements:
         )
 
     def _land(self) -> Update:
-        """End the flight of recipients whose status somebody else changed meanwhile; it stands. Primary key."""
+        """End the flight of recipients whose status somebody else changed meanwhile; it stands. Index as `load`."""
         return (
             update(_recipient)
             .where(
-                _recipient.c.campaign_id == _CAMPAIGN,
                 self._among(_recipient.c.entity_id),
                 *self._of_slice(),
                 _recipient.c.in_flight.is_(True),
@@ -264,7 +263,7 @@ class Statements:
         return update(_slice).where(*self._leased()).values(**self._counted())
 
     def _next_due(self) -> Select[Any]:
-        """How many recipients of a slice are pending, and when the first is due. Same index as `load`."""
+        """How many recipients of a slice are pending, and when the first is due. Index as `load`."""
         return select(func.count(), func.min(func.coalesce(_recipient.c.due_at, _NOW))).where(
             *self._of_slice(), _recipient.c.automation_status == AutomationStatus.PENDING
         )
@@ -279,8 +278,7 @@ class Statements:
 
     def _among(self, left: ColumnElement[Any]) -> ColumnElement[bool]:
         """`left` is one of `p_ids`, which travel as one text."""
-        listed = bindparam("p_ids", type_=String())
         if self._postgresql:
-            return left == any_(cast(listed, ARRAY(left.type)))
-        elements = func.json_each(listed).table_valued("value")
+            return left == any_(bindparam("p_ids", type_=PackedArray(left.type)))
+        elements = func.json_each(bindparam("p_ids", type_=String())).table_valued("value")
         return left.in_(select(type_coerce(elements.c.value, left.type)))

@@ -78,7 +78,6 @@ def claim(
     claimed = execute(
         session,
         ours.claim_again if again else ours.claim,
-        p_campaign_id=lease.campaign_id,
         p_job_id=lease.job_id,
         p_number=lease.number,
         p_ids=entity_ids,
@@ -153,7 +152,7 @@ def _write(
     """Write one group of settlements that are equal but for their errors; returns how many were."""
     ours = statements(session)
     ids = [item.entity_id for item in group]
-    scope = {"p_campaign_id": lease.campaign_id, "p_job_id": lease.job_id, "p_number": lease.number}
+    scope = {"p_job_id": lease.job_id, "p_number": lease.number}
     values = {"p_refund": int(refund), "p_due_at": due_at, "p_now": clock_of(session).now()}
     if group[0].error_code is None:
         written = execute(session, ours.settle[status], p_ids=ids, **scope, **values).rowcount
