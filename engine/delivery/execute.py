@@ -123,8 +123,10 @@ class _SliceRun:
         """Tells the channel to start nothing new."""
         self.arrivals: deque[tuple[Message, Outcome]] = deque()
         """Outcomes from the send loop."""
-        self.on_wire: dict[UUID, int] = {}
-        """Given to the channel, outcome unknown: entity id → attempt."""
+        self.on_wire: dict[UUID, tuple[int, bool]] = {}
+        """Given to the channel, outcome unknown: entity id → attempt, and whether an earlier one is in doubt."""
+        self.arrived_at = self.runtime.database.clock.now()
+        """When outcomes were last taken in; back-off counts from there."""
         self.unsettled: list[Settlement] = []
         self.trouble: Throttled | Down | None = None
         self.jitter = random.random()  # noqa: S311 - spreads retries, guards nothing
@@ -234,7 +236,7 @@ class _SliceRun:
                     )
                 )
                 continue
-            self.on_wire[item.due.entity_id] = item.attempt
+            self.on_wire[item.due.entity_id] = (item.attempt, item.due.doubted)
             messages.append(
                 Message(
                     execution_id=item.execution_id,
@@ -277,15 +279,23 @@ class _SliceRun:
             self.halt.set()
 
     def _take_arrivals(self) -> None:
-        now = self.runtime.database.clock.now()
-        policy = self._sender.policy
+        self.arrived_at = self.runtime.database.clock.now()
         while self.arrivals:
             message, outcome = self.arrivals.popleft()
-            attempt = self.on_wire.pop(message.entity_id, None)
-            if attempt is None:
+            flight = self.on_wire.pop(message.entity_id, None)
+            if flight is None:
                 log.error("channel.reported_twice", entity_id=str(message.entity_id))
                 continue
-            self._note(decide(message.entity_id, attempt, outcome, policy, now=now, jitter=self.jitter))
+            self._decide(message.entity_id, flight, outcome)
+
+    def _decide(self, entity_id: UUID, flight: tuple[int, bool], outcome: Outcome) -> None:
+        attempt, doubted = flight
+        policy = self._sender.policy
+        self._note(
+            decide(
+                entity_id, attempt, outcome, policy, doubted=doubted, now=self.arrived_at, jitter=self.jitter
+            )
+        )
 
     def _close_wave(self, sending: Future[None]) -> None:
         """A channel that broke its promise left messages without outcome: that is doubt, not loss."""
@@ -293,10 +303,9 @@ class _SliceRun:
             return
         error = sending.exception()
         log.error("channel.broken", unreported=len(self.on_wire), exc_info=error)
-        now = self.runtime.database.clock.now()
-        for entity_id, attempt in self.on_wire.items():
-            doubt = Doubtful("CHANNEL_ERROR", f"the channel ended without an outcome: {error!r}")
-            self._note(decide(entity_id, attempt, doubt, self._sender.policy, now=now, jitter=self.jitter))
+        doubt = Doubtful("CHANNEL_ERROR", f"the channel ended without an outcome: {error!r}")
+        for entity_id, flight in self.on_wire.items():
+            self._decide(entity_id, flight, doubt)
         self.on_wire.clear()
 
     def _flush(self, session: Session, *, again: bool) -> None:  # noqa: ARG002 - settling twice settles once

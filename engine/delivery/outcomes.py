@@ -6,7 +6,7 @@ throttled, released or met by a provider that is down costs nobody an attempt; d
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -45,9 +45,35 @@ class Settlement:
 
 
 def decide(
-    entity_id: UUID, attempt: int, outcome: Outcome, policy: Policy, *, now: datetime, jitter: float
+    entity_id: UUID,
+    attempt: int,
+    outcome: Outcome,
+    policy: Policy,
+    *,
+    doubted: bool = False,
+    now: datetime,
+    jitter: float,
 ) -> Settlement:
-    """The settlement of `outcome`, which attempt number `attempt` (1, 2, …) had."""
+    """The settlement of `outcome`, which attempt number `attempt` (1, 2, …) had.
+
+    Args:
+        doubted: An earlier attempt of the same execution may have arrived. Only a success ends that doubt; whatever
+            else follows is recorded as OUTCOME_UNKNOWN, with what was said last.
+    """
+    settlement = _decide(entity_id, attempt, outcome, policy, now, jitter)
+    if not doubted or settlement.status == AutomationStatus.SUCCESS:
+        return settlement
+    last = f"; then {settlement.error_code}: {settlement.error_text}" if settlement.error_code else ""
+    if settlement.error_code == OUTCOME_UNKNOWN:
+        last = f"; then {settlement.error_text}"
+    return replace(
+        settlement, error_code=OUTCOME_UNKNOWN, error_text=f"an earlier attempt may have arrived{last}"
+    )
+
+
+def _decide(
+    entity_id: UUID, attempt: int, outcome: Outcome, policy: Policy, now: datetime, jitter: float
+) -> Settlement:
     match outcome:
         case Delivered():
             return Settlement(entity_id, AutomationStatus.SUCCESS)
@@ -57,17 +83,22 @@ def decide(
             return Settlement(entity_id, AutomationStatus.PENDING, refund=True)
         case Throttled(code, text) | Down(code, text):
             return Settlement(entity_id, AutomationStatus.PENDING, code, text[:_TEXT_LIMIT], refund=True)
-        case Doubtful(code, text) if policy.doubt == "hold":
+        case Doubtful(code, text) if policy.doubt == "hold" or attempt >= policy.max_attempts:
             return _failed(entity_id, OUTCOME_UNKNOWN, f"{code}: {text}")
-        case Doubtful(_, text) if attempt >= policy.max_attempts:
-            return _failed(entity_id, OUTCOME_UNKNOWN, text)
         case Deferred(code, text) if attempt >= policy.max_attempts:
             return _failed(entity_id, code, text)
-        case Deferred(code, text) | Doubtful(code, text):
+        case Doubtful(code, text):
+            due_at = now + retry_delay(attempt, base=policy.retry_base, jitter=jitter)
+            return _waiting(entity_id, OUTCOME_UNKNOWN, f"{code}: {text}", due_at)
+        case Deferred(code, text, retry_after):
             delay = retry_delay(attempt, base=policy.retry_base, jitter=jitter)
-            if isinstance(outcome, Deferred) and outcome.retry_after is not None:
-                delay = max(delay, timedelta(seconds=outcome.retry_after))
-            return Settlement(entity_id, AutomationStatus.PENDING, code, text[:_TEXT_LIMIT], now + delay)
+            if retry_after is not None:
+                delay = max(delay, timedelta(seconds=retry_after))
+            return _waiting(entity_id, code, text, now + delay)
+
+
+def _waiting(entity_id: UUID, code: str, text: str, due_at: datetime) -> Settlement:
+    return Settlement(entity_id, AutomationStatus.PENDING, code, text[:_TEXT_LIMIT], due_at)
 
 
 def _failed(entity_id: UUID, code: str, text: str) -> Settlement:

@@ -49,6 +49,7 @@ log = structlog.get_logger(__name__)
 _LOCK = 0x4D757374
 #: Slices taken back in one transaction.
 _BATCH = 100
+_LOST = "the worker was lost after the message may have left"
 
 
 @dataclass(slots=True)
@@ -172,7 +173,14 @@ def _settle_doubt(session: Session, org_id: UUID, job_id: UUID, number: int) -> 
                 Recipient.attempt < attempts,
                 Recipient.automation_status == AutomationStatus.IN_PROGRESS,
             )
-            .values(automation_status=AutomationStatus.PENDING, in_flight=False, due_at=now, updated_at=now)
+            .values(
+                automation_status=AutomationStatus.PENDING,
+                in_flight=False,
+                due_at=now,
+                error_code=OUTCOME_UNKNOWN,
+                error_text=_LOST,
+                updated_at=now,
+            )
             .execution_options(synchronize_session=False)
         ).rowcount  # type: ignore[attr-defined]
     failed = session.execute(
@@ -182,7 +190,7 @@ def _settle_doubt(session: Session, org_id: UUID, job_id: UUID, number: int) -> 
             automation_status=AutomationStatus.FAILED,
             in_flight=False,
             error_code=OUTCOME_UNKNOWN,
-            error_text="the worker was lost after the message may have left",
+            error_text=_LOST,
             updated_at=now,
         )
         .execution_options(synchronize_session=False)

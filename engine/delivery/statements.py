@@ -142,6 +142,7 @@ class Statements:
         return (
             select(
                 recipient.entity_id,
+                recipient.error_code,
                 entity.attributes,
                 entity.title,
                 entity.external_id,

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import update
 
+from engine.delivery.outcomes import OUTCOME_UNKNOWN
 from engine.delivery.slices import Tally
 from engine.delivery.statements import execute, statements
 from state.change import clock_of
@@ -38,6 +39,8 @@ class Due:
     entity_id: UUID
     attributes: dict[str, Any] | None
     """Absent: the entity was deleted after it was planned."""
+    doubted: bool
+    """An earlier attempt of this execution may have arrived."""
 
 
 def load(session: Session, lease: Lease) -> list[Due]:
@@ -51,14 +54,15 @@ def load(session: Session, lease: Lease) -> list[Due]:
         p_now=clock_of(session).now(),
     )
     people = []
-    for entity_id, attributes, title, external_id, known in found.all():
+    for entity_id, error_code, attributes, title, external_id, known in found.all():
+        doubted = error_code == OUTCOME_UNKNOWN
         if known is None:
-            people.append(Due(entity_id, None))
+            people.append(Due(entity_id, None, doubted))
             continue
         attributes["_id"] = str(entity_id)
         attributes["_title"] = title
         attributes["external_id"] = external_id
-        people.append(Due(entity_id, attributes))
+        people.append(Due(entity_id, attributes, doubted))
     return people
 
 
