@@ -8,12 +8,23 @@ from __future__ import annotations
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AnyHttpUrl, Field, SecretStr, field_validator
+from pydantic import AnyHttpUrl, BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 __all__ = ["Settings", "get_settings"]
+
+
+def _seconds(value: Any) -> Any:
+    """The environment's `3` and `0.5` as numbers, which is how pydantic reads seconds; other texts as they are."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_seconds), Field(gt=timedelta(0), le=timedelta(days=1))]
 
 
 class Settings(BaseSettings):
@@ -47,13 +58,13 @@ class Settings(BaseSettings):
     """Recipients in doubt at most per slice when a worker dies (design.md §4.3)."""
     window: int = Field(default=16, ge=1, le=1000)
     """Slices of one job in flight at once."""
-    lease: timedelta = timedelta(seconds=30)
+    lease: Duration = timedelta(seconds=30)
     """How long a worker may be silent before its slice is taken from it."""
-    sweep_interval: timedelta = timedelta(seconds=2)
-    flush_interval: timedelta = timedelta(milliseconds=100)
+    sweep_interval: Duration = timedelta(seconds=2)
+    flush_interval: Duration = timedelta(milliseconds=100)
     metrics_port: int | None = Field(default=None, ge=1, le=65535)
     """Where a worker or scheduler serves its own `/metrics`; the API serves its own under its port."""
-    shutdown_grace: timedelta = timedelta(seconds=20)
+    shutdown_grace: Duration = timedelta(seconds=20)
     """How long sends that are on the wire may take to finish after SIGTERM."""
 
     @field_validator("database_url")
