@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import dramatiq
 from dramatiq.brokers.rabbitmq import RabbitmqBroker
 from dramatiq.brokers.redis import RedisBroker
 
 from engine.wakeups import NAMESPACE, redis_client
 
 if TYPE_CHECKING:
+    import dramatiq
     from dramatiq.middleware import Middleware
 
 __all__ = ["connect"]
@@ -41,7 +41,7 @@ def connect(url: str, middleware: list[Middleware]) -> dramatiq.Broker:
     """The broker of a URL: `redis://`, `rediss://`, `amqp://`, `amqps://` or `embedded://`. Connects lazily."""
     if url.startswith("amqp"):
         return RabbitmqBroker(url=url, middleware=middleware, confirm_delivery=True)
-    return _Redis(
+    return _Redis(  # type: ignore[no-untyped-call]
         client=redis_client(url, give_up=None),
         middleware=middleware,
         namespace=NAMESPACE,

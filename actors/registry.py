@@ -34,12 +34,8 @@ ACTORS: dict[type[Command], Callable[[Context, Any], None]] = {
 def register(broker: dramatiq.Broker, context: Context) -> None:
     """Declare every actor on `broker`. A payload that is no such command fails its message and changes nothing."""
     for command, work in ACTORS.items():
-        dramatiq.actor(
-            _parsing(command, work, context),
-            actor_name=command.actor,
-            queue_name=command.queue,
-            broker=broker,
-        )
+        declare = dramatiq.actor(actor_name=command.actor, queue_name=command.queue, broker=broker)
+        declare(_parsing(command, work, context))
 
 
 def _parsing(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from contextlib import suppress
 from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
@@ -62,7 +63,7 @@ class Wakeups(Protocol):
 
 
 def connect(url: str) -> Wakeups:
-    """The wake-ups of a broker URL: `redis://`, `rediss://`, `amqp://`, `amqps://` or `embedded://`. Connects lazily."""
+    """The wake-ups of a broker URL: `redis[s]://`, `amqp[s]://` or `embedded://`. Connects lazily."""
     if url.startswith("amqp"):
         return AmqpWakeups(url)
     return RedisWakeups(redis_client(url, give_up=_GIVE_UP_SECONDS))
@@ -92,7 +93,7 @@ def _embedded_server() -> fakeredis.FakeServer:
 
 
 def _encode(command: Command) -> tuple[str, bytes]:
-    """dramatiq's message for a command: its id in Redis, and its JSON."""
+    """Dramatiq's message for a command: its id in Redis, and its JSON."""
     message_id = str(uuid4())
     return message_id, orjson.dumps(
         {
@@ -177,10 +178,8 @@ class AmqpWakeups:
 
     def _drop(self) -> None:
         if self._connection is not None and self._connection.is_open:
-            try:
+            with suppress(pika.exceptions.AMQPError, OSError):
                 self._connection.close()
-            except (pika.exceptions.AMQPError, OSError):
-                pass
         self._connection = self._channel = None
 
     def close(self) -> None:

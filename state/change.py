@@ -40,7 +40,7 @@ def sources_of(machine: Machine, wanted: str) -> ColumnElement[bool]:
     return _COLUMNS[machine.entity].in_(sorted(machine.sources(wanted)))
 
 
-def change_status(  # noqa: D417 - `values` are columns
+def change_status(
     session: Session,
     machine: Machine,
     wanted: str,

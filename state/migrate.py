@@ -10,6 +10,7 @@ Migrations only go forward; going back is restoring a backup (docs/operations.md
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from alembic import command
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 __all__ = ["configuration", "known", "pending", "require_current", "upgrade"]
+
+# What ran is told by whoever upgrades; Alembic's own lines would stand in every process's log.
+logging.getLogger("alembic").setLevel(logging.WARNING)
 
 #: PostgreSQL's advisory lock of whoever migrates ("muster" in ASCII, as a number).
 _LOCK = 0x6D7573746572

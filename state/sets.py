@@ -23,6 +23,7 @@ from sqlalchemy import (
     select,
     type_coerce,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import UserDefinedType
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from sqlalchemy.sql.selectable import Subquery
     from sqlalchemy.types import TypeEngine
 
-__all__ = ["PackedArray", "among", "is_postgresql", "literal_array", "packed", "rows"]
+__all__ = ["PackedArray", "among", "insert_into", "is_postgresql", "literal_array", "packed", "rows"]
 
 
 class PackedArray(UserDefinedType[Any]):
@@ -51,7 +52,9 @@ class PackedArray(UserDefinedType[Any]):
 
     def get_col_spec(self, **_: Any) -> str:
         """The array type's name."""
-        name = "UUID" if isinstance(self.item, Uuid) else "INTEGER" if isinstance(self.item, Integer) else "TEXT"
+        name = (
+            "UUID" if isinstance(self.item, Uuid) else "INTEGER" if isinstance(self.item, Integer) else "TEXT"
+        )
         return f"{name}[]"
 
 
@@ -60,13 +63,18 @@ def is_postgresql(session: Session) -> bool:
     return session.get_bind().dialect.name == "postgresql"
 
 
+def insert_into(session: Session, table: Any) -> Any:
+    """An INSERT that knows ON CONFLICT, which both databases spell alike and SQLAlchemy keeps apart."""
+    return (postgresql if is_postgresql(session) else sqlite).insert(table)
+
+
 def packed(values: Iterable[Any]) -> str:
     """`values` as the JSON array that SQLite is given instead of an array."""
     return json.dumps([_plain(value) for value in values])
 
 
 def literal_array(values: Iterable[Any]) -> str:
-    """`values` (UUIDs, numbers or texts) as the text of a PostgreSQL array; several times faster than binding a list."""
+    """`values` (UUIDs, numbers or texts) as the text of a PostgreSQL array."""
     return (
         "{" + ",".join([value.hex if isinstance(value, UUID) else _quoted(value) for value in values]) + "}"
     )

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
 
 from engine.delivery.statements import execute, statements
+from engine.events.outbox import record
+from state.change import clock_of
+from state.sets import insert_into
+from state.tables import Suppression
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from uuid import UUID
 
     from sqlalchemy.orm import Session
 
-__all__ = ["suppressed"]
+    from engine.content.links import Invitation
+
+__all__ = ["suppressed", "unsubscribe"]
 
 
 def suppressed(session: Session, org_id: UUID, channel_kind: str, addresses: Iterable[str]) -> dict[str, str]:
@@ -21,3 +27,31 @@ def suppressed(session: Session, org_id: UUID, channel_kind: str, addresses: Ite
         session, statements(session).suppressed, p_org_id=org_id, p_kind=channel_kind, p_ids=list(addresses)
     )
     return {address: reason for address, reason in found}  # noqa: C416 - rows become pairs
+
+
+def unsubscribe(session: Session, invitation: Invitation) -> bool:
+    """Suppress the address that a signed link was sent to; False when it was already."""
+    added = session.execute(
+        insert_into(session, Suppression)
+        .values(
+            id=uuid4(),
+            org_id=invitation.org_id,
+            channel_kind=invitation.channel_kind,
+            address=invitation.address,
+            reason="unsubscribe",
+            created_at=clock_of(session).now(),
+        )
+        .on_conflict_do_nothing()
+        .returning(Suppression.id)
+    ).first()
+    if added is None:
+        return False
+    record(
+        session,
+        invitation.org_id,
+        "recipient.unsubscribed",
+        campaign_id=invitation.campaign_id,
+        entity_id=str(invitation.entity_id),
+        channel_kind=invitation.channel_kind,
+    )
+    return True

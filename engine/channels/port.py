@@ -141,6 +141,8 @@ class Channel(Protocol):
     kind: ClassVar[str]
     doubt_policy: ClassVar[str]
     """The default: `resend` (the receiver recognises a repeat) or `hold` (a duplicate costs money or trust)."""
+    links: ClassVar[bool]
+    """Whether its messages carry an unsubscribe link of ours."""
 
     def address_of(self, attributes: Mapping[str, Any]) -> str | None:
         """The normalised address an entity is reached at, or None when it has none (excluded: NO_ADDRESS)."""

@@ -19,11 +19,11 @@ def retry_delay(attempt: int, *, base: timedelta, jitter: float) -> timedelta:
     Args:
         jitter: A random number in [0, 1), so that what failed together does not come back together.
     """
-    doubled = base * 2 ** min(attempt - 1, 30)
+    doubled = base * (1 << min(attempt - 1, 30))
     return min(doubled, LONGEST_RETRY) * (0.8 + 0.4 * jitter)
 
 
 def breaker_delay(failures: int, *, jitter: float) -> timedelta:
     """How long a channel stays closed after `failures` (1, 2, …) times in a row that its provider was down."""
-    doubled = _FIRST_BREAK * 2 ** min(failures - 1, 30)
+    doubled = _FIRST_BREAK * (1 << min(failures - 1, 30))
     return min(doubled, LONGEST_BREAK) * (0.8 + 0.4 * jitter)

@@ -27,6 +27,7 @@ from sqlalchemy.exc import DBAPIError
 
 from engine.audience.suppression import suppressed
 from engine.channels.port import Doubtful, Down, Message, Outcome, Throttled
+from engine.content.links import Invitation
 from engine.content.templates import RenderError
 from engine.delivery import health, slices, waves
 from engine.delivery.outcomes import Settlement, decide
@@ -103,7 +104,7 @@ class _Claimed:
     """A recipient of the wave at hand."""
 
     due: Due
-    address: str | None
+    address: str
     execution_id: UUID
     attempt: int
 
@@ -228,7 +229,9 @@ class _SliceRun:
         messages = []
         for item in claimed:
             try:
-                content = self._sender.template.render(item.due.attributes or {})
+                url = self._unsubscribe_url(item)
+                extras = {} if url is None else {"unsubscribe_url": url}
+                content = self._sender.template.render(item.due.attributes or {}, extras)
             except RenderError as error:
                 self._note(
                     Settlement(
@@ -243,11 +246,20 @@ class _SliceRun:
                     org_id=self.lease.org_id,
                     campaign_id=self.lease.campaign_id,
                     entity_id=item.due.entity_id,
-                    address=item.address or "",
+                    address=item.address,
                     content=content,
+                    unsubscribe_url=url,
                 )
             )
         return messages
+
+    def _unsubscribe_url(self, item: _Claimed) -> str | None:
+        if self._sender.links is None:
+            return None
+        lease = self.lease
+        return self._sender.links.unsubscribe(
+            Invitation(lease.org_id, lease.campaign_id, item.due.entity_id, self._sender.kind, item.address)
+        )
 
     def _deliver(self, messages: list[Message]) -> None:
         """Send a wave and take in its outcomes, flushing them as they come."""

@@ -66,9 +66,9 @@ def _report(session: Session, job: Job) -> dict[str, Any]:
         .group_by(Recipient.automation_status, Recipient.error_code)
     ).all()
     counts = {status.value: 0 for status in AutomationStatus}
-    errors = []
+    errors: list[dict[str, Any]] = []
     for status, code, count in found:
-        counts[status] += count
+        counts[status or ""] += count
         if code is not None and status in (AutomationStatus.FAILED, AutomationStatus.CANCELLED):
             errors.append({"code": code, "status": status, "count": count})
     errors.sort(key=lambda error: (-error["count"], error["code"]))

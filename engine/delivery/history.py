@@ -7,7 +7,6 @@ out of the counters of the first; that job's report keeps what was true when it 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from sqlalchemy import Select, func, insert, select, update
 
@@ -18,6 +17,7 @@ from state.transitions import AutomationStatus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from uuid import UUID
 
     from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from uuid import UUID
+from typing import TYPE_CHECKING
 
 from engine.channels.port import Deferred, Delivered, Doubtful, Down, Outcome, Rejected, Released, Throttled
 from engine.delivery.backoff import retry_delay
 from state.transitions import AutomationStatus
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 __all__ = ["OUTCOME_UNKNOWN", "Policy", "Settlement", "decide"]
 

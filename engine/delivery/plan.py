@@ -15,15 +15,14 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import ColumnElement, Select, Uuid, exists, func, insert, literal, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Select, Uuid, exists, func, insert, literal, select, update
 
 from engine.audience.targets import audience_page
 from engine.delivery import history, slices
 from engine.events.outbox import record
 from engine.triggers import reach
 from state.change import change_status, clock_of, sources_of
-from state.sets import is_postgresql
+from state.sets import insert_into
 from state.tables import Campaign, Job, Recipient, Slice, Target
 from state.transitions import CAMPAIGN, JOB, AutomationStatus, CampaignStatus, JobStatus, SliceState
 
@@ -132,7 +131,12 @@ def _target(session: Session, job: Job, index: int) -> Target | None:
 
 
 def _write(
-    session: Session, job: Job, audience: Select[Any], after: UUID | None, last: UUID, slice_size: int
+    session: Session,
+    job: Job,
+    audience: Select[Any, Any, Any],
+    after: UUID | None,
+    last: UUID,
+    slice_size: int,
 ) -> None:
     """Insert the page's recipients, take up the cancelled ones among them, and cut them into slices.
 
@@ -161,8 +165,7 @@ def _write(
         "created_at": literal(now, Recipient.created_at.type),
         "updated_at": literal(now, Recipient.updated_at.type),
     }
-    dialect = postgresql if is_postgresql(session) else sqlite
-    statement = dialect.insert(Recipient).from_select(
+    statement = insert_into(session, Recipient).from_select(
         list(columns), select(*columns.values()).where(literal(value=True))
     )
     statement = statement.on_conflict_do_update(

@@ -5,12 +5,15 @@ would be harmless to repeat. What it finds:
 
 | found | done |
 |---|---|
-| a lease that expired | the slice is ready again; its recipients in flight are in doubt: `resend` makes them pending with the same execution id, `hold` fails them with OUTCOME_UNKNOWN |
+| a lease that expired | the slice is ready again; its recipients in flight are in doubt (below) |
 | a slice that was woken and not taken for a lease's time | woken again: the message was lost |
 | a wait that is over | the job's window opens again |
 | a running job with room in its window | slices that fell due are woken |
 | a plan, a report or a wind-up that went silent | its command is sent again |
 | a campaign past its end date | completed; an open job of it is cancelled |
+
+Doubt follows the channel's policy: `resend` makes the recipient pending with the same execution id, `hold` fails it
+with OUTCOME_UNKNOWN, for a person to retrigger.
 """
 
 from __future__ import annotations

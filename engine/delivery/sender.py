@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 import structlog
 import uvloop
@@ -19,6 +18,7 @@ from sqlalchemy import select
 
 from engine.channels import registry
 from engine.channels.secrets import Secrets
+from engine.content.links import Links
 from engine.content.templates import CompiledTemplate, TemplateError, compile_template
 from engine.delivery.outcomes import Policy
 from state.tables import Channel as ChannelRow
@@ -27,6 +27,7 @@ from state.tables import Job, Template, Touchpoint
 if TYPE_CHECKING:
     from collections.abc import Coroutine
     from concurrent.futures import Future
+    from uuid import UUID
 
     from sqlalchemy.orm import Session
 
@@ -71,6 +72,8 @@ class Sender:
     kind: str
     policy: Policy
     template: CompiledTemplate
+    links: Links | None
+    """For channels whose messages carry an unsubscribe link."""
     blocked_until: datetime | None
     blocked_reason: str | None
     failures: int
@@ -82,6 +85,7 @@ class Senders:
 
     def __init__(self, settings: Settings, loop: SendLoop) -> None:
         self._secrets = Secrets.of(settings)
+        self._links = Links(str(settings.public_url), self._secrets.signing_keys)
         self._loop = loop
         self._lock = Lock()
         self._channels: dict[UUID, tuple[datetime, Channel]] = {}
@@ -102,12 +106,14 @@ class Senders:
         row = _channel_of(session, org_id, step)
         if row is None:
             raise SenderUnavailable("the organization has no default channel")
+        channel = self._channel(row)
         return Sender(
-            channel=self._channel(row),
+            channel=channel,
             channel_id=row.id,
             kind=row.kind,
             policy=Policy(row.doubt_policy, row.max_attempts, timedelta(seconds=row.retry_base_seconds)),
             template=self._template(template),
+            links=self._links if channel.links else None,
             blocked_until=row.blocked_until,
             blocked_reason=row.blocked_reason,
             failures=row.consecutive_failures,

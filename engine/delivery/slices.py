@@ -10,21 +10,21 @@ Promises:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from sqlalchemy import exists, func, select, update
 
 from engine.commands import Execute, Report
 from engine.delivery.statements import execute, statements
 from engine.runtime import wake
-from state.change import change_status, clock_of, sources_of
-from state.errors import IllegalTransition
+from state.change import clock_of, sources_of
 from state.tables import Job, Slice
-from state.transitions import JOB, SLICE, JobStatus, SliceState
+from state.transitions import JOB, JobStatus, SliceState
 
 if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+    from uuid import UUID
+
     from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
 
@@ -164,7 +164,8 @@ def hold(session: Session, lease: Lease, *, lasts: timedelta, expected: Tally) -
     ).first()
     if renewed is None:
         raise LeaseLost(f"slice {lease.number} of job {lease.job_id}, epoch {lease.epoch}")
-    return JobState(*renewed)
+    status, held, waits_until, suppresses = renewed
+    return JobState(status, held, waits_until, bool(suppresses))
 
 
 def close(session: Session, lease: Lease, *, due_at: datetime | None) -> None:

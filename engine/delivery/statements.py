@@ -41,8 +41,9 @@ from state.transitions import AUTOMATION, AutomationStatus, SliceState
 from state.types import UtcDateTime
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, CursorResult, Executable, FromClause, Select, Update
+    from sqlalchemy import ColumnElement, Executable, FromClause, Select, Update
     from sqlalchemy.orm import Session
+    from sqlalchemy.types import TypeEngine
 
 __all__ = ["Statements", "execute", "statements"]
 
@@ -53,8 +54,11 @@ _entity = typing.cast("Table", Entity.__table__)
 _suppression = typing.cast("Table", Suppression.__table__)
 
 
-def execute(session: Session, statement: Executable, **parameters: Any) -> CursorResult[Any]:
-    """Run a load-carrying statement in the session's transaction. Sets are given as lists, whatever the database."""
+def execute(session: Session, statement: Executable, **parameters: Any) -> Any:
+    """Run a load-carrying statement in the session's transaction; returns its cursor result.
+
+    Sets are given as lists, whatever the database.
+    """
     pack = literal_array if is_postgresql(session) else packed
     if "p_ids" in parameters:
         parameters["p_ids"] = pack(parameters["p_ids"])
@@ -219,7 +223,11 @@ class Statements:
         )
 
     def _given(self) -> FromClause:
-        types = {"entity_id": Uuid(), "error_code": String(), "error_text": Text()}
+        types: dict[str, TypeEngine[Any]] = {
+            "entity_id": Uuid(),
+            "error_code": String(),
+            "error_text": Text(),
+        }
         if self._postgresql:
             arrays = [bindparam(f"p_{name}s", type_=ARRAY(kind)) for name, kind in types.items()]
             return (

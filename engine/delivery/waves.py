@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from sqlalchemy import update
 
@@ -23,6 +22,7 @@ from state.transitions import AutomationStatus
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
+    from uuid import UUID
 
     from sqlalchemy.orm import Session
 
@@ -172,7 +172,7 @@ def _write(
         ).rowcount
     if written < len(ids):
         execute(session, ours.land, p_ids=ids, **scope)
-    return written
+    return int(written)
 
 
 def next_due(session: Session, lease: Lease) -> datetime | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import case, func, select
 
-from state.tables import Campaign, Job, Slice
+from state.tables import Job, Slice
 from state.transitions import AutomationStatus, JobStatus, SliceState
 
 if TYPE_CHECKING:

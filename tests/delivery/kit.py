@@ -51,6 +51,7 @@ class ScriptedChannel:
 
     kind = "scripted"
     doubt_policy = "resend"
+    links = False
 
     def __init__(self) -> None:
         self.journal: list[Message] = []
@@ -86,7 +87,7 @@ class ScriptedChannel:
 class NameTemplate:
     """Renders the entity's title."""
 
-    def render(self, attributes: Mapping[str, Any]) -> Content:
+    def render(self, attributes: Mapping[str, Any], extras: Mapping[str, Any]) -> Content:
         return Content(subject=f"Hello {attributes['_title']}")
 
 
@@ -107,6 +108,7 @@ class ScriptedSenders:
             kind=row.kind,
             policy=Policy(row.doubt_policy, row.max_attempts, timedelta(seconds=row.retry_base_seconds)),
             template=self.template,
+            links=None,
             blocked_until=row.blocked_until,
             blocked_reason=row.blocked_reason,
             failures=row.consecutive_failures,
@@ -173,7 +175,11 @@ class Bench:
             template = Template(org_id=self.org_id, name="t", subject="Hello", **self.times())
             flow = Flow(org_id=self.org_id, name="f", **self.times())
             target = Target(
-                org_id=self.org_id, name="all", entity_schema="contact", entity_filters=EVERYBODY, **self.times()
+                org_id=self.org_id,
+                name="all",
+                entity_schema="contact",
+                entity_filters=EVERYBODY,
+                **self.times(),
             )
             session.add_all([channel, template, flow, target])
             session.flush()
@@ -256,12 +262,13 @@ class Bench:
                     select(Recipient.automation_status, func.count())
                     .where(Recipient.campaign_id == campaign_id, Recipient.job_id.is_not(None))
                     .group_by(Recipient.automation_status)
-                )
-                .all(),
+                ).all(),
             )
             assert {status: counted[status] for status in progress.counts} == progress.counts
             assert sum(counted.values()) == progress.total
 
     def slices(self, job_id: UUID) -> list[Slice]:
         with self.database.read() as session:
-            return list(session.execute(select(Slice).where(Slice.job_id == job_id).order_by(Slice.number)).scalars())
+            return list(
+                session.execute(select(Slice).where(Slice.job_id == job_id).order_by(Slice.number)).scalars()
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def test_everybody_once(bench: Bench) -> None:
-    """queued → processing → send_report → finished; the campaign activating → active → completed."""
+    """Queued → processing → send_report → finished; the campaign activating → active → completed."""
     people = bench.entities(47)
     campaign = bench.campaign()
     job = bench.activate(campaign)
@@ -112,7 +113,11 @@ def test_permanent_fails_at_once_transient_waits_and_retries(bench: Bench, clock
     execution = rows[deferred].execution_id
     bench.run_out()
     rows = bench.recipients()
-    assert ("success", 2, None) == (rows[deferred].automation_status, rows[deferred].attempt, rows[deferred].error_code)
+    assert ("success", 2, None) == (
+        rows[deferred].automation_status,
+        rows[deferred].attempt,
+        rows[deferred].error_code,
+    )
     assert execution == rows[deferred].execution_id
     assert ("failed", "SMTP_451", 3) == (
         rows[hopeless].automation_status,
@@ -161,7 +166,7 @@ def test_breaker_backs_off_while_the_provider_stays_down(bench: Bench, clock) ->
         waits.append((bench.job(job).waits_until - clock.now()).total_seconds())
         clock.forward(seconds=waits[-1] + 0.01)
         bench.sweep_and_work()
-    assert all(later > earlier for earlier, later in zip(waits, waits[1:], strict=False))
+    assert all(later > earlier for earlier, later in itertools.pairwise(waits))
     assert {"pending": 5} == bench.statuses()
 
 
@@ -183,7 +188,9 @@ def test_doubt_follows_the_channels_policy(bench: Bench, doubt: str, status: str
     row = bench.recipients()[people[0]]
     assert status == row.automation_status
     assert (2 if doubt == "resend" else 1) == bench.channel.sent()[people[0]]
-    assert 1 == len({message.execution_id for message in bench.channel.journal if message.entity_id == people[0]})
+    assert 1 == len(
+        {message.execution_id for message in bench.channel.journal if message.entity_id == people[0]}
+    )
     if doubt == "hold":
         assert "OUTCOME_UNKNOWN" == row.error_code
 
@@ -214,7 +221,9 @@ def test_excluded_are_recorded_with_their_reason(bench: Bench, clock) -> None:
     campaign = bench.campaign()
     bench.activate(campaign)
     bench.work()
-    excluded = {row.error_code: row for row in bench.recipients().values() if row.automation_status == "cancelled"}
+    excluded = {
+        row.error_code: row for row in bench.recipients().values() if row.automation_status == "cancelled"
+    }
     assert {"SUPPRESSED", "NO_ADDRESS"} == set(excluded)
     assert "unsubscribe" == excluded["SUPPRESSED"].error_text
     assert len(people) - 1 == len(bench.channel.journal)
@@ -226,10 +235,10 @@ def test_template_that_fails_for_one_fails_that_one(bench: Bench) -> None:
     render = bench.senders.template.render
 
     class Choosy:
-        def render(self, attributes):
+        def render(self, attributes, extras):
             if attributes["_id"] == str(people[0]):
                 raise RenderError("subject", 1, "loops too long")
-            return render(attributes)
+            return render(attributes, extras)
 
     bench.senders.template = Choosy()
     bench.activate(bench.campaign())
@@ -255,7 +264,9 @@ def test_retrigger_answers_for_every_id_and_delivers_only_the_failed(bench: Benc
     with bench.runtime.transaction() as session:
         answers = retrigger(session, bench.org_id, campaign, asked, window=3, slice_size=10)
     assert asked == [answer.recipient_id for answer in answers]
-    assert ["success", "invalid_status", "not_found", "success", "success"] == [answer.result for answer in answers]
+    assert ["success", "invalid_status", "not_found", "success", "success"] == [
+        answer.result for answer in answers
+    ]
     bench.check_counters(campaign)
     rows = bench.recipients()
     assert answers[0].execution_id == rows[people[0]].execution_id != before[people[0]]

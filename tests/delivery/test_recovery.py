@@ -170,7 +170,9 @@ def test_poison_ends_failed_not_in_a_loop(bench: Bench, clock) -> None:
 def test_doubt_is_not_forgotten_when_the_repeat_is_refused(bench: Bench) -> None:
     """May have arrived first, refused afterwards: nobody knows, and the record says so."""
     people = bench.entities(1)
-    answers = iter([Doubtful("SMTP_TIMEOUT", "no answer"), Deferred("SMTP_451", "later"), Rejected("SMTP_550", "gone")])
+    answers = iter(
+        [Doubtful("SMTP_TIMEOUT", "no answer"), Deferred("SMTP_451", "later"), Rejected("SMTP_550", "gone")]
+    )
     bench.channel.answer = lambda _: next(answers)
     bench.activate(bench.campaign(max_attempts=5))
     bench.run_out()
@@ -198,7 +200,9 @@ def test_a_status_set_from_outside_stands(bench: Bench) -> None:
     def interfere() -> None:
         with bench.database.begin() as session:
             session.execute(
-                update(Recipient).where(Recipient.entity_id == people[0]).values(automation_status="cancelled")
+                update(Recipient)
+                .where(Recipient.entity_id == people[0])
+                .values(automation_status="cancelled")
             )
 
     with arm("wave.sent", interfere):

@@ -1,5 +1,6 @@
 """Every pair (from, to) of every state machine, against the rows of contract.md §5 written out by hand, and in the
-database; and fifty at once."""
+database; and fifty at once.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +70,12 @@ ALLOWED: dict[str, set[tuple[str, str]]] = {
     "slice": {("ready", "leased"), ("ready", "done"), ("leased", "ready"), ("leased", "done")},
 }
 
-PAIRS = [(machine, current, wanted) for machine in MACHINES for current in machine.states for wanted in machine.states]
+PAIRS = [
+    (machine, current, wanted)
+    for machine in MACHINES
+    for current in machine.states
+    for wanted in machine.states
+]
 
 
 def put(session: Session, org_id, machine: Machine, status: str) -> tuple[ColumnElement[bool], ...]:
@@ -90,7 +96,16 @@ def put(session: Session, org_id, machine: Machine, status: str) -> tuple[Column
     session.flush()
     job_status = status if machine is JOB else "processing"
     session.add(
-        Job(id=key, org_id=org_id, campaign_id=key, kind="activation", status=job_status, window=1, touched_at=now, **times)
+        Job(
+            id=key,
+            org_id=org_id,
+            campaign_id=key,
+            kind="activation",
+            status=job_status,
+            window=1,
+            touched_at=now,
+            **times,
+        )
     )
     session.flush()
     if machine is SLICE:
@@ -106,7 +121,9 @@ def test_table_is_the_contract(machine: Machine) -> None:
     assert ALLOWED[machine.entity] == moves
 
 
-@pytest.mark.parametrize(("machine", "current", "wanted"), PAIRS, ids=lambda part: getattr(part, "entity", part))
+@pytest.mark.parametrize(
+    ("machine", "current", "wanted"), PAIRS, ids=lambda part: getattr(part, "entity", part)
+)
 def test_every_pair(database: Database, org_id, machine: Machine, current: str, wanted: str) -> None:
     """An allowed move happens; any other is refused with entity, status and wish, and changes nothing."""
     with database.begin() as session:
@@ -149,7 +166,9 @@ def test_narrowed_sources(database: Database, org_id) -> None:
     [(CAMPAIGN, "draft", "activating"), (JOB, "queued", "processing"), (SLICE, "ready", "leased")],
     ids=lambda part: getattr(part, "entity", part),
 )
-def test_fifty_at_once_one_wins(database: Database, org_id, machine: Machine, current: str, wanted: str) -> None:
+def test_fifty_at_once_one_wins(
+    database: Database, org_id, machine: Machine, current: str, wanted: str
+) -> None:
     with database.begin() as session:
         where = put(session, org_id, machine, current)
     at_once = 50
