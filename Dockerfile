@@ -1,0 +1,19 @@
+# One image for every process: `docker run muster api`, `… worker`, `… scheduler`, `… db upgrade`.
+FROM python:3.13-slim AS build
+WORKDIR /src
+COPY requirements.txt .
+RUN python -m venv /opt/muster && /opt/muster/bin/pip install --no-cache-dir --require-hashes -r requirements.txt
+COPY . .
+RUN /opt/muster/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
+
+FROM python:3.13-slim
+RUN useradd --system --uid 10001 --home-dir /var/lib/muster --create-home muster
+COPY --from=build /opt/muster /opt/muster
+ENV PATH=/opt/muster/bin:$PATH PYTHONUNBUFFERED=1 MUSTER_DATA_DIR=/var/lib/muster
+USER muster
+WORKDIR /var/lib/muster
+EXPOSE 8000
+# SIGTERM: what is on the wire is finished and settled, the rest goes back (docs/operations.md).
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["muster"]
+CMD ["--help"]
