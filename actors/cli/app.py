@@ -1,0 +1,134 @@
+"""The `muster` command: its groups, its global options, and what happens to errors.
+
+Command modules import what is heavy inside their functions, so that `muster --help` answers at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from actors.cli import (
+    campaign,
+    channel,
+    db,
+    demo,
+    dev,
+    doctor,
+    importing,
+    keys,
+    org,
+    processes,
+    recipients,
+    retrigger,
+    watch,
+)
+from actors.cli.failure import Exit, explain
+
+if TYPE_CHECKING:
+    from actors.cli.failure import Failure
+
+__all__ = ["Options", "app", "run"]
+
+EPILOG = (
+    "Exit codes: 0 done · 1 understood, and refused or failed · 2 not understood (usage, configuration, "
+    "form of an input) · 3 a service cannot be reached or the database lacks migrations"
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What stands before the command."""
+
+    org: str | None
+
+
+class _Group(TyperGroup):
+    """Turns the errors that people, networks and databases cause into one message and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            if isinstance(error, typer.Exit | typer.Abort | BrokenPipeError) or hasattr(error, "exit_code"):
+                raise
+            failure = explain(error)
+            if failure is None:
+                raise
+            _show(failure)
+            raise typer.Exit(failure.code) from None
+
+
+def _show(failure: Failure) -> None:
+    typer.secho(f"muster: {failure.message}", fg="red", err=True)
+    if failure.remedy:
+        typer.echo(f"  → {failure.remedy}", err=True)
+
+
+app = typer.Typer(
+    name="muster",
+    cls=_Group,
+    help="Campaign delivery: one recorded, recoverable outcome for every recipient.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"muster {version('muster')}")
+        raise typer.Exit(Exit.OK)
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    org: Annotated[
+        str | None,
+        typer.Option(
+            "--org",
+            metavar="NAME",
+            envvar="MUSTER_ORG",
+            help="The organization to work in. Default: the only one there is, or `dev`.",
+        ),
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Keep the global options for the commands."""
+    del version
+    context.obj = Options(org=org)
+
+
+START, WORK, SET_UP = "Start", "Campaigns", "Set-up"
+app.command(rich_help_panel=START)(demo.demo)
+app.command(rich_help_panel=START)(dev.dev)
+app.command(rich_help_panel=START)(processes.api)
+app.command(rich_help_panel=START)(processes.worker)
+app.command(rich_help_panel=START)(processes.scheduler)
+app.command("import", rich_help_panel=WORK)(importing.import_)
+app.add_typer(campaign.app, name="campaign", rich_help_panel=WORK)
+app.command(rich_help_panel=WORK)(watch.watch)
+app.command(rich_help_panel=WORK)(retrigger.retrigger)
+app.command(rich_help_panel=WORK)(recipients.recipients)
+app.command(rich_help_panel=WORK)(recipients.why)
+app.add_typer(channel.app, name="channel", rich_help_panel=SET_UP)
+app.add_typer(db.app, name="db", rich_help_panel=SET_UP)
+app.add_typer(org.app, name="org", rich_help_panel=SET_UP)
+app.add_typer(keys.app, name="keys", rich_help_panel=SET_UP)
+app.command(rich_help_panel=SET_UP)(doctor.doctor)
+
+
+def run() -> None:
+    """Run the command line and leave with its exit code."""
+    app(prog_name="muster")

@@ -1,0 +1,258 @@
+"""`muster campaign`: make campaigns and lead them through their life."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from actors.cli.failure import Exit, Failure
+from actors.cli.output import Json, emit, lines, note, table
+from actors.cli.watch import Campaign
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from uuid import UUID
+
+    from sqlalchemy.orm import Session
+
+    from actors.cli.context import Opened
+    from state.tables import Campaign as Row
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Make campaigns and lead them through their life.", no_args_is_help=True)
+
+TextFile = typer.Option(exists=True, dir_okay=False, readable=True)
+
+
+@app.command()
+def create(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="What it is called (or `name` in the file).")] = None,
+    *,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file", "-f", help="A YAML or JSON file that describes it.", exists=True, dir_okay=False
+        ),
+    ] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(help="Who: 'Country = Norway'. Several: all of them hold.")
+    ] = None,
+    any_: Annotated[bool, typer.Option("--any", help="Any of the conditions is enough.")] = False,
+    filter_: Annotated[
+        str | None,
+        typer.Option("--filter", metavar="JSON", help="Who, as a filter tree; @FILE reads a file."),
+    ] = None,
+    schema: Annotated[str, typer.Option(help="The schema of those who match.")] = "contact",
+    target: Annotated[str | None, typer.Option(help="Who: a target there is, by name or id.")] = None,
+    subject: Annotated[str | None, typer.Option(help="The message's subject.")] = None,
+    html: Annotated[Path | None, typer.Option(help="A file with its HTML part.")] = None,
+    text: Annotated[Path | None, typer.Option(help="A file with its text part.")] = None,
+    sender: Annotated[str | None, typer.Option("--from", metavar="ADDRESS", help="The From address.")] = None,
+    template: Annotated[str | None, typer.Option(help="A template there is, by name or id.")] = None,
+    flow: Annotated[str | None, typer.Option(help="A flow there is, by name or id.")] = None,
+    channel: Annotated[
+        str | None, typer.Option(help="The channel, by name or id. [default: the organization's default]")
+    ] = None,
+    end_date: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="Its last day, in UTC.")] = None,
+    activate_now: Annotated[bool, typer.Option("--activate", help="And activate it at once.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a campaign with the target, template and flow it needs. All of it, or nothing."""
+    from actors.cli.context import opened
+    from actors.cli.draft import make, read_file, read_filter
+    from engine.campaigns.lifecycle import activate as start
+
+    given: dict[str, Any] = read_file(file) if file is not None else {}
+    audience: dict[str, Any] = {"schema": schema}
+    if where:
+        audience |= {"where": where, "combination": "OR" if any_ else "AND"}
+    if filter_ is not None:
+        audience |= {"filter": read_filter(filter_)}
+    message = {
+        "subject": subject,
+        "html_file": html and str(html),
+        "text_file": text and str(text),
+        "sender": {"email": sender} if sender else None,
+    }
+    said: dict[str, Any] = {
+        "name": name,
+        "audience": target or (audience if len(audience) > 1 else None),
+        "template": template or {key: value for key, value in message.items() if value is not None},
+        "flow": flow,
+        "channel": channel,
+        "end_date": end_date,
+    }
+    if target is not None and len(audience) > 1:
+        raise Failure(
+            "--target names an audience, --where and --filter describe one; use one", code=Exit.USAGE
+        )
+    if template is not None and any(value is not None for value in message.values()):
+        raise Failure("--template names a message, --subject … describe one; use one", code=Exit.USAGE)
+    given |= {key: value for key, value in said.items() if value}
+    if not given.get("name"):
+        raise Failure("a campaign needs a name", "muster campaign create NAME …", code=Exit.USAGE)
+    with opened(context) as muster, muster.transaction() as session:
+        campaign = make(session, muster.org_id, given)
+        if activate_now:
+            start(session, muster.org_id, campaign.id, window=muster.settings.window)
+        made = _plain(campaign)
+    if as_json:
+        emit(made)
+        return
+    typer.echo(f"created campaign {made['name']} ({made['id']}), {made['status']}")
+    note(
+        f"next: muster watch {made['id']}" if activate_now else f"next: muster campaign activate {made['id']}"
+    )
+
+
+def _move(context: typer.Context, campaign: str, move: Callable[[Session, Opened, UUID], object]) -> None:
+    from actors.cli.context import opened
+    from actors.cli.finding import find_campaign
+
+    with opened(context) as muster, muster.transaction() as session:
+        row = find_campaign(session, muster.org_id, campaign)
+        move(session, muster, row.id)
+        session.refresh(row)
+        name, status = row.name, row.status
+    typer.echo(f"{name}: {status}")
+
+
+@app.command()
+def activate(context: typer.Context, campaign: Campaign) -> None:
+    """Deliver to everybody who matches now; a paused campaign goes on instead."""
+    from engine.campaigns import lifecycle
+
+    _move(
+        context,
+        campaign,
+        lambda session, muster, id_: lifecycle.activate(
+            session, muster.org_id, id_, window=muster.settings.window
+        ),
+    )
+
+
+@app.command()
+def pause(context: typer.Context, campaign: Campaign) -> None:
+    """Hold it: nothing more is sent, nobody is given up."""
+    from engine.campaigns import lifecycle
+
+    _move(context, campaign, lambda session, muster, id_: lifecycle.pause(session, muster.org_id, id_))
+
+
+@app.command()
+def resume(context: typer.Context, campaign: Campaign) -> None:
+    """Go on after a pause, where it stood."""
+    from engine.campaigns import lifecycle
+
+    _move(
+        context,
+        campaign,
+        lambda session, muster, id_: lifecycle.resume(
+            session, muster.org_id, id_, window=muster.settings.window
+        ),
+    )
+
+
+@app.command()
+def deactivate(context: typer.Context, campaign: Campaign) -> None:
+    """Stop it: who was not reached is cancelled; activating it again makes a new job."""
+    from engine.campaigns import lifecycle
+
+    _move(context, campaign, lambda session, muster, id_: lifecycle.deactivate(session, muster.org_id, id_))
+
+
+@app.command()
+def cancel(context: typer.Context, campaign: Campaign) -> None:
+    """End it for good."""
+    from engine.campaigns import lifecycle
+
+    _move(context, campaign, lambda session, muster, id_: lifecycle.cancel(session, muster.org_id, id_))
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    *,
+    status: Annotated[list[str] | None, typer.Option(help="Only these statuses.")] = None,
+    q: Annotated[str | None, typer.Option(help="Only those with this text in name or description.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 25,
+    as_json: Json = False,
+) -> None:
+    """List campaigns, newest first, with how far they are."""
+    from actors.cli.context import opened
+    from actors.cli.words import one_of
+    from engine.campaigns.campaigns import list_campaigns
+    from engine.insight.progress import campaign_progress
+    from state.transitions import CampaignStatus
+
+    statuses = [CampaignStatus(one_of("status", word, CampaignStatus)) for word in status or ()]
+    with opened(context) as muster, muster.read() as session:
+        page = list_campaigns(session, muster.org_id, limit=limit, statuses=statuses, q=q)
+        found = [(row, campaign_progress(session, muster.org_id, row.id)) for row in page.results]
+    if as_json:
+        emit([_plain(row) | {"total": going.total, "processed": going.processed} for row, going in found])
+        return
+    table(
+        ("Name", "Status", "Recipients#", "Done#", "Created", "Id"),
+        [
+            (row.name, row.status, going.total, going.processed, f"{row.created_at:%Y-%m-%d %H:%M}", row.id)
+            for row, going in found
+        ],
+    )
+    if page.total > len(found):
+        note(f"{page.total - len(found)} more; --limit shows them")
+
+
+@app.command()
+def show(context: typer.Context, campaign: Campaign, *, as_json: Json = False) -> None:
+    """Show one campaign: what it is made of, how far it is, and what went wrong."""
+    from actors.cli.context import opened
+    from actors.cli.finding import find_campaign
+    from actors.cli.portrait import portrait
+
+    with opened(context) as muster, muster.read() as session:
+        row = find_campaign(session, muster.org_id, campaign)
+        seen = _plain(row) | portrait(session, muster.org_id, row)
+    if as_json:
+        emit(seen)
+        return
+    lines(
+        [
+            ("name", seen["name"]),
+            ("id", seen["id"]),
+            ("status", seen["status"]),
+            ("description", seen["description"]),
+            ("goal", seen["goal"]),
+            ("targets", ", ".join(seen["targets"]) or "none"),
+            ("flow", seen["flow"] or "none"),
+            ("channel", seen["channel"]),
+            ("ends", seen["end_date"] or seen["ends"]),
+            ("job", seen["job_status"]),
+            ("waiting", seen["waiting"]),
+        ]
+    )
+    table(("Status", "Recipients#"), seen["counts"].items())
+    if seen["errors"]:
+        table(
+            ("Error", "Status", "Recipients#"),
+            [(error["code"], error["status"], error["count"]) for error in seen["errors"]],
+        )
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    return {
+        "id": str(row.id),
+        "name": row.name,
+        "description": row.description,
+        "goal": row.goal,
+        "status": row.status,
+        "ends": row.ends,
+        "end_date": row.end_date.isoformat() if row.end_date else None,
+        "flow_id": str(row.flow_id) if row.flow_id else None,
+        "target_ids": row.target_ids,
+        "created_at": row.created_at.isoformat(),
+    }

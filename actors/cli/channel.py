@@ -1,0 +1,157 @@
+"""`muster channel`: configured senders."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from actors.cli.failure import Exit, Failure
+from actors.cli.output import Json, emit, table
+
+if TYPE_CHECKING:
+    from state.tables import Channel
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Configured senders: their kind, settings and credentials.", no_args_is_help=True)
+
+
+@app.command()
+def create(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="What it is called.")],
+    *,
+    kind: Annotated[str, typer.Option(help="smtp, file …")],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A setting of the kind; repeatable."),
+    ] = None,
+    credentials: Annotated[
+        Path | None,
+        typer.Option(
+            help='A JSON file like {"username": "…", "password": "…"}; - reads standard input.',
+            allow_dash=True,
+        ),
+    ] = None,
+    default: Annotated[bool, typer.Option("--default", help="Use it where a flow names no channel.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Create a channel. Credentials come from a file, never from the command line, and are kept encrypted."""
+    from actors.cli.context import opened
+    from engine.campaigns.channels import ChannelInput, create_channel
+    from engine.channels.secrets import Secrets
+    from engine.inputs import read
+
+    given = read(
+        ChannelInput,
+        {
+            "name": name,
+            "kind": kind,
+            "settings": dict(_setting(text) for text in set_ or ()),
+            "credentials": None if credentials is None else _credentials(credentials),
+            "is_default": default,
+        },
+    )
+    with opened(context) as muster, muster.transaction() as session:
+        made = _plain(create_channel(session, muster.org_id, given, Secrets.of(muster.settings)))
+    if as_json:
+        emit(made)
+    else:
+        typer.echo(
+            f"created channel {made['name']} ({made['id']}); `muster channel test {made['name']}` asks it"
+        )
+
+
+@app.command("list")
+def list_(context: typer.Context, *, as_json: Json = False) -> None:
+    """List the channels, and which of them wait for their provider."""
+    from actors.cli.context import opened
+    from engine.campaigns.channels import list_channels
+
+    with opened(context) as muster, muster.read() as session:
+        found = [_plain(row) for row in list_channels(session, muster.org_id, limit=1000).results]
+    if as_json:
+        emit(found)
+        return
+    table(
+        ("Name", "Kind", "Default", "In doubt", "Attempts#", "Waits until", "Why", "Id"),
+        [
+            (
+                one["name"],
+                one["kind"],
+                "yes" if one["is_default"] else "",
+                one["doubt_policy"],
+                one["max_attempts"],
+                one["blocked_until"],
+                one["blocked_reason"],
+                one["id"],
+            )
+            for one in found
+        ],
+    )
+
+
+@app.command()
+def test(context: typer.Context, channel: Annotated[str, typer.Argument(help="Its id or name.")]) -> None:
+    """Ask the provider whether it answers and takes the credentials. Sends nothing to anybody."""
+    from actors.cli.asking import ask
+    from actors.cli.context import opened
+    from actors.cli.finding import find_named
+    from engine.campaigns.channels import build_channel
+    from engine.channels.secrets import Secrets
+    from state.tables import Channel
+
+    with opened(context) as muster, muster.read() as session:
+        row = find_named(session, Channel, muster.org_id, channel)
+        sender = build_channel(session, muster.org_id, row.id, Secrets.of(muster.settings))
+        name = row.name
+    trouble = asyncio.run(ask(sender))
+    if trouble is not None:
+        raise Failure(f"channel {name!r} does not work: {trouble}")
+    typer.echo(f"{name}: works")
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """`NAME=VALUE`; a value that is JSON is taken as such, so that numbers and lists can be said."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise Failure(
+            f"the setting {text!r} cannot be read", "write it like host=mail.example.com", code=Exit.USAGE
+        )
+    try:
+        return name.strip(), json.loads(value)
+    except ValueError:
+        return name.strip(), value
+
+
+def _credentials(path: Path) -> dict[str, Any]:
+    # What is wrong is told without what was read: it may be a password.
+    try:
+        said = json.loads(sys.stdin.read() if str(path) == "-" else path.read_text())
+    except OSError as error:
+        raise Failure(f"{path} cannot be read: {error.strerror}", code=Exit.USAGE) from None
+    except ValueError:
+        raise Failure(f"{path} holds no JSON", code=Exit.USAGE) from None
+    if not isinstance(said, dict):
+        raise Failure(f"{path} holds no JSON object", code=Exit.USAGE)
+    return said
+
+
+def _plain(row: Channel) -> dict[str, Any]:
+    return {
+        "id": str(row.id),
+        "name": row.name,
+        "kind": row.kind,
+        "settings": row.settings,
+        "is_default": row.is_default,
+        "doubt_policy": row.doubt_policy,
+        "max_attempts": row.max_attempts,
+        "retry_base_seconds": row.retry_base_seconds,
+        "blocked_until": row.blocked_until.isoformat() if row.blocked_until else None,
+        "blocked_reason": row.blocked_reason,
+    }

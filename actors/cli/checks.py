@@ -1,0 +1,168 @@
+"""What `muster doctor` looks at, one check a thing. A check never raises: what it meets is what it found."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from actors.cli.asking import ask
+from actors.cli.context import load_settings, quiet_logs, sqlite_file
+from actors.cli.failure import Failure, explain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from config.settings import Settings
+    from state.database import Database
+
+__all__ = ["Check", "run_checks"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    ok: bool | None
+    """None: could not be told, because something before it is wrong."""
+    found: str
+    remedy: str | None = None
+
+
+def run_checks() -> Iterator[Check]:
+    """Every check, in the order in which one rests on another."""
+    yield _python()
+    try:
+        settings = load_settings()
+    except Failure as failure:
+        yield Check("settings", ok=False, found=failure.message, remedy=failure.remedy)
+        return
+    from config.settings import Settings
+
+    quiet_logs(settings)
+    given = sorted(f"MUSTER_{name.upper()}" for name in Settings().model_fields_set)
+    yield Check("settings", ok=True, found=", ".join(given) or "all at their defaults")
+    yield _data_dir(settings)
+    yield from _database(settings)
+    yield _broker(settings)
+
+
+def _python() -> Check:
+    version = platform.python_version()
+    if sys.version_info < (3, 11):  # noqa: UP036 - started by hand with another one
+        return Check("python", ok=False, found=version, remedy="install Python 3.11 or newer")
+    return Check("python", ok=True, found=version)
+
+
+def _data_dir(settings: Settings) -> Check:
+    folder = settings.data_dir
+    nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        return Check(
+            "data folder",
+            ok=False,
+            found=f"{folder} cannot be written to",
+            remedy="give it to this user, or set MUSTER_DATA_DIR to a folder that can",
+        )
+    return Check(
+        "data folder", ok=True, found=str(folder) + ("" if folder.exists() else " (made when needed)")
+    )
+
+
+def _database(settings: Settings) -> Iterator[Check]:
+    from sqlalchemy import make_url, text
+
+    from state.database import Database
+
+    shown = make_url(settings.database_url).render_as_string(hide_password=True)
+    file = sqlite_file(settings)
+    if file is not None and not file.exists():
+        yield Check("database", ok=False, found=f"there is no {file}", remedy="run `muster db upgrade`")
+        return
+    database = Database(settings.database_url, pool_size=2)
+    try:
+        with database.engine.connect().execution_options(muster_reads=True) as connection:
+            query = "SHOW server_version" if database.is_postgresql else "SELECT sqlite_version()"
+            version = connection.execute(text(query)).scalar_one()
+        kind = "PostgreSQL" if database.is_postgresql else "SQLite"
+        yield Check("database", ok=True, found=f"{shown}, {kind} {version}")
+        migrations = _migrations(database)
+        yield migrations
+        if migrations.ok:
+            yield from _channels(settings, database)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is what was found
+        yield _wrong("database", error, shown)
+    finally:
+        database.close()
+
+
+def _migrations(database: Database) -> Check:
+    from state import migrate
+
+    try:
+        missing = migrate.pending(database)
+    except Exception as error:  # noqa: BLE001 - as above
+        return _wrong("migrations", error)
+    if missing:
+        return Check(
+            "migrations", ok=False, found=f"missing: {', '.join(missing)}", remedy="run `muster db upgrade`"
+        )
+    return Check("migrations", ok=True, found="up to date")
+
+
+def _channels(settings: Settings, database: Database) -> Iterator[Check]:
+    from sqlalchemy import select
+
+    from engine.campaigns.channels import build_channel
+    from engine.channels.secrets import Secrets
+    from state.tables import Channel as Row
+    from state.tables import Organization
+
+    with database.read() as session:
+        rows = session.execute(
+            select(Organization.name, Row.org_id, Row.id, Row.name, Row.kind)
+            .join(Row, Row.org_id == Organization.id)
+            .order_by(Organization.name, Row.name)
+        ).all()
+        for org, org_id, channel_id, channel, kind in rows:
+            name = f"channel {org}/{channel}"
+            try:
+                sender = build_channel(session, org_id, channel_id, Secrets.of(settings))
+                trouble = asyncio.run(ask(sender))
+            except Exception as error:  # noqa: BLE001 - as above
+                yield _wrong(name, error)
+                continue
+            remedy = None if trouble is None else "mend its settings, its credentials or its provider"
+            yield Check(name, ok=trouble is None, found=trouble or kind, remedy=remedy)
+
+
+def _broker(settings: Settings) -> Check:
+    from engine.api.brokers import queue_depths
+    from engine.wakeups import EMBEDDED
+
+    given = settings.model_fields_set & {"broker_url", "redis_url"}
+    embedded = settings.broker.startswith(EMBEDDED) or (sqlite_file(settings) is not None and not given)
+    if embedded:
+        return Check("broker", ok=True, found="inside the process (embedded)")
+    try:
+        depths = queue_depths(settings.broker)
+    except Exception as error:  # noqa: BLE001 - as above
+        return _wrong("broker", error)
+    waiting = ", ".join(f"{count} {queue}" for queue, count in depths.items() if count)
+    kind = "RabbitMQ" if settings.broker.startswith("amqp") else "Redis"
+    return Check("broker", ok=True, found=f"{kind}, {waiting or 'nothing'} waiting")
+
+
+def _wrong(name: str, error: Exception, where: str | None = None) -> Check:
+    failure = explain(error)
+    found = failure.message if failure is not None else f"{type(error).__name__}: {error}"
+    return Check(
+        name,
+        ok=False,
+        found=found if where is None else f"{where}: {found}",
+        remedy=failure.remedy if failure is not None else None,
+    )

@@ -1,0 +1,220 @@
+"""What a command works in: the settings, the database, one organization.
+
+A command that talks to the database of an embedded Muster (SQLite, and no broker named) wakes nobody: the
+sweeper of the process that runs beside it finds what was asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from actors.cli.failure import Exit, Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from uuid import UUID
+
+    import typer
+    from pydantic import ValidationError
+    from sqlalchemy.orm import Session
+
+    from config.settings import Settings
+    from engine.runtime import Runtime
+
+__all__ = [
+    "Opened",
+    "embedded_settings",
+    "hush_pika",
+    "load_settings",
+    "open_runtime",
+    "opened",
+    "quiet_logs",
+    "resolve",
+    "sqlite_file",
+]
+
+DEV = "dev"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An organization of an open database."""
+
+    runtime: Runtime
+    org_id: UUID
+    org_name: str
+
+    @property
+    def settings(self) -> Settings:
+        """The process's settings."""
+        return self.runtime.settings
+
+    def transaction(self) -> AbstractContextManager[Session]:
+        """A writing transaction; wake-ups go out after it."""
+        return self.runtime.transaction()
+
+    def read(self) -> AbstractContextManager[Session]:
+        """A reading transaction."""
+        return self.runtime.database.read()
+
+
+def load_settings() -> Settings:
+    """The settings from the environment and `.env`.
+
+    Raises:
+        Failure: a variable holds what cannot be used; all such are named.
+    """
+    from pydantic import ValidationError
+
+    from config.settings import Settings
+
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        raise _misconfigured(error) from None
+    given = settings.model_fields_set
+    if "data_dir" in given and "database_url" not in given:
+        settings = settings.model_copy(update={"database_url": _database_in(settings.data_dir)})
+    return settings
+
+
+def embedded_settings(data: Path | None) -> Settings:
+    """The settings of an all-in-one process: everything in one folder, whatever servers are configured.
+
+    Args:
+        data: The folder; None: `MUSTER_DATA_DIR`.
+    """
+    from config.settings import get_settings
+    from engine.wakeups import EMBEDDED
+
+    if data is not None:
+        # Channels ask the environment where the outbox is; they and we must mean the same folder.
+        os.environ["MUSTER_DATA_DIR"] = str(data)
+        get_settings.cache_clear()
+    settings = load_settings()
+    folder = settings.data_dir
+    return settings.model_copy(
+        update={"data_dir": folder, "database_url": _database_in(folder), "broker_url": EMBEDDED}
+    )
+
+
+def quiet_logs(settings: Settings) -> None:
+    """Logs beside a command's own output: warnings for people, unless the environment says otherwise."""
+    from config.logging import configure_logging
+
+    wanted: dict[str, str] = {"log_level": "warning", "log_format": "console"}
+    given = settings.model_fields_set
+    configure_logging(
+        settings.model_copy(update={key: value for key, value in wanted.items() if key not in given})
+    )
+    hush_pika()
+
+
+def hush_pika() -> None:
+    """Every refused connection to RabbitMQ is told once, by us; pika would add three lines and a traceback."""
+    logging.getLogger("pika").setLevel(logging.CRITICAL)
+
+
+@contextmanager
+def open_runtime(settings: Settings) -> Iterator[Runtime]:
+    """A runtime on a database that is there and has every migration.
+
+    Raises:
+        Failure: there is no such SQLite file.
+        SchemaOutdated: it lacks migrations.
+    """
+    from engine.runtime import Runtime
+    from engine.wakeups import EMBEDDED
+    from state.migrate import require_current
+
+    file = sqlite_file(settings)
+    if file is not None and not file.exists():
+        raise Failure(
+            f"there is no database at {file}",
+            "run `muster db upgrade` to make it, `muster demo` for one with something in it, "
+            "or set MUSTER_DATABASE_URL",
+            code=Exit.UNREACHABLE,
+        )
+    if file is not None and not settings.model_fields_set & {"broker_url", "redis_url"}:
+        settings = settings.model_copy(update={"broker_url": EMBEDDED})
+    runtime = Runtime(settings)
+    try:
+        require_current(runtime.database)
+        yield runtime
+    finally:
+        runtime.close()
+
+
+@contextmanager
+def opened(context: typer.Context) -> Iterator[Opened]:
+    """The organization that the command line names, in the database that the environment names.
+
+    Raises:
+        Failure: there is no such organization, or it is not clear which one is meant.
+    """
+    settings = load_settings()
+    quiet_logs(settings)
+    with open_runtime(settings) as runtime:
+        with runtime.database.read() as session:
+            org_id, name = resolve(session, context.obj.org)
+        yield Opened(runtime, org_id, name)
+
+
+def resolve(session: Session, name: str | None) -> tuple[UUID, str]:
+    """Id and name of the organization: the named one, the only one, or `dev`.
+
+    Raises:
+        Failure: there is no such organization, or it is not clear which one is meant.
+    """
+    from engine.organizations import list_organizations
+    from engine.suggestions import did_you_mean
+
+    known = {organization.name: organization.id for organization in list_organizations(session)}
+    if name is not None:
+        if name not in known:
+            raise Failure(
+                f"there is no organization {name!r}{did_you_mean(name, known)}",
+                f"there are: {', '.join(known)}" if known else f"run `muster org create {name}`",
+            )
+        return known[name], name
+    if len(known) == 1:
+        return next((org_id, only) for only, org_id in known.items())
+    if DEV in known:
+        return known[DEV], DEV
+    if not known:
+        raise Failure("there is no organization yet", "run `muster org create NAME`")
+    raise Failure(
+        "it is not clear which organization is meant",
+        f"say it before the command: `muster --org NAME …`, one of {', '.join(known)}",
+        code=Exit.USAGE,
+    )
+
+
+def sqlite_file(settings: Settings) -> Path | None:
+    """The file of a SQLite database; None for PostgreSQL."""
+    prefix = "sqlite:///"
+    url = settings.database_url
+    return Path(url.removeprefix(prefix).partition("?")[0]) if url.startswith(prefix) else None
+
+
+def _database_in(folder: Path) -> str:
+    return f"sqlite:///{folder}/muster.db"
+
+
+def _misconfigured(error: ValidationError) -> Failure:
+    found = []
+    for item in error.errors(include_url=False):
+        name = "MUSTER_" + "_".join(str(part) for part in item["loc"]).upper()
+        message = item["msg"].removeprefix("Value error, ")
+        found.append(f"{name}: {message[:1].lower()}{message[1:]}")
+    return Failure(
+        "the configuration cannot be used\n  " + "\n  ".join(found),
+        "README.md lists every variable and what it takes",
+        code=Exit.USAGE,
+    )

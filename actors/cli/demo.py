@@ -1,0 +1,171 @@
+"""`muster demo`: one campaign from a file of contacts to the last message, without any service."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from actors.cli.output import lines, note, table
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from actors.cli.watching import Tick
+    from config.settings import Settings
+    from engine.runtime import Runtime
+
+__all__ = ["demo"]
+
+_SUBJECT = "{{ first_name }}, something for {{ city }}"
+_TEXT = """Hello {{ first_name }} {{ last_name }},
+
+you have been with us since {{ customer_since }}{% if orders != "0" %}
+and ordered {{ orders }} times{% endif %}.
+In {{ city }} we begin something new, and {{ company }} may come first.
+
+{% if unsubscribe_url %}No more of these: {{ unsubscribe_url }}{% endif %}
+"""
+_HTML = """<p>Hello <b>{{ first_name }} {{ last_name }}</b>,</p>
+<p>you have been with us since {{ customer_since }}{% if orders != "0" %}
+and ordered {{ orders }} times{% endif %}.
+In {{ city }} we begin something new, and <i>{{ company }}</i> may come first.</p>
+"""
+
+
+def demo(
+    *,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Where everything is kept. [default: MUSTER_DATA_DIR]", file_okay=False),
+    ] = None,
+    contacts: Annotated[int, typer.Option(help="How many contacts.", min=1, max=1_000_000)] = 10_000,
+) -> None:
+    """Import example contacts, make a campaign, deliver it to files, and show what became of it.
+
+    Running it again makes another campaign for the same contacts; nobody is imported twice.
+    """
+    from actors.cli.context import DEV, embedded_settings, quiet_logs
+    from actors.cli.dev import make_folder
+    from actors.cli.display import show
+    from actors.cli.starter import organization
+    from actors.cli.watching import follow
+    from actors.services import Embedded
+    from engine.campaigns import lifecycle
+    from state import migrate
+
+    settings = embedded_settings(data)
+    make_folder(settings.data_dir)
+    quiet_logs(settings)
+    migrate.upgrade(settings.database_url)
+    embedded = Embedded(settings)
+    runtime = embedded.runtime
+    embedded.start()
+    try:
+        with runtime.transaction() as session:
+            org_id = organization(session, DEV)
+        _import(runtime, org_id, settings.data_dir / "contacts.csv", contacts)
+        campaign_id, name = _campaign(runtime, org_id)
+        typer.echo(f"activating {name!r}: everybody with newsletter = yes")
+        with runtime.transaction() as session:
+            lifecycle.activate(session, org_id, campaign_id, window=settings.window)
+        last = show(follow(runtime, org_id, campaign_id, interval=0.1))
+        errors = _errors(runtime, org_id, campaign_id)
+    finally:
+        embedded.stop()
+    _summary(last, errors)
+    _messages(settings, campaign_id)
+
+
+def _import(runtime: Runtime, org_id: UUID, path: Path, rows: int) -> None:
+    from actors.cli.importing import bytes_bar, chunks
+    from actors.data.contacts import write_contacts
+    from engine.audience.importing import import_entities
+
+    write_contacts(path, rows)
+    typer.echo(f"importing {rows:,} example contacts from {path}")
+    with path.open("rb") as stream, bytes_bar(path.stat().st_size) as advance:
+        done = import_entities(
+            runtime.database,
+            org_id,
+            "contact",
+            chunks(stream, advance),
+            content_type="text/csv",
+            external_id="customer_id",
+            title="{first_name} {last_name}",
+        )
+    typer.echo(f"  {done.created:,} created, {done.updated:,} updated, {done.skipped:,} unchanged")
+
+
+def _campaign(runtime: Runtime, org_id: UUID) -> tuple[UUID, str]:
+    """A new campaign over the same target, template and flow as last time."""
+    from actors.cli.draft import make
+    from actors.cli.starter import file_channel
+
+    name = f"Demo {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
+    with runtime.transaction() as session:
+        channel = file_channel(session, org_id, runtime.settings)
+        given: dict[str, Any] = {"name": name}
+        reused = _known(session, org_id)
+        if reused is not None:
+            given |= {"audience": str(reused[0]), "flow": str(reused[1])}
+        else:
+            given |= {
+                "audience": {"schema": "contact", "where": ["newsletter = yes"]},
+                "template": {"subject": _SUBJECT, "html": _HTML, "text": _TEXT},
+                "channel": str(channel),
+            }
+        return make(session, org_id, given).id, name
+
+
+def _known(session: Any, org_id: UUID) -> tuple[UUID, UUID] | None:
+    """Target and flow of an earlier demo."""
+    from sqlalchemy import select
+
+    from state.tables import Campaign
+
+    earlier = session.execute(
+        select(Campaign)
+        .where(Campaign.org_id == org_id, Campaign.name.startswith("Demo "), Campaign.flow_id.is_not(None))
+        .order_by(Campaign.created_at.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+    return None if earlier is None or not earlier.target_ids else (earlier.target_ids[0], earlier.flow_id)
+
+
+def _errors(runtime: Runtime, org_id: UUID, campaign_id: UUID) -> list[dict[str, Any]]:
+    from actors.cli.portrait import portrait
+    from engine.campaigns.campaigns import get_campaign
+
+    with runtime.database.read() as session:
+        found: list[dict[str, Any]] = portrait(session, org_id, get_campaign(session, org_id, campaign_id))[
+            "errors"
+        ]
+        return found
+
+
+def _summary(last: Tick, errors: list[dict[str, Any]]) -> None:
+    from actors.cli.display import summary, took
+
+    table(("Status", "Recipients#", "Share#"), summary(last), title=f"{last.name}: {last.job_status}")
+    if errors:
+        table(
+            ("Error", "Status", "Recipients#"),
+            [(error["code"], error["status"], error["count"]) for error in errors],
+        )
+    seconds = took(last)
+    if seconds:
+        lines([("time", f"{seconds:.1f} s"), ("rate", f"{last.progress.total / seconds:,.0f} recipients/s")])
+
+
+def _messages(settings: Settings, campaign_id: UUID) -> None:
+    from actors.cli.outbox import first_message, readable
+
+    path = settings.data_dir / "outbox" / f"{campaign_id}.jsonl"
+    lines([("messages", f"{path}, one a line; the first:")])
+    message = first_message(path)
+    if message is not None:
+        typer.echo(f"\n{readable(message)}\n")
+    note(f"more: muster campaign list, muster recipients, with MUSTER_DATA_DIR={settings.data_dir}")

@@ -1,0 +1,44 @@
+"""`muster doctor`: whether everything that Muster needs is there, and what to do about what is not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from actors.cli.failure import Exit
+from actors.cli.output import Json, emit, table
+
+if TYPE_CHECKING:
+    from actors.cli.checks import Check
+
+__all__ = ["doctor"]
+
+_MARK = {True: "[green]ok[/]", False: "[red]wrong[/]", None: "[yellow]unknown[/]"}
+
+
+def doctor(*, as_json: Json = False) -> None:
+    """Check Python, settings, database, migrations, broker, data folder and channels.
+
+    Exit code 1 when something is wrong.
+    """
+    from actors.cli.checks import run_checks
+
+    checks = list(run_checks())
+    wrong = [check for check in checks if check.ok is False]
+    if as_json:
+        emit([{"name": one.name, "ok": one.ok, "found": one.found, "remedy": one.remedy} for one in checks])
+    else:
+        _draw(checks)
+        typer.echo("everything is there" if not wrong else f"{len(wrong)} of {len(checks)} checks failed")
+    if wrong:
+        raise typer.Exit(Exit.FAILED)
+
+
+def _draw(checks: list[Check]) -> None:
+    from rich.text import Text
+
+    table(
+        ("Check", "", "Found", "What to do"),
+        [(one.name, Text.from_markup(_MARK[one.ok]), one.found, one.remedy) for one in checks],
+    )

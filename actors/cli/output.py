@@ -1,0 +1,70 @@
+"""Tables and JSON on standard output; everything else goes to standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rich.console import Console
+
+__all__ = ["Json", "console", "emit", "lines", "note", "table"]
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script instead of text for a person.")]
+
+#: Where nobody looks at a terminal, tables are not cut to its width.
+_UNSEEN_WIDTH = 240
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console on the stream as it is now."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else _UNSEEN_WIDTH
+    return Console(file=stream, width=width, highlight=False, emoji=False)
+
+
+def emit(value: Any, *, line: bool = False) -> None:
+    """Print a value as JSON: indented, or on one line."""
+    typer.echo(json.dumps(value, default=str, ensure_ascii=False, indent=None if line else 2))
+
+
+def lines(pairs: Iterable[tuple[str, object]]) -> None:
+    """Print names and values in two columns; absent values are left out."""
+    kept = [(name, value) for name, value in pairs if value is not None]
+    width = max((len(name) for name, _ in kept), default=0)
+    for name, value in kept:
+        typer.echo(f"{name.ljust(width)}  {value}")
+
+
+def note(text: str) -> None:
+    """Tell a person something; a script that reads standard output does not see it."""
+    typer.echo(text, err=True)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
+    """Print a table. Columns whose name ends in `#` hold numbers, which stand to the right."""
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(header_style="bold")
+    for column in columns:
+        drawn.add_column(column.removesuffix("#"), justify="right" if column.endswith("#") else "left")
+    for row in rows:
+        # Text, not str: what a person called a campaign is never read as markup.
+        drawn.add_row(*(cell if isinstance(cell, Text) else Text(_cell(cell)) for cell in row))
+    if title is not None:
+        typer.secho(title, bold=True)
+    console().print(drawn)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -1,0 +1,112 @@
+"""`muster recipients` and `muster why`: who a campaign has, and what happened to one of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from actors.cli.output import Json, emit, lines, note, table
+from actors.cli.watch import Campaign
+
+if TYPE_CHECKING:
+    from state.tables import Recipient
+
+__all__ = ["recipients", "why"]
+
+
+def recipients(
+    context: typer.Context,
+    campaign: Campaign,
+    *,
+    status: Annotated[
+        list[str] | None, typer.Option(help="Only these: pending, in_progress, success, failed, cancelled.")
+    ] = None,
+    q: Annotated[str | None, typer.Option(help="Only those with this text in their title.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 25,
+    next_: Annotated[str | None, typer.Option("--next", help="Go on behind an earlier page.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List a campaign's recipients with what happened to each."""
+    from actors.cli.context import opened
+    from actors.cli.finding import find_campaign
+    from engine.insight.recipients import list_recipients
+
+    with opened(context) as muster, muster.read() as session:
+        page = list_recipients(
+            session,
+            muster.org_id,
+            find_campaign(session, muster.org_id, campaign).id,
+            limit=limit,
+            next=next_,
+            q=q,
+            automation_status=status or (),
+        )
+    if as_json:
+        emit({"results": [_plain(row) for row in page.results], "next": page.next, "total": page.total})
+        return
+    table(
+        ("Recipient", "Title", "Status", "Attempt#", "Error", "Text"),
+        [
+            (row.entity_id, row.title, row.automation_status, row.attempt, row.error_code, row.error_text)
+            for row in page.results
+        ],
+    )
+    note(f"{len(page.results)} of {page.total:,}" + (f"; go on with --next {page.next}" if page.next else ""))
+
+
+def why(
+    context: typer.Context,
+    campaign: Campaign,
+    recipient: Annotated[str, typer.Argument(help="An entity's id, external id or e-mail address.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Tell one recipient's whole story in a campaign, or why there is none."""
+    from actors.cli.context import opened
+    from actors.cli.finding import find_campaign
+    from actors.cli.story import story
+
+    with opened(context) as muster, muster.read() as session:
+        row = find_campaign(session, muster.org_id, campaign)
+        told = story(session, muster.org_id, row, recipient)
+    if as_json:
+        emit(told)
+        return
+    lines(
+        [
+            ("recipient", f"{told['title']} ({told['entity_id']})"),
+            ("campaign", f"{told['campaign']}: {told['campaign_status']}"),
+            ("verdict", told["verdict"]),
+        ]
+    )
+    if told["executions"]:
+        table(
+            ("Execution", "Status", "Attempts#", "When", "Error", "Text"),
+            [
+                (
+                    one["execution_id"],
+                    one["status"],
+                    one["attempt"],
+                    one["at"],
+                    one["error_code"],
+                    one["error_text"],
+                )
+                for one in told["executions"]
+            ],
+        )
+
+
+def _plain(row: Recipient) -> dict[str, Any]:
+    return {
+        "entity_id": str(row.entity_id),
+        "title": row.title,
+        "automation_status": row.automation_status,
+        "execution_id": str(row.execution_id) if row.execution_id else None,
+        "attempt": row.attempt,
+        "due_at": row.due_at.isoformat() if row.due_at else None,
+        "error_code": row.error_code,
+        "error_text": row.error_text,
+        "portal_status": row.portal_status,
+        "updated_at": row.updated_at.isoformat(),
+    }

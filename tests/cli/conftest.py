@@ -1,0 +1,154 @@
+"""`muster …` inside the test's process, in an environment of its own."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+import structlog
+from typer.testing import CliRunner
+
+from actors.cli.app import app
+from config.settings import get_settings
+from state import migrate
+from state.database import Database
+from tests.conftest import POSTGRESQL, missing_service
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class Muster:
+    """The command line, over one database."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        self._monkeypatch = monkeypatch
+        self._runner = CliRunner()
+
+    def set(self, **settings: object) -> None:
+        """Set `MUSTER_…` variables from now on."""
+        for name, value in settings.items():
+            self._monkeypatch.setenv(f"MUSTER_{name.upper()}", str(value))
+        get_settings.cache_clear()
+
+    @property
+    def url(self) -> str:
+        return os.environ.get("MUSTER_DATABASE_URL", f"sqlite:///{self.data}/muster.db")
+
+    def __call__(self, *args: object, stdin: bytes | str | None = None) -> Result:
+        """Run a command, whatever becomes of it. An error that nobody explained is raised as it is."""
+        done = self._runner.invoke(
+            app, [str(arg) for arg in args], input=stdin, prog_name="muster", env={"COLUMNS": "200"}
+        )
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return Result(done.exit_code, done.stdout, done.stderr)
+
+    def ok(self, *args: object, stdin: bytes | str | None = None) -> Result:
+        """Run a command that must end with 0."""
+        result = self(*args, stdin=stdin)
+        assert result.code == 0, f"{args}: exit code {result.code}\n{result.out}\n{result.err}"
+        return result
+
+    def database(self) -> Database:
+        return Database(self.url, pool_size=2)
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """None of the developer's settings, a folder of the test's own, and logging as it was."""
+    for name in [name for name in os.environ if name.startswith("MUSTER_") and "TEST" not in name]:
+        if name != "MUSTER_REQUIRE_SERVICES":
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    get_settings.cache_clear()
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    yield
+    root.handlers, root.level = handlers, level
+    structlog.reset_defaults()
+    get_settings.cache_clear()
+
+
+@pytest.fixture
+def muster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Muster:
+    """Without a database yet."""
+    muster = Muster(tmp_path, monkeypatch)
+    muster.set(data_dir=muster.data)
+    return muster
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def acme(muster: Muster, request: pytest.FixtureRequest) -> Iterator[Muster]:
+    """With a migrated database of either kind and organization `acme`. Wake-ups go nowhere."""
+    muster.set(broker_url="embedded://")
+    if request.param == "sqlite":
+        migrate.upgrade(muster.url)
+        muster.ok("org", "create", "acme")
+        yield muster
+        return
+    name = f"muster_cli_{uuid4().hex[:12]}"
+    try:
+        admin = psycopg.connect(POSTGRESQL, autocommit=True, connect_timeout=3)
+    except psycopg.OperationalError as error:
+        missing_service("PostgreSQL", error)
+    with admin:
+        admin.execute(f"CREATE DATABASE {name}")
+        base = POSTGRESQL.split("://")[1].rsplit("/", 1)[0]
+        muster.set(database_url=f"postgresql+psycopg://{base}/{name}")
+        migrate.upgrade(muster.url)
+        muster.ok("org", "create", "acme")
+        yield muster
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> Path:
+    """Five people in a CSV file."""
+    path = tmp_path / "people.csv"
+    path.write_text(
+        "customer_id,first_name,email,country,orders\n"
+        "1,Ada,ada@example.com,Norway,3\n"
+        "2,Bo,bo@example.com,Sweden,12\n"
+        "3,Clara,clara@example.com,Norway,0\n"
+        "4,Dana,,Norway,7\n"
+        "5,Emil,emil@example.com,Denmark,1\n"
+    )
+    return path
+
+
+@pytest.fixture
+def populated(acme: Muster, people: Path) -> Muster:
+    """With those five as contacts."""
+    acme.ok("import", people, "--external-id", "customer_id", "--title", "{first_name}")
+    return acme
+
+
+def uuid_in(text: str) -> UUID:
+    """The first id in a text."""
+    found = re.search(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text)
+    assert found is not None, text
+    return UUID(found[0])
