@@ -51,7 +51,7 @@ KEPT = timedelta(hours=24)
 _LONGEST = 255
 
 
-class KeyConflict(Exception):  # noqa: N818 - named as state.errors are
+class KeyConflict(Exception):
     """The key is another request's, or its first request still runs. Nothing was done."""
 
 

@@ -23,6 +23,8 @@ __all__ = ["InUse", "Input", "Invalid", "LongText", "Name", "explain", "read", "
 
 #: Levels of lists and objects in one another.
 MAX_DEPTH = 32
+#: What every JSON reader gives back as it was.
+_SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=150)]
 LongText = Annotated[str, StringConstraints(max_length=10_000)]
@@ -30,7 +32,7 @@ LongText = Annotated[str, StringConstraints(max_length=10_000)]
 Model = TypeVar("Model", bound=BaseModel)
 
 
-class Invalid(ValueError):  # noqa: N818 - named as state.errors are
+class Invalid(ValueError):
     """A value cannot be used. Nothing was changed."""
 
     def __init__(self, field: str, message: str) -> None:
@@ -40,7 +42,7 @@ class Invalid(ValueError):  # noqa: N818 - named as state.errors are
         self.message = message
 
 
-class InUse(StateError):  # noqa: N818 - named as state.errors are
+class InUse(StateError):
     """Something else needs the row that was to be deleted. Nothing was changed."""
 
 
@@ -66,14 +68,11 @@ def unstorable(value: Any) -> tuple[str, str] | None:
         path, item, depth = waiting.pop()
         if depth > MAX_DEPTH:
             return path, f"nests more than {MAX_DEPTH} levels deep"
-        if isinstance(item, str):
-            if (message := _unfit(item)) is not None:
-                return path, message
-        elif isinstance(item, float) and not math.isfinite(item):
-            return path, "must be a finite number"
-        elif isinstance(item, dict):
+        if (message := _unfit(item)) is not None:
+            return path, message
+        if isinstance(item, dict):
             for key, inner in item.items():
-                if isinstance(key, str) and (message := _unfit(key)) is not None:
+                if (message := _unfit(key)) is not None:
                     return path or "body", f"a name in it {message}"
                 waiting.append((f"{path}.{key}" if path else str(key), inner, depth + 1))
         elif isinstance(item, list | tuple):
@@ -81,13 +80,19 @@ def unstorable(value: Any) -> tuple[str, str] | None:
     return None
 
 
-def _unfit(text: str) -> str | None:
-    if "\0" in text:
-        return "must not contain NUL characters"
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return "must not contain halves of surrogate pairs"
+def _unfit(value: Any) -> str | None:
+    """What is wrong with a single value; lists and objects are looked into by the caller."""
+    if isinstance(value, str):
+        if "\0" in value:
+            return "must not contain NUL characters"
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return "must not contain halves of surrogate pairs"
+    elif isinstance(value, float) and not math.isfinite(value):
+        return "must be a finite number"
+    elif isinstance(value, int) and not _SMALLEST <= value <= _LARGEST:
+        return "must fit into 64 bits; a longer number can be given as a text"
     return None
 
 

@@ -1,0 +1,90 @@
+"""One authenticated request: who asks, and the transaction that answers.
+
+An answer to a request with an `Idempotency-Key` is stored in the transaction of the work itself
+(engine.idempotency): a crash leaves both or neither.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import Depends, Request
+
+from engine import idempotency
+from engine.api.answers import json_answer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from uuid import UUID
+
+    from sqlalchemy.orm import Session
+    from starlette.responses import Response
+
+    from engine.idempotency import Reservation
+    from engine.organizations import Principal
+    from engine.runtime import Runtime
+
+__all__ = ["Call", "Caller"]
+
+
+class Call:
+    """What an endpoint needs of its request."""
+
+    def __init__(self, runtime: Runtime, principal: Principal) -> None:
+        self.runtime = runtime
+        self.principal = principal
+        self.reservation: Reservation | None = None
+        self.stored = False
+        """Whether the answer was committed together with the work."""
+
+    @property
+    def org_id(self) -> UUID:
+        """The organization that asks; every query is scoped by it."""
+        return self.principal.org_id
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A transaction that only reads."""
+        with self.runtime.database.read() as session:
+            yield session
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """A transaction that writes; wake-ups go out after its commit."""
+        with self.runtime.transaction() as session:
+            yield session
+        self.stored = bool(session.info.get("answer_stored"))
+
+    def answer(
+        self,
+        session: Session,
+        payload: Any,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        """The response to a mutating request, kept with the work when a key was given.
+
+        Raises:
+            KeyConflict: the key was taken over; the transaction rolls back.
+        """
+        response = json_answer(payload, status, headers)
+        if self.reservation is not None:
+            idempotency.store(
+                session,
+                self.reservation,
+                status=status,
+                answer=bytes(response.body),
+                headers={"content-type": response.headers.get("content-type", "")},
+            )
+            session.info["answer_stored"] = True
+        return response
+
+
+async def call_of(request: Request) -> Call:
+    """The call that the route has put there."""
+    call: Call = request.state.call
+    return call
+
+
+Caller = Annotated[Call, Depends(call_of)]

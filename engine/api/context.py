@@ -1,0 +1,80 @@
+"""Around every request: an id, one log line, two metrics, and an answer even to a bug outside of the routes.
+
+Neither query strings, headers nor bodies are logged: they hold keys and people's addresses.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import structlog
+
+from engine.api.answers import json_answer
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from engine.api.metrics import Metrics
+
+__all__ = ["RequestContext"]
+
+log = structlog.get_logger(__name__)
+
+_LONGEST_ID = 128
+
+
+class RequestContext:
+    """ASGI middleware."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _given_id(scope) or uuid4().hex
+        started = time.perf_counter()
+        status = 0
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
+            await self._app(scope, receive, answer)
+        except Exception:
+            log.exception("api.bug", method=scope["method"], path=scope["path"])
+            if status:
+                raise
+            await json_answer({"status": 500, "message": "internal error"}, 500)(scope, receive, answer)
+        finally:
+            seconds = time.perf_counter() - started
+            route = getattr(scope.get("route"), "path", "unmatched")
+            self._metrics.observe(scope["method"], route, status, seconds)
+            log.info(
+                "api.request",
+                method=scope["method"],
+                route=route,
+                path=scope["path"],
+                status=status,
+                milliseconds=round(seconds * 1000, 1),
+            )
+
+
+def _given_id(scope: Scope) -> str | None:
+    """The caller's request id, if it is fit to be logged and sent back."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            text: str = value.decode("latin-1").strip()
+            return text if text.isascii() and text.isprintable() and 0 < len(text) <= _LONGEST_ID else None
+    return None

@@ -1,0 +1,137 @@
+"""The way of a request through a route: who asks, may they, is the body fit, has it been done already.
+
+A dialect subclasses `Route` with the answers it gives to errors; everything else is the same for all of them.
+An exception never leaves a route: what is not known is a bug, answered 500 and logged with its stack.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import structlog
+from anyio.to_thread import run_sync
+from fastapi.routing import APIRoute
+from sqlalchemy.exc import DBAPIError
+
+from engine.api.bodies import BodyStream, read_body, with_body
+from engine.api.call import Call
+from engine.api.errors import Forbidden, Unauthorized
+from engine.api.once import once
+from engine.idempotency import fingerprint
+from engine.inputs import Invalid, unstorable
+from engine.organizations import Principal, Role, authenticate, note_use, use_is_stale
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from fastapi import Request
+    from starlette.responses import Response
+
+    from engine.runtime import Runtime
+
+__all__ = ["Route"]
+
+log = structlog.get_logger(__name__)
+
+_READS = frozenset(("GET", "HEAD"))
+
+
+class Route(APIRoute):
+    """A route that needs a key."""
+
+    role: ClassVar[Role] = Role.OPERATOR
+    """What a mutating request needs; reading needs a viewer."""
+    streams: ClassVar[bool] = False
+    """Whether the endpoint reads the body itself, while it arrives."""
+
+    def answer(self, error: Exception) -> Response:
+        """The dialect's answer to `error`."""
+        raise NotImplementedError
+
+    def needs(self, method: str) -> Role:
+        """The least role for `method`."""
+        return Role.VIEWER if method in _READS else self.role
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's handler, inside ours."""
+        inner = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            try:
+                return await self._serve(request, inner)
+            except Exception as error:  # noqa: BLE001 - every one is answered
+                return self.answer(error)
+
+        return handle
+
+    async def _serve(
+        self, request: Request, inner: Callable[[Request], Coroutine[Any, Any, Response]]
+    ) -> Response:
+        runtime: Runtime = request.app.state.runtime
+        principal = await _principal(request, runtime)
+        if principal.role < self.needs(request.method):
+            raise Forbidden(
+                f"this key is {_article(principal.role)}; this needs {_article(self.needs(request.method))}"
+            )
+        _check_parameters(request)
+        call = request.state.call = Call(runtime, principal)
+        if request.method in _READS:
+            return await inner(request)
+        stream = request.state.body = BodyStream(request) if self.streams else None
+        body = b""
+        if stream is None:
+            body = await read_body(request)
+            request = with_body(request, body)
+        key = request.headers.get("idempotency-key")
+        if key is None:
+            return await inner(request)
+
+        async def work() -> Response:
+            try:
+                return await inner(request)
+            except Exception as error:  # noqa: BLE001 - every one is answered
+                return self.answer(error)
+
+        scope = request.scope
+        parts = (request.method.encode(), scope["path"].encode(), scope["query_string"], body)
+        return await once(call, key, fingerprint(*parts), stream, work)
+
+
+async def _principal(request: Request, runtime: Runtime) -> Principal:
+    """Whose key it is.
+
+    Raises:
+        Unauthorized: there is none, or it opens nothing.
+    """
+    scheme, _, plain = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not plain.strip():
+        raise Unauthorized("send your API key as `Authorization: Bearer <key>`")
+    principal = await run_sync(_authenticated, runtime, plain.strip())
+    if principal is None:
+        raise Unauthorized("this API key is unknown or was revoked")
+    structlog.contextvars.bind_contextvars(org_id=str(principal.org_id), key_id=str(principal.key_id))
+    return principal
+
+
+def _authenticated(runtime: Runtime, plain: str) -> Principal | None:
+    with runtime.database.read() as session:
+        principal = authenticate(session, plain)
+    if principal is not None and use_is_stale(principal, runtime.database.clock.now()):
+        try:
+            with runtime.database.begin() as session:
+                note_use(session, principal)
+        except DBAPIError as error:  # nobody is turned away for it
+            log.warning("key.use_not_noted", reason=str(error.orig))
+    return principal
+
+
+def _check_parameters(request: Request) -> None:
+    """Refuse what no database can compare with."""
+    for source in (request.path_params, dict(request.query_params.multi_items())):
+        trouble = unstorable(source)
+        if trouble is not None:
+            raise Invalid(*trouble)
+
+
+def _article(role: Role) -> str:
+    return f"a{'n' if role.word[0] in 'ao' else ''} {role.word}"

@@ -1,0 +1,117 @@
+"""`/v1/channel` (contract.md §8): configured senders. Changing them is an admin's; credentials go in only."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from engine.api.answers import NO_CONTENT, json_answer
+from engine.api.call import Call, Caller
+from engine.api.targeting import schemas, views
+from engine.api.targeting.errors import AdminRoute
+from engine.api.targeting.parameters import COMMON, CONFLICT, MISSING, Limit, Next
+from engine.campaigns import channels
+from engine.campaigns.channels import ChannelChange, ChannelInput
+from engine.channels.secrets import Secrets
+
+if TYPE_CHECKING:
+    from engine.channels.port import Channel
+
+__all__ = ["router"]
+
+router = APIRouter(route_class=AdminRoute, tags=["Channel"], responses=COMMON)
+
+#: Longer than a slow mail server takes to greet, and short enough for whoever waits.
+CHECK_SECONDS = 20.0
+
+
+def _secrets(request: Request) -> Secrets:
+    """The process's, opened when a channel is first written: reading needs no key."""
+    state = request.app.state
+    if getattr(state, "secrets", None) is None:
+        state.secrets = Secrets.of(state.runtime.settings)
+    secrets: Secrets = state.secrets
+    return secrets
+
+
+@router.post("/v1/channel", operation_id="createChannel", status_code=201, response_model=schemas.Channel)
+def create(given: ChannelInput, call: Caller, request: Request) -> Response:
+    """Create a channel. Its settings and credentials are checked by its kind."""
+    with call.transaction() as session:
+        channel = channels.create_channel(session, call.org_id, given, _secrets(request))
+        return call.answer(session, views.channel(channel), 201)
+
+
+@router.get("/v1/channel", operation_id="listChannels", response_model=schemas.Results)
+def listed(call: Caller, limit: Limit = 25, next: Next = None) -> Response:  # noqa: A002
+    """List channels, newest first."""
+    with call.read() as session:
+        found = channels.list_channels(session, call.org_id, limit=limit, next=next or None)
+        return json_answer(views.page(found, views.channel))
+
+
+@router.get(
+    "/v1/channel/{channel_id}",
+    operation_id="getChannel",
+    response_model=schemas.Channel,
+    responses=MISSING,
+)
+def get(channel_id: UUID, call: Caller) -> Response:
+    """Get a channel, without its credentials."""
+    with call.read() as session:
+        return json_answer(views.channel(channels.get_channel(session, call.org_id, channel_id)))
+
+
+@router.patch(
+    "/v1/channel/{channel_id}",
+    operation_id="updateChannel",
+    response_model=schemas.Channel,
+    responses=MISSING,
+)
+def update(channel_id: UUID, given: ChannelChange, call: Caller, request: Request) -> Response:
+    """Change a channel; jobs that wait for its provider try again."""
+    with call.transaction() as session:
+        channel = channels.update_channel(session, call.org_id, channel_id, given, _secrets(request))
+        return call.answer(session, views.channel(channel))
+
+
+@router.delete(
+    "/v1/channel/{channel_id}",
+    operation_id="deleteChannel",
+    status_code=NO_CONTENT,
+    responses=MISSING | CONFLICT,
+)
+def delete(channel_id: UUID, call: Caller) -> Response:
+    """Delete a channel that no flow names."""
+    with call.transaction() as session:
+        channels.delete_channel(session, call.org_id, channel_id)
+        return call.answer(session, None, NO_CONTENT)
+
+
+@router.post(
+    "/v1/channel/{channel_id}:test",
+    operation_id="testChannel",
+    response_model=schemas.ChannelCheck,
+    responses=MISSING,
+)
+async def test(channel_id: UUID, call: Caller, request: Request) -> Response:
+    """Ask the provider whether it answers and accepts the credentials. Sends nothing to anybody."""
+    channel = await run_sync(_built, call, channel_id, _secrets(request))
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            trouble = await channel.check()
+    except TimeoutError:
+        trouble = f"no answer in {CHECK_SECONDS:.0f} seconds"
+    finally:
+        await channel.close()
+    return json_answer(schemas.ChannelCheck(ok=trouble is None, message=trouble).sent())
+
+
+def _built(call: Call, channel_id: UUID, secrets: Secrets) -> Channel:
+    with call.read() as session:
+        return channels.build_channel(session, call.org_id, channel_id, secrets)

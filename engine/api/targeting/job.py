@@ -1,0 +1,90 @@
+"""`getCampaignJobStatus` (contract.md §1, operation 2), with `ETag` and `Prefer: wait=N` (§8).
+
+`If-None-Match` answers 304 while nothing has changed. `Prefer: wait=N` (RFC 7240, at most 60 s) holds the
+answer back: with `If-None-Match` until something has changed, without it until the job is over; or until the
+time is up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from engine.api.answers import json_answer
+from engine.api.call import Call, Caller
+from engine.api.targeting import schemas
+from engine.api.targeting.errors import TargetingRoute
+from engine.api.targeting.parameters import COMMON
+from engine.insight.summary import JobVersion, job_status, job_version
+
+if TYPE_CHECKING:
+    from engine.api.watch import JobWatch
+
+__all__ = ["router"]
+
+router = APIRouter(route_class=TargetingRoute, tags=["Campaign"], responses=COMMON)
+
+LONGEST_WAIT_SECONDS = 60
+_WAIT = re.compile(r'(?:^|[,;\s])wait\s*=\s*"?(\d{1,9})"?', re.IGNORECASE)
+
+
+@router.get(
+    "/v1/campaign/{campaign_id}/job",
+    operation_id="getCampaignJobStatus",
+    response_model=schemas.JobStatus,
+    responses={304: {"description": "Nothing has changed since the given ETag"}},
+)
+async def get_campaign_job_status(campaign_id: UUID, call: Caller, request: Request) -> Response:
+    """Get the status of a campaign's automation job. Empty for a campaign that has none."""
+    version = await run_sync(_version, call, campaign_id)
+    known = request.headers.get("if-none-match")
+    headers: dict[str, str] = {}
+    seconds = _wait(request)
+    if seconds is not None:
+        headers["preference-applied"] = f"wait={seconds}"
+
+        def enough(version: JobVersion) -> bool:
+            return version.over if known is None else not _matches(known, _etag(campaign_id, version))
+
+        if not enough(version):
+            watch: JobWatch = request.app.state.watch
+            waited = await watch.wait(call.org_id, campaign_id, until=enough, seconds=seconds)
+            version = await run_sync(_version, call, campaign_id) if waited is None else waited
+    etag = _etag(campaign_id, version)
+    headers |= {"etag": etag, "cache-control": "private, no-cache"}
+    if known is not None and _matches(known, etag):
+        return json_answer(None, 304, headers)
+    return json_answer(await run_sync(_status, call, campaign_id), 200, headers)
+
+
+def _version(call: Call, campaign_id: UUID) -> JobVersion:
+    with call.read() as session:
+        return job_version(session, call.org_id, campaign_id)
+
+
+def _status(call: Call, campaign_id: UUID) -> dict[str, object]:
+    with call.read() as session:
+        return job_status(session, call.org_id, campaign_id)
+
+
+def _etag(campaign_id: UUID, version: JobVersion) -> str:
+    """Weak: two executions that swap their places change it not."""
+    return f'W/"{hashlib.sha256(repr((campaign_id, version)).encode()).hexdigest()[:24]}"'
+
+
+def _matches(given: str, etag: str) -> bool:
+    """RFC 9110 §13.1.2, weak comparison."""
+    strong = etag.removeprefix("W/")
+    return any(tag.strip() == "*" or tag.strip().removeprefix("W/") == strong for tag in given.split(","))
+
+
+def _wait(request: Request) -> int | None:
+    """Seconds to wait at most; a preference that cannot be read is ignored, as RFC 7240 §2 wants it."""
+    found = _WAIT.search(",".join(request.headers.getlist("prefer")))
+    return None if found is None else min(int(found.group(1)), LONGEST_WAIT_SECONDS)

@@ -1,0 +1,190 @@
+"""Rows as the Targeting dialect shows them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from engine.api.targeting import schemas
+from state.transitions import CampaignStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from engine.listing import Page
+    from state import tables
+
+__all__ = [
+    "STATES_OF",
+    "campaign",
+    "channel",
+    "flow",
+    "page",
+    "portal",
+    "recipient",
+    "recipients",
+    "suppressed",
+    "target",
+    "template",
+    "widget",
+]
+
+#: contract.md §5: what each of our states is called here. `inactive` says less than we know.
+_WORDS = {
+    CampaignStatus.DRAFT: "draft",
+    CampaignStatus.ACTIVATING: "activating",
+    CampaignStatus.ACTIVE: "active",
+    CampaignStatus.PAUSED: "inactive",
+    CampaignStatus.COMPLETED: "inactive",
+    CampaignStatus.CANCELLED: "inactive",
+}
+#: And back: a filter by a word means all the states it stands for (contract.md §7.11).
+STATES_OF: dict[str, tuple[CampaignStatus, ...]] = {
+    word: tuple(state for state, its in _WORDS.items() if its == word)
+    for word in dict.fromkeys(_WORDS.values())
+}
+
+
+def _system(row: Any, title: str) -> dict[str, Any]:
+    return {
+        "id_": row.id,
+        "id": row.id,
+        "org": str(row.org_id),
+        "owners": [schemas.Owner(org_id=str(row.org_id))],
+        "schema_": row.__tablename__,
+        "title_": title,
+        "created_at_": row.created_at,
+        "updated_at_": row.updated_at,
+    }
+
+
+def campaign(row: tables.Campaign) -> dict[str, Any]:
+    """See `schemas.Campaign`."""
+    targets = [UUID(target_id) for target_id in row.target_ids]
+    return schemas.Campaign(
+        **_system(row, row.name),
+        name=row.name,
+        description=row.description,
+        goal=row.goal,
+        status=_WORDS[CampaignStatus(row.status)],
+        state=row.status,
+        ends=row.ends,
+        start_date=row.start_date,
+        end_date=row.end_date,
+        flow_id=row.flow_id,
+        job_id=row.job_id,
+        target=schemas.Relation(relation=[schemas.Related(entity_id=target_id) for target_id in targets]),
+        target_ids=targets,
+    ).sent()
+
+
+def recipient(row: tables.Recipient) -> dict[str, Any]:
+    """See `schemas.Recipient`."""
+    return schemas.Recipient(
+        entity_id=row.entity_id,
+        entity_schema=row.entity_schema,
+        title=row.title,
+        automation_status=row.automation_status,
+        automation_execution_id=None if row.execution_id is None else str(row.execution_id),
+        portal_status=row.portal_status,
+        portal_status_updated_at=row.portal_status_updated_at,
+        portal_state=row.portal_state,
+        updated_at=row.updated_at,
+        error_code=row.error_code,
+        error_text=row.error_text,
+    ).sent()
+
+
+def recipients(found: Page[tables.Recipient]) -> dict[str, Any]:
+    """See `schemas.Recipients`."""
+    return page(found, recipient)
+
+
+def target(row: tables.Target) -> dict[str, Any]:
+    """See `schemas.Target`."""
+    return schemas.Target(
+        **_system(row, row.name),
+        name=row.name,
+        description=row.description,
+        entity_schema=row.entity_schema,
+        entity_filters=row.entity_filters,
+    ).sent()
+
+
+def flow(row: tables.Flow, touchpoints: Iterable[tables.Touchpoint]) -> dict[str, Any]:
+    """See `schemas.Flow`."""
+    steps = [
+        schemas.Step(
+            id=step.id,
+            type=step.type,
+            name=step.name,
+            template_id=step.template_id,
+            channel_id=step.channel_id,
+        )
+        for step in touchpoints
+    ]
+    return schemas.Flow(**_system(row, row.name), name=row.name, touchpoints=steps).sent()
+
+
+def template(row: tables.Template) -> dict[str, Any]:
+    """See `schemas.Template`."""
+    return schemas.Template(
+        **_system(row, row.name),
+        name=row.name,
+        subject=row.subject,
+        html=row.html,
+        text=row.text,
+        sender=row.sender,
+        defaults=row.defaults,
+    ).sent()
+
+
+def channel(row: tables.Channel) -> dict[str, Any]:
+    """See `schemas.Channel`."""
+    return schemas.Channel(
+        **_system(row, row.name),
+        name=row.name,
+        kind=row.kind,
+        settings=row.settings,
+        has_credentials=row.credentials is not None,
+        is_default=row.is_default,
+        doubt_policy=row.doubt_policy,
+        max_attempts=row.max_attempts,
+        retry_base_seconds=row.retry_base_seconds,
+        blocked_until=row.blocked_until,
+        blocked_reason=row.blocked_reason,
+    ).sent()
+
+
+def portal(row: tables.Portal) -> dict[str, Any]:
+    """See `schemas.Portal`."""
+    return schemas.Portal(
+        **_system(row, row.name), name=row.name, origin=row.origin, domain=row.domain
+    ).sent()
+
+
+def widget(row: tables.Widget) -> dict[str, Any]:
+    """See `schemas.Widget`."""
+    return schemas.Widget(
+        **_system(row, row.type),
+        portal_id=row.portal_id,
+        campaign_id=row.campaign_id,
+        type=row.type,
+        headline=row.headline,
+    ).sent()
+
+
+def suppressed(row: tables.Suppression) -> dict[str, Any]:
+    """See `schemas.Suppressed`."""
+    return schemas.Suppressed(
+        id=row.id,
+        channel_kind=row.channel_kind,
+        address=row.address,
+        reason=row.reason,
+        created_at=row.created_at,
+    ).sent()
+
+
+def page(found: Page[Any], view: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+    """A page of anything: `next` alone may be null (contract.md §1)."""
+    return {"results": [view(row) for row in found.results], "next": found.next, "total": found.total}

@@ -1,0 +1,234 @@
+"""Channels as rows: a kind, its settings, and credentials that go in and never come out.
+
+Settings and credentials are checked by the kind's own models (engine.channels.registry) and by building the
+channel, so that what is kept can be used. Whatever an operator changes takes effect at the next slice, also
+for jobs that wait for this channel's provider: they are let go on at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+from uuid import UUID, uuid4
+
+from pydantic import Field
+from sqlalchemy import or_, select, update
+
+from engine import listing
+from engine.channels import registry
+from engine.channels.registry import InvalidChannel, UnknownKind
+from engine.channels.secrets import SecretsError
+from engine.inputs import Input, InUse, Invalid, Name
+from state.change import clock_of
+from state.tables import Channel, Flow, Job, Organization, Touchpoint
+from state.transitions import JobStatus
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from engine.channels.port import Channel as Sender
+    from engine.channels.secrets import Secrets
+
+__all__ = [
+    "ChannelChange",
+    "ChannelInput",
+    "build_channel",
+    "create_channel",
+    "delete_channel",
+    "get_channel",
+    "list_channels",
+    "update_channel",
+]
+
+
+class ChannelInput(Input):
+    """A new channel. What it takes as settings and credentials is its kind's to say."""
+
+    name: Name
+    kind: str = Field(max_length=32)
+    settings: dict[str, Any] = Field(default_factory=dict)
+    credentials: dict[str, Any] | None = Field(default=None, repr=False)
+    """Written only: encrypted at once, never read back."""
+    is_default: bool = False
+    """Of the organization; there is one at most."""
+    doubt_policy: Literal["resend", "hold"] | None = None
+    """What becomes of a recipient whose outcome a crash left unknown; absent: as the kind has it."""
+    max_attempts: int = Field(default=5, ge=1, le=100)
+    retry_base_seconds: float = Field(default=30.0, gt=0, le=86_400)
+
+
+class ChannelChange(ChannelInput):
+    """What is to be different. `settings` and `credentials` are each replaced whole; the kind stays."""
+
+    name: Name = ""
+    kind: str = Field(default="", max_length=32)
+
+
+def create_channel(session: Session, org_id: UUID, given: ChannelInput, secrets: Secrets) -> Channel:
+    """Keep a channel.
+
+    Raises:
+        Invalid: the kind is unknown, or does not take these settings or credentials; names the field.
+    """
+    now = clock_of(session).now()
+    _build(given.kind, given.settings, given.credentials or {})
+    if given.is_default:
+        _take_default(session, org_id)
+    channel = Channel(
+        id=uuid4(),
+        org_id=org_id,
+        name=given.name,
+        kind=given.kind,
+        settings=given.settings,
+        credentials=secrets.seal(given.credentials) if given.credentials else None,
+        is_default=given.is_default,
+        doubt_policy=given.doubt_policy or registry.doubt_policy(given.kind),
+        max_attempts=given.max_attempts,
+        retry_base_seconds=given.retry_base_seconds,
+        created_at=now,
+        updated_at=now,
+    )
+    session.add(channel)
+    session.flush()
+    return channel
+
+
+def get_channel(session: Session, org_id: UUID, channel_id: UUID) -> Channel:
+    """Raises NotFound."""
+    return listing.find(session, Channel, org_id, channel_id)
+
+
+def list_channels(
+    session: Session,
+    org_id: UUID,
+    *,
+    limit: int = 25,
+    next: str | None = None,  # noqa: A002
+) -> listing.Page[Channel]:
+    """Newest first; see `listing.page`."""
+    return listing.page(session, Channel, org_id, limit=limit, next=next)
+
+
+def update_channel(
+    session: Session, org_id: UUID, channel_id: UUID, given: ChannelChange, secrets: Secrets
+) -> Channel:
+    """Change a channel, and let the jobs that wait for it try again.
+
+    Raises:
+        NotFound: there is none.
+        Invalid: as `create_channel`, or the kind would change. Nothing was changed.
+    """
+    if given.model_fields_set & {"is_default"}:
+        _lock_organization(session, org_id)
+    channel = listing.find(session, Channel, org_id, channel_id, lock=True)
+    fields = given.model_fields_set
+    if not fields:
+        return channel
+    if "kind" in fields and given.kind != channel.kind:
+        raise Invalid("kind", f"stays {channel.kind!r}; make another channel")
+    if fields & {"settings", "credentials"}:
+        settings = given.settings if "settings" in fields else channel.settings
+        credentials = given.credentials or {} if "credentials" in fields else _opened(channel, secrets)
+        _build(channel.kind, settings, credentials)
+        channel.settings = settings
+        if "credentials" in fields:
+            channel.credentials = secrets.seal(credentials) if credentials else None
+        _unblock(session, channel)
+    if "doubt_policy" in fields:
+        channel.doubt_policy = given.doubt_policy or registry.doubt_policy(channel.kind)
+    if "is_default" in fields and given.is_default:
+        _take_default(session, org_id)
+    for name in fields & {"name", "is_default", "max_attempts", "retry_base_seconds"}:
+        setattr(channel, name, getattr(given, name))
+    listing.stamp(session, channel)
+    session.flush()
+    return channel
+
+
+def delete_channel(session: Session, org_id: UUID, channel_id: UUID) -> None:
+    """Remove a channel that no flow names.
+
+    Raises:
+        NotFound: there is none.
+        InUse: a flow names it; says which.
+    """
+    channel = listing.find(session, Channel, org_id, channel_id, lock=True)
+    user = session.execute(
+        select(Flow.name)
+        .join(Touchpoint, Touchpoint.flow_id == Flow.id)
+        .where(Touchpoint.channel_id == channel_id, Touchpoint.org_id == org_id)
+        .limit(1)
+    ).scalar_one_or_none()
+    if user is not None:
+        raise InUse(f"the flow {user!r} uses this channel")
+    session.delete(channel)
+    session.flush()
+
+
+def build_channel(session: Session, org_id: UUID, channel_id: UUID, secrets: Secrets) -> Sender:
+    """The channel itself, to ask it whether its provider answers. Close it afterwards.
+
+    Raises:
+        NotFound: there is none.
+        Invalid: it cannot be built any more, or its credentials cannot be opened.
+    """
+    channel = get_channel(session, org_id, channel_id)
+    return _build(channel.kind, channel.settings, _opened(channel, secrets))
+
+
+def _build(kind: str, settings: dict[str, Any], credentials: dict[str, Any]) -> Sender:
+    try:
+        return registry.build(kind, settings, credentials)
+    except UnknownKind as error:
+        raise Invalid("kind", str(error)) from None
+    except InvalidChannel as error:
+        # Not chained: what pydantic was given may be a password.
+        field, message = error.errors[0]
+        raise Invalid(field, message) from None
+
+
+def _opened(channel: Channel, secrets: Secrets) -> dict[str, Any]:
+    if channel.credentials is None:
+        return {}
+    try:
+        return secrets.open(channel.credentials)
+    except SecretsError as error:
+        raise Invalid("credentials", f"{error}; give them again") from None
+
+
+def _lock_organization(session: Session, org_id: UUID) -> None:
+    """One at a time decides which channel is the default."""
+    session.execute(select(Organization.id).where(Organization.id == org_id).with_for_update(key_share=True))
+
+
+def _take_default(session: Session, org_id: UUID) -> None:
+    _lock_organization(session, org_id)
+    session.execute(
+        update(Channel)
+        .where(Channel.org_id == org_id, Channel.is_default.is_(True))
+        .values(is_default=False, updated_at=clock_of(session).now())
+    )
+
+
+def _unblock(session: Session, channel: Channel) -> None:
+    """Forget that the provider was down or throttled: that was with other settings.
+
+    Jobs that wait for it are due now; the sweeper opens their windows.
+    """
+    channel.blocked_until = None
+    channel.blocked_reason = None
+    channel.consecutive_failures = 0
+    flows = select(Touchpoint.flow_id).where(
+        Touchpoint.org_id == channel.org_id,
+        or_(Touchpoint.channel_id == channel.id, Touchpoint.channel_id.is_(None)),
+    )
+    session.execute(
+        update(Job)
+        .where(
+            Job.org_id == channel.org_id,
+            Job.status == JobStatus.PROCESSING,
+            Job.waits_until.is_not(None),
+            Job.flow_id.in_(flows),
+        )
+        .values(waits_until=clock_of(session).now())
+        .execution_options(synchronize_session=False)
+    )

@@ -1,0 +1,130 @@
+"""Nothing without a key, nothing above a key's role: for every route there is."""
+
+from __future__ import annotations
+
+import re
+from uuid import uuid4
+
+import pytest
+
+from engine.api import targeting
+from engine.organizations import Role, list_keys, revoke_key
+
+OPEN = {
+    "/health/live",
+    "/health/ready",
+    "/metrics",
+    "/docs",
+    "/docs/oauth2-redirect",
+    "/redoc",
+    "/openapi.json",
+}
+ROUTES = [
+    pytest.param(route, method, id=f"{method} {route.path}")
+    for router in targeting.ROUTERS
+    for route in router.routes
+    for method in sorted(route.methods)
+]
+MUTATING = [param for param in ROUTES if param.values[1] != "GET"]
+
+
+def filled(path: str) -> str:
+    """The path with ids that exist nowhere."""
+    return re.sub(r"\{(\w+)\}", lambda name: "contact" if name[1] == "schema" else str(uuid4()), path)
+
+
+def test_every_route_of_the_application_is_in_the_table(client):
+    """A route that is mounted beside the table would escape the tests below."""
+    document = client.get("/openapi.json").json()
+    documented = {
+        (method.upper(), path)
+        for path, operations in document["paths"].items()
+        for method in operations
+        if path not in OPEN
+    }
+    assert documented == {(param.values[1], param.values[0].path) for param in ROUTES}
+    assert documented
+
+
+def test_no_route_opens_without_a_key(api, client):
+    for param in ROUTES:
+        route, method = param.values
+        for headers in (
+            {},
+            {"authorization": "Bearer"},
+            {"authorization": "Bearer mk_unknown"},
+            {"authorization": f"Basic {api.keys['admin']}"},
+            {"x-api-key": api.keys["admin"]},
+        ):
+            anonymous = {"authorization": "", **headers}
+            answer = client.request(method, filled(route.path), headers=anonymous)
+            assert answer.status_code == 401, param.id
+            assert list(answer.json()) == ["message"]
+            assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_every_mutating_route_asks_for_its_role(api):
+    below = {Role.OPERATOR: ["viewer"], Role.ADMIN: ["viewer", "operator"]}
+    for param in MUTATING:
+        route, method = param.values
+        for role in below[route.needs(method)]:
+            with api.client(role) as client:
+                answer = client.request(method, filled(route.path), headers={"idempotency-key": "k"})
+                assert answer.status_code == 403, (param.id, role)
+                assert list(answer.json()) == ["message"]
+    with api.database.read() as session:
+        assert session.connection().exec_driver_sql("SELECT count(*) FROM idempotency_key").scalar() == 0
+
+
+def test_reading_asks_for_a_viewer_and_mutating_lets_its_role_in(api):
+    for param in ROUTES:
+        route, method = param.values
+        with api.client(route.needs(method).word) as client:
+            answer = client.request(method, filled(route.path))
+            assert answer.status_code not in (401, 403), param.id
+            assert answer.status_code < 500, (param.id, answer.text)
+
+
+def test_channels_and_what_guards_them_are_for_admins():
+    needed = {param.id: param.values[0].needs(param.values[1]) for param in MUTATING}
+    for name, role in needed.items():
+        assert (role is Role.ADMIN) == ("/v1/channel" in name), name
+
+
+def test_an_id_that_is_none_is_400_naming_it(client):
+    for param in ROUTES:
+        route, method = param.values
+        ids = re.findall(r"\{(\w+_id)\}", route.path)
+        if not ids:
+            continue
+        path = re.sub(r"\{(\w+)\}", lambda m: "contact" if m[1] == "schema" else "not-a-uuid", route.path)
+        answer = client.request(method, path, json={})
+        assert answer.status_code == 400, (param.id, answer.text)
+        assert list(answer.json()) == ["message"]
+        assert ids[0] in answer.json()["message"]
+
+
+def test_a_revoked_key_is_out_at_once(api):
+    with api.client("operator") as client:
+        assert client.get("/v1/campaign").status_code == 200
+        with api.database.begin() as session:
+            [key] = [key for key in list_keys(session, api.org_id) if key.role == "operator"]
+            revoke_key(session, api.org_id, key.id)
+        assert client.get("/v1/campaign").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/"), ("GET", "/v1"), ("GET", "/v1/campaign/"), ("POST", "/v1/nope"), ("GET", "/%00")],
+)
+def test_unknown_routes_are_404_with_a_message(client, method, path):
+    answer = client.request(method, path)
+    assert answer.status_code == 404
+    assert list(answer.json()) == ["message"]
+
+
+def test_unknown_methods_are_405_with_a_message(client):
+    answer = client.put("/v1/campaign")
+    assert answer.status_code == 405
+    assert list(answer.json()) == ["message"]
+    assert "GET" in answer.headers["allow"] or "POST" in answer.headers["allow"]
