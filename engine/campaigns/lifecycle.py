@@ -171,7 +171,7 @@ def _campaign(session: Session, org_id: UUID, campaign_id: UUID) -> Campaign:
     campaign = session.execute(
         select(Campaign)
         .where(Campaign.id == campaign_id, Campaign.org_id == org_id)
-        .with_for_update()
+        .with_for_update(key_share=True)
         .execution_options(populate_existing=True)
     ).scalar_one_or_none()
     if campaign is None:

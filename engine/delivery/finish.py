@@ -33,7 +33,7 @@ def finish(runtime: Runtime, org_id: UUID, job_id: UUID) -> bool:
     """Report on a job and finish it; False when it does not wait for its report (a repeated wake-up)."""
     with runtime.transaction() as session:
         job = session.execute(
-            select(Job).where(Job.id == job_id, Job.org_id == org_id).with_for_update()
+            select(Job).where(Job.id == job_id, Job.org_id == org_id).with_for_update(key_share=True)
         ).scalar_one_or_none()
         if job is None or job.status != JobStatus.SEND_REPORT:
             return False

@@ -116,7 +116,7 @@ def start(runtime: Runtime, org_id: UUID, job_id: UUID) -> bool:
     """Let a retrigger's job begin: queued → processing, its first slices woken. False for a repeated wake-up."""
     with runtime.transaction() as session:
         job = session.execute(
-            select(Job).where(Job.id == job_id, Job.org_id == org_id).with_for_update()
+            select(Job).where(Job.id == job_id, Job.org_id == org_id).with_for_update(key_share=True)
         ).scalar_one_or_none()
         if job is None or job.status != JobStatus.QUEUED or not job.planned or job.held:
             return False

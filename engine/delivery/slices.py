@@ -4,7 +4,9 @@ Promises:
 - At most `job.window` slices of a job are woken or leased at a time, whatever the size of the audience.
 - A lease has an epoch. Everything its holder writes is fenced by it: `hold` locks the slice's row for the rest of the
   transaction, so nobody can take the slice while an outcome is written, and a holder that lost it writes nothing.
-- Locks are taken in one order everywhere: a leased slice, its recipients, the job, ready slices.
+- Locks are taken in one order everywhere: a leased slice, its recipients, the job, ready slices. They are of the kind
+  that lets foreign keys be checked (NO KEY UPDATE): PostgreSQL checks a slice's when a transaction writes it twice, and
+  two workers that share their job's row for that would each wait for the other with it.
 """
 
 from __future__ import annotations
@@ -241,7 +243,7 @@ def wake_next(session: Session, org_id: UUID, job_id: UUID) -> int:
     job = session.execute(
         select(Job.window, Job.status, Job.held, Job.waits_until)
         .where(Job.id == job_id, Job.org_id == org_id)
-        .with_for_update()
+        .with_for_update(key_share=True)
     ).one_or_none()
     if job is None or job.status != JobStatus.PROCESSING or job.held:
         return 0
