@@ -1,0 +1,106 @@
+"""Taking people into a job: recipients, the slices they are cut into, and the counters, in set operations.
+
+Planning, enrolment and re-activation all come through here. An entity is a recipient of a campaign at most once: the
+primary key decides, whoever comes first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Uuid, func, insert, literal, select, update
+
+from state.change import clock_of
+from state.sets import insert_into
+from state.tables import Job, Recipient, Slice
+from state.transitions import AutomationStatus, SliceState
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from sqlalchemy import FromClause
+    from sqlalchemy.orm import Session
+
+__all__ = ["take_in"]
+
+
+def take_in(
+    session: Session,
+    job: Job,
+    people: FromClause,
+    *,
+    slice_size: int,
+    revive: Collection[AutomationStatus] = (),
+) -> int:
+    """Make `people` (columns id, schema, title) recipients of a job whose row the caller has locked.
+
+    Whoever is a recipient of the campaign already stays what they are, unless they have no automation yet, or their
+    automation status is in `revive` (the caller has kept their execution in the history).
+
+    Returns:
+        How many recipients the job has gained.
+    """
+    now = clock_of(session).now()
+    base = session.execute(
+        select(func.coalesce(func.max(Slice.number) + 1, 0)).where(Slice.job_id == job.id)
+    ).scalar_one()
+    columns = {
+        "org_id": literal(job.org_id, Uuid),
+        "campaign_id": literal(job.campaign_id, Uuid),
+        "entity_id": people.c.id,
+        "entity_schema": people.c.schema,
+        "title": people.c.title,
+        "job_id": literal(job.id, Uuid),
+        "slice_number": base + (func.row_number().over(order_by=people.c.id) - 1) // slice_size,
+        "automation_status": literal(AutomationStatus.PENDING.value),
+        "attempt": literal(0),
+        "in_flight": literal(value=False),
+        "created_at": literal(now, Recipient.created_at.type),
+        "updated_at": literal(now, Recipient.updated_at.type),
+    }
+    statement = insert_into(session, Recipient).from_select(
+        list(columns), select(*columns.values()).where(literal(value=True))
+    )
+    replaced = ("job_id", "slice_number", "automation_status", "attempt", "updated_at")
+    cleared: dict[str, Any] = dict.fromkeys(("execution_id", "error_code", "error_text", "due_at"))
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["campaign_id", "entity_id"],
+            set_={**{name: statement.excluded[name] for name in replaced}, **cleared},
+            where=Recipient.automation_status.is_(None) | Recipient.automation_status.in_(sorted(revive)),
+        ).execution_options(synchronize_session=False)
+    )
+    return _cut(session, job, base)
+
+
+def _cut(session: Session, job: Job, base: int) -> int:
+    """Write the slices from number `base` on, as large as their recipients are many, and count both on the job."""
+    now = clock_of(session).now()
+    zeros = ["lease_epoch", "in_progress", "success", "failed", "cancelled"]
+    sizes = (
+        select(
+            literal(job.org_id, Uuid),
+            literal(job.id, Uuid),
+            Recipient.slice_number,
+            literal(SliceState.READY.value),
+            func.count(),
+            literal(now, Slice.due_at.type),
+            *(literal(0) for _ in zeros),
+        )
+        .where(Recipient.job_id == job.id, Recipient.slice_number >= base)
+        .group_by(Recipient.slice_number)
+    )
+    names = ["org_id", "job_id", "number", "state", "size", "due_at", *zeros]
+    session.execute(insert(Slice).from_select(names, sizes))
+    slices, recipients = session.execute(
+        select(func.count(), func.coalesce(func.sum(Slice.size), 0)).where(
+            Slice.job_id == job.id, Slice.number >= base
+        )
+    ).one()
+    session.execute(
+        update(Job)
+        .where(Job.id == job.id)
+        .values(total=Job.total + recipients, slices_total=Job.slices_total + slices, updated_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    return int(recipients)
