@@ -19,6 +19,7 @@ from sqlalchemy import select, update
 from engine.campaigns.errors import Refusal, Refused
 from engine.commands import Activate, Cancel, Retrigger
 from engine.delivery import slices
+from engine.delivery.enrol import guard
 from engine.events.outbox import record
 from engine.runtime import wake
 from state.change import change_status, clock_of, sources_of
@@ -50,6 +51,7 @@ def activate(session: Session, org_id: UUID, campaign_id: UUID, *, window: int) 
     Raises:
         Refused: the first rule that forbids it, in the order of contract.md §1 "Job and token".
     """
+    guard(session, org_id, activates=True)
     campaign = _campaign(session, org_id, campaign_id)
     wanted = CampaignStatus.ACTIVE if campaign.flow_id is None else CampaignStatus.ACTIVATING
     if not CAMPAIGN.allows(campaign.status, wanted):
@@ -116,6 +118,7 @@ def resume(session: Session, org_id: UUID, campaign_id: UUID, *, window: int) ->
     Raises:
         Refused: it is not there, or not paused.
     """
+    guard(session, org_id, activates=True)
     campaign = _campaign(session, org_id, campaign_id)
     if campaign.status != CampaignStatus.PAUSED:
         raise _unexpected(campaign, "resumed")
@@ -159,6 +162,7 @@ def toggle(session: Session, org_id: UUID, campaign_id: UUID, *, window: int) ->
     Raises:
         Refused: as `activate` and `deactivate`.
     """
+    guard(session, org_id, activates=True)
     campaign = _campaign(session, org_id, campaign_id)
     if campaign.status in (CampaignStatus.ACTIVE, CampaignStatus.ACTIVATING):
         deactivate(session, org_id, campaign_id)

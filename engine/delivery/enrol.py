@@ -1,0 +1,175 @@
+"""Event-driven enrolment: an entity that was created or changed joins the campaigns whose target it now matches.
+
+Promises (contract.md §5 `ends`):
+- In the transaction that writes the entities, so that no change is noticed late or not at all.
+- Once: a recipient of a campaign is never enrolled again, and when it no longer matches nothing is taken back.
+- In set operations: one statement for each campaign with a target of the schema, whatever the number of entities, and
+  a handful more for each that gains somebody.
+- Against an activation at the same moment: `guard` makes an activation wait for the writers that cannot have seen it,
+  so that an entity is found by the plan, by enrolment, or by both, and the primary key makes one of two. It is taken
+  before any row is locked.
+
+Who is enrolled is delivered by a job of kind `enrolment`, which later changes join for as long as it is open.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
+
+from sqlalchemy import exists, select, text
+
+from engine.audience.targets import audience
+from engine.commands import Retrigger
+from engine.delivery import slices
+from engine.delivery.intake import take_in
+from engine.runtime import wake
+from state.change import clock_of
+from state.sets import among, is_postgresql
+from state.tables import Campaign, Entity, Job, Recipient, Target
+from state.transitions import CampaignStatus, JobStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Select
+    from sqlalchemy.orm import Session
+
+__all__ = ["enrol", "guard"]
+
+_WINDOW = 16
+_SLICE = 500
+
+
+def guard(session: Session, org_id: UUID, *, activates: bool) -> None:
+    """Take the organization's enrolment lock until the transaction ends.
+
+    Writers of entities share it; an activation takes it alone. On SQLite there is one writer anyway.
+    """
+    if is_postgresql(session):
+        lock = "pg_advisory_xact_lock" if activates else "pg_advisory_xact_lock_shared"
+        key = int.from_bytes(org_id.bytes[:8], signed=True)
+        session.execute(text(f"SELECT {lock}(:key)"), {"key": key})
+
+
+def enrol(session: Session, org_id: UUID, schema: str, entity_ids: Sequence[UUID]) -> int:
+    """Enrol these entities, just written by this transaction, wherever they now match; returns how many enrolments.
+
+    The caller has called `guard` before it wrote them.
+    """
+    if not entity_ids:
+        return 0
+    enrolled = 0
+    for campaign, targets in _running(session, org_id, schema):
+        for target in targets:
+            if session.execute(_newcomers(session, campaign, target, entity_ids).limit(1)).first() is not None:
+                enrolled += _take_in(session, campaign, target, entity_ids)
+    return enrolled
+
+
+def _running(session: Session, org_id: UUID, schema: str) -> list[tuple[Campaign, list[Target]]]:
+    """Campaigns that deliver, or are held and will, with their targets of this schema; in one order for everybody,
+    so that two importers do not wait for each other in a circle.
+    """
+    held = exists().where(
+        Job.campaign_id == Campaign.id,
+        Job.held.is_(True),
+        Job.status.in_((JobStatus.QUEUED, JobStatus.PROCESSING)),
+    )
+    runs = Campaign.status.in_((CampaignStatus.ACTIVATING, CampaignStatus.ACTIVE)) | (
+        (Campaign.status == CampaignStatus.PAUSED) & held
+    )
+    campaigns = (
+        session.execute(
+            select(Campaign)
+            .where(Campaign.org_id == org_id, runs, Campaign.flow_id.is_not(None))
+            .order_by(Campaign.id)
+            .execution_options(populate_existing=True)
+        )
+        .scalars()
+        .all()
+    )
+    wanted = {UUID(target_id) for campaign in campaigns for target_id in campaign.target_ids}
+    targets = {
+        target.id: target
+        for target in session.execute(
+            select(Target).where(
+                Target.org_id == org_id, Target.entity_schema == schema, among(session, Target.id, wanted)
+            )
+        ).scalars()
+    }
+    found = [
+        (campaign, [targets[key] for key in map(UUID, campaign.target_ids) if key in targets])
+        for campaign in campaigns
+    ]
+    return [(campaign, its) for campaign, its in found if its]
+
+
+def _newcomers(
+    session: Session, campaign: Campaign, target: Target, entity_ids: Sequence[UUID]
+) -> Select[UUID, str, str]:
+    """Of the entities, those the target lets through and the campaign has not delivered to. By primary keys."""
+    known = exists().where(
+        Recipient.campaign_id == campaign.id,
+        Recipient.entity_id == Entity.id,
+        Recipient.automation_status.is_not(None),
+    )
+    conditions = audience(session, campaign.org_id, target, clock_of(session).now())
+    return select(Entity.id, Entity.schema, Entity.title).where(
+        among(session, Entity.id, entity_ids), *conditions, ~known
+    )
+
+
+def _take_in(session: Session, campaign: Campaign, target: Target, entity_ids: Sequence[UUID]) -> int:
+    """Add newcomers to the campaign's enrolment job. The campaign is held against being deactivated meanwhile."""
+    still = session.execute(
+        select(Campaign.status)
+        .where(Campaign.id == campaign.id, Campaign.org_id == campaign.org_id)
+        .with_for_update(read=True)
+    ).scalar_one_or_none()
+    if still != campaign.status:
+        return 0  # it was stopped meanwhile; whoever starts it again plans everybody
+    job = _job(session, campaign)
+    people = _newcomers(session, campaign, target, entity_ids).subquery("people")
+    taken = take_in(session, job, people, slice_size=_SLICE)
+    if taken:
+        slices.wake_next(session, campaign.org_id, job.id)
+    return taken
+
+
+def _job(session: Session, campaign: Campaign) -> Job:
+    """The campaign's open enrolment job, locked; a new one where there is none."""
+    job = session.execute(
+        select(Job)
+        .where(
+            Job.org_id == campaign.org_id,
+            Job.campaign_id == campaign.id,
+            Job.kind == "enrolment",
+            Job.status.in_((JobStatus.QUEUED, JobStatus.PROCESSING)),
+        )
+        .order_by(Job.created_at)
+        .limit(1)
+        .with_for_update()
+    ).scalar_one_or_none()
+    if job is not None:
+        return job
+    now = clock_of(session).now()
+    job = Job(
+        id=uuid4(),
+        org_id=campaign.org_id,
+        campaign_id=campaign.id,
+        kind="enrolment",
+        held=campaign.status == CampaignStatus.PAUSED,
+        token=secrets.token_urlsafe(24),
+        window=_WINDOW,
+        flow_id=campaign.flow_id,
+        planned=True,
+        touched_at=now,
+        created_at=now,
+        updated_at=now,
+    )
+    session.add(job)
+    session.flush()
+    wake(session, Retrigger(org_id=campaign.org_id, job_id=job.id))
+    return job
