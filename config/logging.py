@@ -41,7 +41,10 @@ def configure_logging(settings: Settings) -> None:
     ]
     console = settings.log_format == "console"
     renderer: Processor = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        # Not the default formatter: it prints local variables, and credentials are among them.
+        structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
         if console
         else structlog.processors.JSONRenderer(default=str)
     )

@@ -165,7 +165,7 @@ class _SliceRun:
         try:
             sender = self.executor.senders.of_job(session, lease.org_id, lease.job_id)
         except SenderUnavailable as error:
-            log.exception("sender.unavailable", reason=str(error))
+            log.error("sender.unavailable", reason=str(error))  # noqa: TRY400 - the reason says it all
             health.wait(session, lease, until=now + _UNAVAILABLE, reason=str(error))
             return deque()
         if sender.blocked_until is not None and sender.blocked_until > now:
