@@ -70,7 +70,6 @@ _OFFSETS = {"TODAY": 0, "YESTERDAY": -1, "TOMORROW": 1}
 _LENGTHS = {
     "WEEK": relativedelta(weeks=1),
     "MONTH": relativedelta(months=1),
-    "QUARTER": relativedelta(months=3),
     "YEAR": relativedelta(years=1),
 }
 _STEPS = {"LAST": -1, "THIS": 0, "NEXT": 1}
@@ -83,8 +82,6 @@ def _start(period: str, today: date) -> date:
         return today - timedelta(days=today.weekday())
     if period == "MONTH":
         return today.replace(day=1)
-    if period == "QUARTER":
-        return today.replace(month=(today.month - 1) // 3 * 3 + 1, day=1)
     return today.replace(month=1, day=1)
 
 

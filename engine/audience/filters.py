@@ -28,6 +28,7 @@ from pydantic import (
 
 from engine.audience.dates import DATE_WORDS, read_date
 from engine.audience.numerals import reads_number
+from engine.inputs import Invalid
 
 __all__ = ["Condition", "DataType", "FilterError", "Group", "Operator", "Subgroup", "parse_filters"]
 
@@ -38,14 +39,8 @@ MAX_KEY = 255
 MAX_VALUE = 4096
 
 
-class FilterError(ValueError):
-    """The filter tree cannot be used."""
-
-    def __init__(self, path: str, message: str) -> None:
-        super().__init__(f"{path}: {message}")
-        self.path = path
-        """Where: `filter.items[0].operator`."""
-        self.message = message
+class FilterError(Invalid):
+    """The filter tree cannot be used; `field` says where: `entity_filters.filter.items[0].operator`."""
 
 
 class Operator(StrEnum):
@@ -283,14 +278,17 @@ def parse_filters(filters: Any) -> Group | None:
         raise _explained(error) from None
 
 
+#: Where pydantic puts the kind of an item in its paths (filter, items, index, kind): nobody wrote it.
+_TAG_DEPTH = 3
+
+
 def _explained(error: ValidationError) -> FilterError:
     first = error.errors(include_url=False, include_input=False)[0]
     path = "entity_filters"
-    for part in first["loc"]:
+    for depth, part in enumerate(first["loc"]):
         if isinstance(part, int):
             path += f"[{part}]"
-        elif not (path.endswith("]") and part in ("condition", "group")):
-            # (pydantic's tags of the two kinds of items are left out: the caller did not write them)
+        elif depth != _TAG_DEPTH:
             path += f".{part}"
     if first["type"] == "value_error":
         message = first["msg"].removeprefix("Value error, ")

@@ -17,7 +17,9 @@ MAX_LENGTH = 15
 NUMBER_PATTERN = r"^-?[0-9]+(\.[0-9]+)?$"
 
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
-_LONG_INTEGER = re.compile(r"-?[0-9]{1,40}")
+_INTEGER = re.compile(r"-?[0-9]{1,20}")
+#: What every part of Muster holds exactly (`engine.inputs`), end excluded.
+_INTEGERS = range(-(2**63), 2**63)
 
 
 def reads_number(text: str) -> bool:
@@ -26,7 +28,7 @@ def reads_number(text: str) -> bool:
 
 
 def json_number(text: str) -> int | float | None:
-    """The JSON number that a literal equals, if any. Integers are exact at any length: ids are integers."""
-    if _LONG_INTEGER.fullmatch(text):
-        return int(text)
+    """The JSON number that a literal equals, if any. Integers are exact up to 64 bits: ids are integers."""
+    if _INTEGER.fullmatch(text):
+        return number if (number := int(text)) in _INTEGERS else None
     return float(text) if reads_number(text) else None

@@ -38,6 +38,7 @@ from state.tables import Entity
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
+    from sqlalchemy.orm import InstrumentedAttribute
     from sqlalchemy.sql.selectable import FromClause
 
     from engine.audience.comparisons import Holds, Same
@@ -181,7 +182,9 @@ class PostgreSQL:
         midnight = cast(func.extract("epoch", start), BigInteger)
         return case((_matches(text, _TIMED), midnight + _time_of_day(text) - _offset(text)), else_=midnight)
 
-    def holds(self, text: ColumnElement[str], test: Holds) -> ColumnElement[bool]:
+    def holds(
+        self, text: ColumnElement[str] | InstrumentedAttribute[str], test: Holds
+    ) -> ColumnElement[bool]:
         """See `Dialect`."""
         needle, others = fold(test.needle)
         lowered = func.lower(collate(text, "C"))

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from engine.audience.filters import Group
     from engine.audience.values import Attribute, Dialect, Value
 
-__all__ = ["predicate"]
+__all__ = ["dialect_of", "predicate"]
 
 Sql = Any
 """A column expression; SQLAlchemy's own types get in the way of building them generically."""
@@ -53,8 +53,12 @@ def predicate(session: Session, tree: Group, now: datetime) -> ColumnElement[boo
         tree: As `parse_filters` gave it.
         now: Aware; what TODAY and its like are reckoned from.
     """
-    dialect: Dialect = PostgreSQL() if is_postgresql(session) else SQLite()
-    return _group(dialect, tree, now)
+    return _group(dialect_of(session), tree, now)
+
+
+def dialect_of(session: Session) -> Dialect:
+    """How the session's database says it."""
+    return PostgreSQL() if is_postgresql(session) else SQLite()
 
 
 def _group(dialect: Dialect, group: Group | Subgroup, now: datetime) -> ColumnElement[bool]:

@@ -34,6 +34,7 @@ from state.tables import Entity
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
+    from sqlalchemy.orm import InstrumentedAttribute
     from sqlalchemy.sql.selectable import FromClause
 
     from engine.audience.comparisons import Holds, Same
@@ -42,8 +43,6 @@ __all__ = ["SQLite"]
 
 #: Keys that a path finds as they are; others may stand escaped in the row's text.
 _PLAIN_KEY = re.compile(r'[^"\\\x00-\x1f\x7f-\U0010ffff]+')
-#: The longest integer that SQLite holds exactly for certain; longer ones are compared by their digits.
-_EXACT_DIGITS = 18
 
 _DIGIT = "[0-9]"
 _DAY = f"{_DIGIT * 4}-{_DIGIT * 2}-{_DIGIT * 2}"
@@ -125,24 +124,12 @@ def _value(kind: ColumnElement[str], extracted: ColumnElement[Any], raw: ColumnE
 
 def _is_same(value: Value, test: Same) -> ColumnElement[bool]:
     booleans = [text for text in test.literals if text in ("true", "false")]
-    numbers, long_numbers = [], []
-    for text in test.literals:
-        number = json_number(text)
-        if isinstance(number, int) and len(text) > _EXACT_DIGITS:
-            long_numbers.append(str(number))
-        elif number is not None:
-            numbers.append(number)
-    texts: list[tuple[ColumnElement[bool], ColumnElement[bool]]] = [
-        (value.kind == "text", value.number.in_(test.literals))
-    ]
-    if numbers or long_numbers:
-        found = []
-        if numbers:
-            found.append(value.number.in_(numbers))
-        if long_numbers:
-            found.append(value.text.in_(long_numbers))
-        texts.append((value.kind.in_(SQLite.number), or_(*found)))
-    return case(*texts, else_=value.kind.in_(booleans) if booleans else False)
+    numbers = [number for text in test.literals if (number := json_number(text)) is not None]
+    return case(
+        (value.kind == "text", value.number.in_(test.literals)),
+        (value.kind.in_(SQLite.number), value.number.in_(numbers)),
+        else_=value.kind.in_(booleans),
+    )
 
 
 class SQLite:
@@ -221,7 +208,9 @@ class SQLite:
         instant = case((_is_timed(text), clock.op("||")(zone)), else_=self.day_of(text))
         return cast(func.strftime("%s", instant), Integer)
 
-    def holds(self, text: ColumnElement[str], test: Holds) -> ColumnElement[bool]:
+    def holds(
+        self, text: ColumnElement[str] | InstrumentedAttribute[str], test: Holds
+    ) -> ColumnElement[bool]:
         """See `Dialect`."""
         needle, others = fold(test.needle)
         lowered = func.lower(text)

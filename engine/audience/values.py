@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy import ColumnElement
+    from sqlalchemy.orm import InstrumentedAttribute
     from sqlalchemy.sql.selectable import FromClause
 
     from engine.audience.comparisons import Holds, Same
@@ -106,6 +107,8 @@ class Dialect(Protocol):
         """
         ...
 
-    def holds(self, text: ColumnElement[str], test: Holds) -> ColumnElement[bool]:
+    def holds(
+        self, text: ColumnElement[str] | InstrumentedAttribute[str], test: Holds
+    ) -> ColumnElement[bool]:
         """Whether the text contains the needle, whatever the case."""
         ...

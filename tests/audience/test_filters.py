@@ -1,0 +1,153 @@
+"""Filter trees that cannot be used are refused by name, and nothing half-understood gets through."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, date, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.audience.dates import DATE_WORDS, Days, Second, read_date
+from engine.audience.filters import FilterError, Operator, parse_filters
+from engine.inputs import Invalid
+
+NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
+
+
+def condition(**fields):
+    return {
+        "filter": {
+            "items": [{"key": "a", "operator": "EQUALS", "value": "x", **fields}],
+            "combination": "AND",
+        }
+    }
+
+
+@pytest.mark.parametrize("nothing", [None, {}, {"filter": None}, {"filter": {}}, {"filter": {"items": []}}])
+def test_a_tree_without_items_is_no_filter(nothing):
+    assert parse_filters(nothing) is None
+
+
+def test_the_twelve_operators_are_known():
+    assert len(Operator) == 12
+    for operator in Operator:
+        assert parse_filters(condition(operator=operator.value)) is not None
+
+
+def test_literals_may_come_as_json_numbers_and_booleans():
+    tree = parse_filters(condition(operator="IS_ONE_OF", value=[1000, 1000.0, 0.1, True, "x", 1e-7]))
+    assert ("1000", "1000", "0.1", "true", "x", "0.0000001") == tree.items[0].literals
+
+
+@pytest.mark.parametrize(
+    ("fields", "path", "words"),
+    [
+        ({"operator": "LIKE"}, ".operator", "operator 'LIKE' is not known; did you mean CONTAINS?"),
+        ({"operator": "equals"}, ".operator", "did you mean EQUALS?"),
+        ({"operator": "GREATER_THEN"}, ".operator", "did you mean GREATER_THAN?"),
+        ({"operator": "BANANA"}, ".operator", "use one of EQUALS, NOT_EQUALS"),
+        ({"operator": 7}, ".operator", ""),
+        ({"key": ""}, ".key", "at least 1 character"),
+        ({"key": "a\0"}, ".key", "NUL"),
+        ({"value": "a\0"}, ".value", "NUL"),
+        ({"value": "\ud800"}, ".value", "surrogate"),
+        ({"value": {"a": 1}}, ".value", "text or a list of texts"),
+        ({"value": ["a", "b"]}, "", "EQUALS takes one value; use IS_ONE_OF for several"),
+        ({"operator": "NOT_EQUALS", "value": ["a", "b"]}, "", "use IS_NONE_OF"),
+        ({"value": None}, "", "EQUALS needs a value"),
+        ({"operator": "IS_ONE_OF", "value": []}, "", "IS_ONE_OF needs a value"),
+        ({"operator": "IS_ONE_OF", "value": ["x"] * 10_001}, ".value", "at most 10000 values"),
+        ({"value": "x" * 5000}, ".value", "at most 4096 characters"),
+        ({"operator": "CONTAINS", "value": ""}, "", "must not be empty"),
+        ({"operator": "LESS_THAN", "value": ""}, "", "needs a value that is not empty"),
+        ({"operator": "LESS_THAN", "data_type": "boolean", "value": "true"}, "", "booleans have no order"),
+        ({"data_type": "number", "value": "ten"}, "", "'ten' does not read as a number"),
+        ({"data_type": "boolean", "value": "yes"}, "", "use true or false"),
+        ({"data_type": "date", "value": "31-02-2026"}, "", "does not read as a date"),
+        ({"data_type": "money"}, ".data_type", "'string', 'number', 'boolean' or 'date'"),
+        ({"key": "_created_at", "value": "soon"}, "", "does not read as a date"),
+        ({"key": "_created_at", "operator": "CONTAINS"}, "", "is an instant"),
+        ({"colour": "red"}, ".colour", "this field is not known"),
+        ({"condition": "red"}, ".condition", "this field is not known"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_path(fields, path, words):
+    with pytest.raises(FilterError) as refusal:
+        parse_filters(condition(**fields))
+    assert f"entity_filters.filter.items[0]{path}" == refusal.value.field
+    assert words in refusal.value.message
+    assert isinstance(refusal.value, Invalid)
+
+
+def test_groups_nest_one_level_deep():
+    leaf = {"key": "a", "operator": "EMPTY"}
+    one = {"items": [leaf], "combination": "OR"}
+    assert parse_filters({"filter": {"items": [leaf, one], "combination": "AND"}}) is not None
+    with pytest.raises(FilterError, match=r"items\[0\].items: groups nest one level deep only"):
+        parse_filters({"filter": {"items": [{"items": [one], "combination": "AND"}], "combination": "AND"}})
+
+
+@pytest.mark.parametrize("bad", ["text", 7, [], {"filters": {}}, {"filter": {"items": [7]}}, {"filter": 7}])
+def test_other_shapes_are_refused(bad):
+    with pytest.raises(FilterError, match="entity_filters"):
+        parse_filters(bad)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+shapes = st.fixed_dictionaries(
+    {},
+    optional={
+        "key": json_values, "operator": st.sampled_from(list(Operator)) | json_values, "value": json_values,
+        "data_type": json_values, "items": json_values, "combination": json_values,
+    },
+)  # fmt: skip
+
+
+@given(st.one_of(json_values, shapes.map(lambda item: {"filter": {"items": [item]}})))
+def test_whatever_comes_is_parsed_or_refused(filters):
+    with suppress(FilterError):
+        assert parse_filters(filters) is None or parse_filters(filters).items
+
+
+@pytest.mark.parametrize(
+    ("word", "first", "last"),
+    [
+        ("TODAY", (2026, 3, 2), (2026, 3, 2)),
+        ("YESTERDAY", (2026, 3, 1), (2026, 3, 1)),
+        ("TOMORROW", (2026, 3, 3), (2026, 3, 3)),
+        ("THIS_WEEK", (2026, 3, 2), (2026, 3, 8)),
+        ("LAST_WEEK", (2026, 2, 23), (2026, 3, 1)),
+        ("NEXT_WEEK", (2026, 3, 9), (2026, 3, 15)),
+        ("THIS_MONTH", (2026, 3, 1), (2026, 3, 31)),
+        ("LAST_MONTH", (2026, 2, 1), (2026, 2, 28)),
+        ("NEXT_MONTH", (2026, 4, 1), (2026, 4, 30)),
+        ("THIS_YEAR", (2026, 1, 1), (2026, 12, 31)),
+        ("LAST_YEAR", (2025, 1, 1), (2025, 12, 31)),
+        ("NEXT_YEAR", (2027, 1, 1), (2027, 12, 31)),
+    ],
+)
+def test_date_words(word, first, last):
+    assert Days(date(*first), date(*last)) == read_date(word, NOW)
+    assert word in DATE_WORDS
+
+
+def test_no_date_word_is_left_out():
+    assert 12 == len(DATE_WORDS)
+
+
+def test_instants_are_read_in_their_zone():
+    assert Second(datetime(2026, 3, 2, 7, 30, 15, tzinfo=UTC)) == read_date(
+        "2026-03-02T09:30:15.9+02:00", NOW
+    )
+    assert Second(datetime(2026, 3, 2, 9, 30, tzinfo=UTC)) == read_date("2026-03-02 09:30", NOW)
+    assert read_date("2026-03-02T25:00", NOW) is None
+
+
+def test_the_last_day_there_is_has_an_end():
+    assert read_date("9999-12-31", NOW).instants()[1].year == 9999
