@@ -1,0 +1,223 @@
+"""Import of entities from a stream of CSV or NDJSON, of any size, in constant memory.
+
+Promises:
+- A bad line is reported by its number and never stops the good ones; a file that is no UTF-8 text, or lacks a
+  column that was named, is refused before anything is written.
+- Lines are stored in batches, each a transaction of its own, and with external ids importing again is safe:
+  what stands already is skipped. So when the database goes away, what is in stays in, and the same file is
+  imported again.
+- Memory holds one batch, whatever the file's size; of the troubles the first 1,000 are kept and all are
+  counted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from engine.audience.attributes import check_schema
+from engine.audience.csv_rows import csv_records
+from engine.audience.lines import ImportRefused, numbered_lines
+from engine.audience.ndjson_rows import ndjson_records
+from engine.audience.store import Row, store
+from engine.audience.titles import TitleTemplate
+from state.database import is_connection_loss
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from uuid import UUID
+
+    from engine.audience.records import Record
+    from state.database import Database
+
+__all__ = [
+    "MAX_ERRORS",
+    "ImportInterrupted",
+    "ImportRefused",
+    "ImportResult",
+    "LineError",
+    "import_entities",
+]
+
+#: Troubles that are kept with line and message; the rest is counted.
+MAX_ERRORS = 1_000
+#: Rows, and characters of their attributes, that are written at once.
+_BATCH_ROWS = 1_000
+_BATCH_SIZE = 4_194_304
+
+_READERS = {"text/csv": csv_records, "application/x-ndjson": ndjson_records}
+_SAME = {
+    "application/csv": "text/csv",
+    "text/tab-separated-values": "text/csv",
+    "application/ndjson": "application/x-ndjson",
+    "application/jsonl": "application/x-ndjson",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LineError:
+    """What is wrong with one line."""
+
+    line: int
+    message: str
+
+
+@dataclass(slots=True)
+class ImportResult:
+    """What became of the file's records."""
+
+    created: int = 0
+    updated: int = 0
+    skipped: int = 0
+    """Unchanged, or overtaken by a later record with the same external id in the same batch."""
+    rejected: int = 0
+    errors: list[LineError] = field(default_factory=list)
+    """The first 1,000 of the rejected."""
+
+    def reject(self, line: int, message: str) -> None:
+        """Count a trouble."""
+        self.rejected += 1
+        if len(self.errors) < MAX_ERRORS:
+            self.errors.append(LineError(line, message))
+
+
+class ImportInterrupted(Exception):
+    """The database went away. What was stored until then stays."""
+
+    def __init__(self, lines: int, result: ImportResult, *, repeatable: bool) -> None:
+        again = (
+            "import the same file again: what is in already will be skipped"
+            if repeatable
+            else "lines without an external id would be imported twice: take those that are in out of the file"
+        )
+        super().__init__(
+            f"the database went away; the file is in up to line {lines}. Once it is back, {again}"
+        )
+        self.lines = lines
+        """The last line of the file whose record is stored for certain; 0 when none is."""
+        self.result = result
+        """What was done until then."""
+
+
+class _Counted:
+    """Chunks on their way through, and how many bytes they had."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = chunks
+        self.bytes = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._chunks:
+            self.bytes += len(chunk)
+            yield chunk
+
+
+def import_entities(
+    database: Database,
+    org_id: UUID,
+    schema: str,
+    chunks: Iterable[bytes],
+    *,
+    content_type: str,
+    external_id: str | None = None,
+    title: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> ImportResult:
+    """Upsert the entities of a file.
+
+    Args:
+        database: Each batch is a transaction of its own on it.
+        org_id: Whose entities they are.
+        schema: Their schema.
+        chunks: The file, or a request's body, in pieces of any size; read once.
+        content_type: `text/csv` or `application/x-ndjson`; parameters (`; charset=utf-8`) are ignored.
+        external_id: The column that identifies an entity; absent: a field of that very name, if there is one,
+            else every record is a new entity.
+        title: A template like `{First Name} {Last Name}`; absent: the field `title`. An empty title changes
+            none.
+        progress: Called after each batch with the lines and bytes read so far.
+
+    Raises:
+        ImportRefused: the file as a whole, or what is asked for, cannot be used. Nothing was written.
+        ImportInterrupted: the database went away.
+        Invalid: `schema` is none.
+    """
+    check_schema(schema)
+    template = TitleTemplate(title) if title else None
+    counted = _Counted(chunks)
+    records = _reader(content_type)(numbered_lines(counted), external_id or None, template)
+    result = ImportResult()
+    batch = _Batch(database, org_id, schema, result)
+    for record in records:
+        if batch.take(record) and progress is not None:
+            progress(record.line, counted.bytes)
+    batch.flush()
+    if progress is not None:
+        progress(batch.line, counted.bytes)
+    return result
+
+
+def _reader(content_type: str) -> Callable[..., Iterator[Record]]:
+    plain = content_type.split(";", maxsplit=1)[0].strip().lower()
+    reader = _READERS.get(_SAME.get(plain, plain))
+    if reader is None:
+        raise ImportRefused(
+            "content_type", f"{plain or 'nothing'!r} cannot be imported; use {' or '.join(_READERS)}"
+        )
+    return reader
+
+
+class _Batch:
+    """Rows on their way into the database. A later row takes the place of an earlier one of the same external
+    id.
+    """
+
+    def __init__(self, database: Database, org_id: UUID, schema: str, result: ImportResult) -> None:
+        self._database, self._org_id, self._schema, self._result = database, org_id, schema, result
+        self._keyed: dict[str, Row] = {}
+        self._unkeyed: list[Row] = []
+        self._size = 0
+        self._overtaken = 0
+        self._repeatable = True
+        self._stored_line = 0
+        self.line = 0
+        """The line of the last record taken."""
+
+    def take(self, record: Record) -> bool:
+        """Take a record; True when that filled the batch and it was stored."""
+        self.line = record.line
+        row = record.row
+        if row is None:
+            self._result.reject(record.line, record.trouble or "")
+            return False
+        if row.external_id is None:
+            self._unkeyed.append(row)
+            self._repeatable = False
+        else:
+            self._overtaken += row.external_id in self._keyed
+            self._keyed[row.external_id] = row
+        self._size += len(row.attributes)
+        full = len(self._keyed) + len(self._unkeyed) >= _BATCH_ROWS or self._size >= _BATCH_SIZE
+        if full:
+            self.flush()
+        return full
+
+    def flush(self) -> None:
+        """Store what was taken."""
+        rows = [*self._keyed.values(), *self._unkeyed]
+        try:
+            with self._database.begin() as session:
+                counts = store(session, self._org_id, self._schema, rows)
+        except Exception as error:
+            if isinstance(error, PoolTimeout) or is_connection_loss(error):
+                raise ImportInterrupted(
+                    self._stored_line, self._result, repeatable=self._repeatable
+                ) from error
+            raise
+        self._result.created += counts.created
+        self._result.updated += counts.updated
+        self._result.skipped += counts.skipped + self._overtaken
+        self._stored_line = self.line
+        self._keyed, self._unkeyed, self._size, self._overtaken = {}, [], 0, 0
