@@ -1,25 +1,146 @@
-"""Saved audiences: who is in one, by pages and by number."""
+"""Saved audiences: what they are, and who is in them, by pages, by number and by name.
+
+A target's filters are read when it is written, so that no campaign meets filters that cannot be used.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import uuid4
 
+from pydantic import Field, field_validator
 from sqlalchemy import func, select
 
+from engine import listing
+from engine.audience.attributes import check_schema
+from engine.audience.comparisons import Holds
 from engine.audience.filters import parse_filters
-from engine.audience.predicate import predicate
-from state.tables import Entity
+from engine.audience.predicate import dialect_of, predicate
+from engine.inputs import Input, Invalid, LongText, Name, unstorable
+from state.change import clock_of
+from state.sets import among
+from state.tables import Entity, Target
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
     from uuid import UUID
 
     from sqlalchemy import ColumnElement, Select
     from sqlalchemy.orm import Session
 
-    from state.tables import Target
+__all__ = [
+    "TargetChange",
+    "TargetInput",
+    "audience",
+    "audience_page",
+    "count",
+    "create_target",
+    "delete_target",
+    "get_target",
+    "list_targets",
+    "matching_ids",
+    "update_target",
+]
 
-__all__ = ["audience", "audience_page", "count"]
+
+class TargetInput(Input):
+    """A new target."""
+
+    name: Name
+    description: LongText | None = None
+    entity_schema: Annotated[str, Field(min_length=1)]
+    entity_filters: dict[str, Any] | None = None
+    """As in contract.md §1; absent, or without items: the target has no filters."""
+    extras: dict[str, Any] = Field(default_factory=dict)
+    """What a dialect keeps besides."""
+
+    @field_validator("entity_schema")
+    @classmethod
+    def _schema(cls, schema: str) -> str:
+        try:
+            return check_schema(schema)
+        except Invalid as error:
+            raise ValueError(error.message) from None
+
+
+class TargetChange(TargetInput):
+    """What is to be different; what is not given stays."""
+
+    name: Name = ""
+    entity_schema: Annotated[str, Field(min_length=1)] = ""
+
+
+def create_target(session: Session, org_id: UUID, given: TargetInput) -> Target:
+    """Keep a target.
+
+    Raises:
+        FilterError: its filters cannot be used; names the field.
+    """
+    parse_filters(given.entity_filters)
+    now = clock_of(session).now()
+    target = Target(id=uuid4(), org_id=org_id, **given.model_dump(), created_at=now, updated_at=now)
+    session.add(target)
+    session.flush()
+    return target
+
+
+def get_target(session: Session, org_id: UUID, target_id: UUID) -> Target:
+    """One target.
+
+    Raises:
+        NotFound: there is none.
+    """
+    return listing.find(session, Target, org_id, target_id)
+
+
+def list_targets(
+    session: Session,
+    org_id: UUID,
+    *,
+    q: str | None = None,
+    limit: int = 25,
+    next: str | None = None,  # noqa: A002 - the word of the contract
+) -> listing.Page[Target]:
+    """Targets, newest first; `q` must stand in the name, whatever the case.
+
+    Raises:
+        Invalid: `limit` is outside 1..1000, `next` is no cursor of such a list, or `q` cannot be searched
+            for.
+    """
+    where: list[ColumnElement[bool]] = []
+    if q:
+        if (trouble := unstorable(q)) is not None:
+            raise Invalid("q", trouble[1])
+        where.append(dialect_of(session).holds(Target.name, Holds(q)))
+    return listing.page(session, Target, org_id, *where, limit=limit, next=next)
+
+
+def update_target(session: Session, org_id: UUID, target_id: UUID, given: TargetChange) -> Target:
+    """Change a target; a plan under way uses it from its next page on.
+
+    Raises:
+        NotFound: there is none.
+        FilterError: its filters cannot be used. Nothing was changed.
+    """
+    parse_filters(given.entity_filters)
+    target = listing.find(session, Target, org_id, target_id, lock=True)
+    if given.model_fields_set:
+        for name in given.model_fields_set:
+            setattr(target, name, getattr(given, name))
+        listing.stamp(session, target)
+        session.flush()
+    return target
+
+
+def delete_target(session: Session, org_id: UUID, target_id: UUID) -> None:
+    """Remove a target. A campaign that names it finds nobody in it.
+
+    Raises:
+        NotFound: there is none.
+    """
+    session.delete(listing.find(session, Target, org_id, target_id, lock=True))
+    session.flush()
 
 
 def audience(session: Session, org_id: UUID, target: Target, now: datetime) -> list[ColumnElement[bool]]:
@@ -60,3 +181,15 @@ def count(session: Session, org_id: UUID, target: Target, now: datetime) -> int:
     """
     statement = select(func.count()).select_from(Entity).where(*audience(session, org_id, target, now))
     return session.execute(statement).scalar_one()
+
+
+def matching_ids(
+    session: Session, org_id: UUID, target: Target, entity_ids: Iterable[UUID], now: datetime
+) -> set[UUID]:
+    """Those of the ids that are in the audience.
+
+    Raises:
+        FilterError: the stored filters cannot be used.
+    """
+    conditions = [*audience(session, org_id, target, now), among(session, Entity.id, entity_ids)]
+    return set(session.scalars(select(Entity.id).where(*conditions)))
