@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, select, update
 
 from state.errors import IllegalTransition, NotFound
 from state.tables import Campaign, Job, Recipient, Slice
-from state.transitions import AUTOMATION, CAMPAIGN, JOB, PORTAL, SLICE, Machine
+from state.transitions import AUTOMATION, CAMPAIGN, ENTITY_UI, JOB, PORTAL, SLICE, Machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,6 +26,7 @@ _COLUMNS: dict[str, InstrumentedAttribute[Any]] = {
     JOB.entity: Job.status,
     AUTOMATION.entity: Recipient.automation_status,
     PORTAL.entity: Recipient.portal_status,
+    ENTITY_UI.entity: Recipient.entity_ui_status,
     SLICE.entity: Slice.state,
 }
 

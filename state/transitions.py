@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 __all__ = [
     "AUTOMATION",
     "CAMPAIGN",
+    "ENTITY_UI",
     "JOB",
     "MACHINES",
     "PORTAL",
     "SLICE",
     "AutomationStatus",
     "CampaignStatus",
+    "EntityUiStatus",
     "JobStatus",
     "Machine",
     "PortalStatus",
@@ -65,6 +67,14 @@ class PortalStatus(StrEnum):
     """What one recipient did with the portal widget."""
 
     SENT = "sent"
+    SEEN = "seen"
+    DISMISSED = "dismissed"
+    CLICKED = "clicked"
+
+
+class EntityUiStatus(StrEnum):
+    """What agents did with a next best action of one recipient. There is no `sent`: it begins when it is seen."""
+
     SEEN = "seen"
     DISMISSED = "dismissed"
     CLICKED = "clicked"
@@ -146,6 +156,13 @@ PORTAL = _machine(
     {"sent": "seen dismissed clicked", "seen": "dismissed clicked"},
 )
 
+#: Out of dismissed by restoring only.
+ENTITY_UI = _machine(
+    "entity_ui",
+    EntityUiStatus,
+    {"seen": "clicked dismissed", "clicked": "dismissed", "dismissed": "seen clicked"},
+)
+
 #: leased → ready: released, expired, or waiting for a retry; ready → done: its job was cancelled.
 SLICE = _machine(
     "slice",
@@ -153,4 +170,4 @@ SLICE = _machine(
     {"ready": "leased done", "leased": "ready done"},
 )
 
-MACHINES = (CAMPAIGN, JOB, AUTOMATION, PORTAL, SLICE)
+MACHINES = (CAMPAIGN, JOB, AUTOMATION, PORTAL, ENTITY_UI, SLICE)

@@ -103,4 +103,6 @@ class Campaign(Identified, Owned, Timestamped, Base):
     job_id: Mapped[UUID | None]
     """The latest activation's job (no foreign key: job points here)."""
     activated_at: Mapped[datetime | None]
+    next_best_action: Mapped[JsonObject | None]
+    """What agents see beside an entity of the audience (engine.campaigns.next_best_actions)."""
     extras: Mapped[JsonObject] = mapped_column(default=dict)

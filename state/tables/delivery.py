@@ -127,6 +127,34 @@ class Recipient(Timestamped, Base):
     __table_args__ = (
         Index(None, "campaign_id", "automation_status", "entity_id"),
         Index(None, "job_id", "slice_number", "entity_id"),
+        # Listings by what few recipients have; whoever has none of it costs these nothing.
+        Index(
+            "ix_recipient_portal_status",
+            "campaign_id",
+            "portal_status",
+            "entity_id",
+            postgresql_where=text("portal_status IS NOT NULL"),
+            sqlite_where=text("portal_status IS NOT NULL"),
+        ),
+        # The same for e-mail, with what its statistics group by, so that they read the index alone.
+        Index(
+            "ix_recipient_email_status",
+            "campaign_id",
+            "email_status",
+            "entity_id",
+            "automation_status",
+            "email_bounce_type",
+            postgresql_where=text("email_status IS NOT NULL"),
+            sqlite_where=text("email_status IS NOT NULL"),
+        ),
+        # Those that no job counts: they are counted here.
+        Index(
+            "ix_recipient_unplanned",
+            "campaign_id",
+            "automation_status",
+            postgresql_where=text("job_id IS NULL"),
+            sqlite_where=text("job_id IS NULL"),
+        ),
     )
 
     campaign_id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -150,6 +178,21 @@ class Recipient(Timestamped, Base):
     portal_status: Mapped[str | None] = mapped_column(String(12))
     portal_status_updated_at: Mapped[datetime | None]
     portal_state: Mapped[JsonObject | None]
+    execution_alias: Mapped[str | None] = mapped_column(Text)
+    """What whoever reported an execution calls it (`automation_execution_id` of the Targeting API is any text)."""
+    execution_alias_of: Mapped[UUID | None]
+    """The `execution_id` that the alias is for: a later execution has none, without anybody taking it away."""
+    entity_ui_status: Mapped[str | None] = mapped_column(String(12))
+    entity_ui_status_updated_at: Mapped[datetime | None]
+    entity_ui_status_before_dismiss: Mapped[str | None] = mapped_column(String(12))
+    """Where a restored dismissal goes back to; means nothing while the status is another."""
+    email_status: Mapped[str | None] = mapped_column(String(12))
+    """What came back about the e-mail: delivered, bounced or complained. Absent: nothing yet, and
+    `automation_status` says whether it was sent (engine.insight.email)."""
+    email_status_updated_at: Mapped[datetime | None]
+    email_bounce_type: Mapped[str | None] = mapped_column(String(12))
+    email_feedback: Mapped[JsonObject | None]
+    """The details of it, opens and clicks among them (engine.insight.feedback)."""
 
 
 class Execution(Base):

@@ -14,7 +14,7 @@ import pytest
 from state.change import change_status
 from state.errors import IllegalTransition, NotFound
 from state.tables import Campaign, Job, Recipient, Slice
-from state.transitions import AUTOMATION, CAMPAIGN, JOB, MACHINES, PORTAL, SLICE, Machine
+from state.transitions import AUTOMATION, CAMPAIGN, ENTITY_UI, JOB, MACHINES, PORTAL, SLICE, Machine
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
@@ -67,6 +67,13 @@ ALLOWED: dict[str, set[tuple[str, str]]] = {
         ("seen", "dismissed"),
         ("seen", "clicked"),
     },
+    "entity_ui": {
+        ("seen", "clicked"),
+        ("seen", "dismissed"),
+        ("clicked", "dismissed"),
+        ("dismissed", "seen"),
+        ("dismissed", "clicked"),
+    },
     "slice": {("ready", "leased"), ("ready", "done"), ("leased", "ready"), ("leased", "done")},
 }
 
@@ -86,8 +93,8 @@ def put(session: Session, org_id, machine: Machine, status: str) -> tuple[Column
     if machine is CAMPAIGN:
         session.add(Campaign(id=key, org_id=org_id, name="c", status=status, **times))
         return (Campaign.id == key,)
-    if machine in (AUTOMATION, PORTAL):
-        column = "automation_status" if machine is AUTOMATION else "portal_status"
+    if machine in (AUTOMATION, PORTAL, ENTITY_UI):
+        column = f"{machine.entity}_status"
         row = Recipient(org_id=org_id, campaign_id=key, entity_id=key, entity_schema="contact", **times)
         setattr(row, column, status)
         session.add(row)
