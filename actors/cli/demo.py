@@ -88,7 +88,7 @@ def _import(runtime: Runtime, org_id: UUID, path: Path, rows: int) -> None:
     typer.echo(f"importing {rows:,} example contacts from {path}")
     with path.open("rb") as stream, bytes_bar(path.stat().st_size) as advance:
         done = import_entities(
-            runtime.database,
+            runtime.transaction,
             org_id,
             "contact",
             chunks(stream, advance),

@@ -50,7 +50,7 @@ def import_(
     kind = _format(file, format_)
     with opened(context) as muster, _source(file) as (stream, size), bytes_bar(size) as advance:
         done = import_entities(
-            muster.runtime.database,
+            muster.runtime.transaction,
             muster.org_id,
             schema,
             chunks(stream, advance),

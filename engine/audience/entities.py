@@ -20,6 +20,7 @@ from engine import listing
 from engine.audience.attributes import Given, canonical, check_schema, read_entity
 from engine.audience.comparisons import Holds
 from engine.audience.predicate import dialect_of
+from engine.delivery.enrol import enrol, guard
 from engine.inputs import Invalid, unstorable
 from state.change import clock_of
 from state.errors import NotFound
@@ -71,14 +72,17 @@ def upsert_entity(session: Session, org_id: UUID, schema: str, body: Any) -> tup
     """
     check_schema(schema)
     given = read_entity(body)
+    guard(session, org_id, activates=False)
     values = _values(session, given)
     now = clock_of(session).now()
     entity_id = given.id or uuid4()
     if given.id is not None and _exists(session, org_id, schema, given.id):
         _replace(session, given.id, values)
+        enrol(session, org_id, schema, [given.id])
         return get_entity(session, org_id, schema, given.id), False
     row = {"org_id": org_id, "schema": schema, **values, "created_at": now, "updated_at": now}
     found = _insert(session, entity_id, row, by_external_id=given.id is None)
+    enrol(session, org_id, schema, [found])
     return get_entity(session, org_id, schema, found), found == entity_id
 
 
@@ -92,6 +96,7 @@ def patch_entity(session: Session, org_id: UUID, schema: str, entity_id: UUID, b
     given = read_entity(body)
     if given.id not in (None, entity_id):
         raise Invalid("_id", "cannot be changed")
+    guard(session, org_id, activates=False)
     entity = session.execute(
         select(Entity)
         .where(Entity.org_id == org_id, Entity.schema == schema, Entity.id == entity_id)
@@ -107,6 +112,7 @@ def patch_entity(session: Session, org_id: UUID, schema: str, entity_id: UUID, b
         attributes={**entity.attributes, **given.attributes},
     )
     _replace(session, entity_id, _values(session, merged))
+    enrol(session, org_id, schema, [entity_id])
     return get_entity(session, org_id, schema, entity_id)
 
 

@@ -27,10 +27,12 @@ from state.database import is_connection_loss
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
     from uuid import UUID
 
+    from sqlalchemy.orm import Session
+
     from engine.audience.records import Record
-    from state.database import Database
 
 __all__ = [
     "MAX_ERRORS",
@@ -115,7 +117,7 @@ class _Counted:
 
 
 def import_entities(
-    database: Database,
+    transaction: Callable[[], AbstractContextManager[Session]],
     org_id: UUID,
     schema: str,
     chunks: Iterable[bytes],
@@ -128,7 +130,7 @@ def import_entities(
     """Upsert the entities of a file.
 
     Args:
-        database: Each batch is a transaction of its own on it.
+        transaction: `Runtime.transaction` (or `Database.begin`, where nobody waits to be woken): each batch is one.
         org_id: Whose entities they are.
         schema: Their schema.
         chunks: The file, or a request's body, in pieces of any size; read once.
@@ -149,7 +151,7 @@ def import_entities(
     counted = _Counted(chunks)
     records = _reader(content_type)(numbered_lines(counted), external_id or None, template)
     result = ImportResult()
-    batch = _Batch(database, org_id, schema, result)
+    batch = _Batch(transaction, org_id, schema, result)
     for record in records:
         if batch.take(record) and progress is not None:
             progress(record.line, counted.bytes)
@@ -174,8 +176,14 @@ class _Batch:
     id.
     """
 
-    def __init__(self, database: Database, org_id: UUID, schema: str, result: ImportResult) -> None:
-        self._database, self._org_id, self._schema, self._result = database, org_id, schema, result
+    def __init__(
+        self,
+        transaction: Callable[[], AbstractContextManager[Session]],
+        org_id: UUID,
+        schema: str,
+        result: ImportResult,
+    ) -> None:
+        self._transaction, self._org_id, self._schema, self._result = transaction, org_id, schema, result
         self._keyed: dict[str, Row] = {}
         self._unkeyed: list[Row] = []
         self._size = 0
@@ -208,7 +216,7 @@ class _Batch:
         """Store what was taken."""
         rows = [*self._keyed.values(), *self._unkeyed]
         try:
-            with self._database.begin() as session:
+            with self._transaction() as session:
                 counts = store(session, self._org_id, self._schema, rows)
         except Exception as error:
             if isinstance(error, PoolTimeout) or is_connection_loss(error):

@@ -1,4 +1,4 @@
-"""Entities in batches: one set operation, whose counts are exact.
+"""Entities in batches: one set operation, whose counts are exact; who was written is enrolled where it matches.
 
 Rows with an external id meet what is there by (org, schema, external_id): new ones are inserted, changed ones
 replaced, unchanged ones left alone (their `updated_at` too). Rows without one are new. An empty title never
@@ -16,17 +16,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import orjson
 from sqlalchemy import text
 
+from engine.delivery.enrol import enrol, guard
 from state.change import clock_of
 from state.sets import is_postgresql
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from uuid import UUID
 
     from sqlalchemy.orm import Session
 
@@ -64,9 +64,9 @@ _POSTGRESQL = text("""
             updated_at = excluded.updated_at
         WHERE entity.attributes <> excluded.attributes
            OR entity.title <> coalesce(nullif(excluded.title, ''), entity.title)
-        RETURNING xmax = 0 AS is_new  -- a row version that no transaction has locked or replaced was inserted
+        RETURNING id, xmax = 0 AS is_new  -- a row version that no transaction has locked or replaced was inserted
     )
-    SELECT count(*) FILTER (WHERE is_new), count(*) FROM written
+    SELECT count(*) FILTER (WHERE is_new), array_agg(id) FROM written
 """)
 
 _SQLITE = """
@@ -85,6 +85,14 @@ _SQLITE_KNOWN = """
     CROSS JOIN entity ON entity.org_id = ? AND entity.schema = ? AND entity.external_id = given.value
 """
 
+#: Under the write lock nobody else has written with this `updated_at`, except perhaps a batch within the same
+#: microsecond, whose rows it does no harm to look at twice.
+_SQLITE_WRITTEN = """
+    SELECT entity.id FROM json_each(?) AS given
+    CROSS JOIN entity ON entity.org_id = ? AND entity.schema = ? AND entity.external_id = given.value
+    WHERE entity.updated_at = ?
+"""
+
 
 def store(session: Session, org_id: UUID, schema: str, rows: Sequence[Row]) -> Counts:
     """Write a batch in the session's transaction. External ids must not repeat within it.
@@ -94,22 +102,29 @@ def store(session: Session, org_id: UUID, schema: str, rows: Sequence[Row]) -> C
     """
     if not rows:
         return Counts(0, 0, 0)
+    guard(session, org_id, activates=False)
     ordered = sorted(rows, key=lambda row: row.external_id or "")
-    created, written = (_postgresql if is_postgresql(session) else _sqlite)(session, org_id, schema, ordered)
+    write = _postgresql if is_postgresql(session) else _sqlite
+    created, written, ids = write(session, org_id, schema, ordered)
+    enrol(session, org_id, schema, ids)
     return Counts(created, written - created, len(rows) - written)
 
 
-def _postgresql(session: Session, org_id: UUID, schema: str, rows: Sequence[Row]) -> tuple[int, int]:
+#: Created, written, and the ids of the written.
+_Written = tuple[int, int, list[UUID]]
+
+
+def _postgresql(session: Session, org_id: UUID, schema: str, rows: Sequence[Row]) -> _Written:
     given = ",".join(
         f"[{orjson.dumps(row.external_id).decode()},{orjson.dumps(row.title).decode()},{row.attributes}]"
         for row in rows
     )
     values = {"rows": f"[{given}]", "org_id": org_id, "schema": schema, "now": clock_of(session).now()}
     created, written = session.execute(_POSTGRESQL, values).one()
-    return created, written
+    return created, len(written or ()), written or []
 
 
-def _sqlite(session: Session, org_id: UUID, schema: str, rows: Sequence[Row]) -> tuple[int, int]:
+def _sqlite(session: Session, org_id: UUID, schema: str, rows: Sequence[Row]) -> _Written:
     connection = session.connection()
     keys = orjson.dumps([row.external_id for row in rows if row.external_id is not None]).decode()
     known: int = connection.exec_driver_sql(_SQLITE_KNOWN, (keys, org_id.hex, schema)).scalar_one()
@@ -118,5 +133,7 @@ def _sqlite(session: Session, org_id: UUID, schema: str, rows: Sequence[Row]) ->
         (uuid4().hex, org_id.hex, schema, row.external_id, row.title, row.attributes, now, now)
         for row in rows
     ]
-    written = connection.exec_driver_sql(_SQLITE, values).rowcount
-    return len(rows) - known, written
+    written: int = connection.exec_driver_sql(_SQLITE, values).rowcount
+    changed = connection.exec_driver_sql(_SQLITE_WRITTEN, (keys, org_id.hex, schema, now)).scalars()
+    unkeyed = [UUID(row[0]) for row in values if row[3] is None]
+    return len(rows) - known, written, [*map(UUID, changed), *unkeyed]

@@ -35,7 +35,7 @@ DATA = Path(__file__).parents[3] / "shared" / "data"
 def load(database, org_id, text, *, content_type=CSV, **options):
     data = text if isinstance(text, bytes) else text.encode()
     options.setdefault("schema", "contact")
-    return import_entities(database, org_id, chunks=[data], content_type=content_type, **options)
+    return import_entities(database.begin, org_id, chunks=[data], content_type=content_type, **options)
 
 
 def counts(result):
@@ -338,7 +338,7 @@ def test_memory_does_not_grow_with_the_file(monkeypatch):
                 yield b"".join(b"%d,Ada Lovelace %d\n" % (n, n) for n in range(start, start + 1000))
 
         tracemalloc.start()
-        import_entities(NoDatabase(), uuid4(), "contact", chunks(), content_type=CSV, external_id="id")
+        import_entities(NoDatabase().begin, uuid4(), "contact", chunks(), content_type=CSV, external_id="id")
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return most
@@ -359,7 +359,7 @@ def sample(name):
 def import_sample(database, org_id, name, **options):
     with sample(name).open("rb") as file:
         chunks = iter(lambda: file.read(65_536), b"")
-        return import_entities(database, org_id, "contact", chunks, content_type=CSV, **options)
+        return import_entities(database.begin, org_id, "contact", chunks, content_type=CSV, **options)
 
 
 def test_ten_thousand_customers(database, org_id, clock):
