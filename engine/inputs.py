@@ -113,6 +113,8 @@ def explain(errors: Sequence[Any], model: Any = None) -> Invalid:
     suggestions.
     """
     first = errors[0]
+    if first["type"] == "missing":  # what is missing may be there under a mistyped name: that says more
+        first = next((error for error in errors if error["type"] == "extra_forbidden"), first)
     loc = tuple(first["loc"])
     kind = first["type"]
     message = str(first["msg"]).removeprefix("Value error, ")

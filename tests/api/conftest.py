@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from uuid import UUID
 
+    from fastapi import FastAPI
+
     from state.database import Database
 
 
@@ -51,6 +53,7 @@ class Api:
     keys: dict[str, str]
     org_id: UUID
     database: Database
+    app: FastAPI
 
     def client(self, role: str = "admin", *, key: str | None = None) -> httpx.Client:
         key = key or self.keys[role]
@@ -73,11 +76,12 @@ def api(database: Database, org_id: UUID, tmp_path: object) -> Iterator[Api]:
     with database.begin() as session:
         for role in ("viewer", "operator", "admin"):
             keys[role] = create_key(session, org_id, role, role)[1]
-    server = _Server(create_app(runtime))
+    app = create_app(runtime)
+    server = _Server(app)
     thread = Thread(target=server.run, daemon=True)
     thread.start()
     assert server.listening.wait(20)
-    yield Api(server.url, runtime, wakeups, keys, org_id, database)
+    yield Api(server.url, runtime, wakeups, keys, org_id, database, app)
     server.should_exit = True
     thread.join(20)
     assert not thread.is_alive()

@@ -3,12 +3,14 @@
 from engine.api.targeting import (
     campaigns,
     channels,
+    entities,
     flows,
     job,
     portals,
     recipients,
     status,
     suppression,
+    targets,
     templates,
 )
 
@@ -18,11 +20,13 @@ __all__ = ["ROUTERS"]
 ROUTERS = (
     campaigns.router,
     channels.router,
+    *entities.ROUTERS,
     flows.router,
     job.router,
     portals.router,
     recipients.router,
     status.router,
     *suppression.ROUTERS,
+    targets.router,
     templates.router,
 )

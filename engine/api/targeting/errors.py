@@ -13,6 +13,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import structlog
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -91,12 +93,13 @@ def _message(text: str, status: int) -> Response:
 
 
 def _explained(route: Route, error: RequestValidationError) -> Invalid:
-    first = dict(error.errors()[0])
-    source, *rest = first["loc"]
-    if first["type"] == "json_invalid":
-        rest = []
-    elif source not in _SOURCES:
-        rest = [source, *rest]
-    first["loc"] = tuple(rest)
     model = route.body_field.field_info.annotation if route.body_field is not None else None
-    return explain([first], model)
+    return explain([{**found, "loc": _place(found)} for found in error.errors()], model)
+
+
+def _place(found: dict[str, Any]) -> tuple[Any, ...]:
+    """Where in the caller's own words, without FastAPI's name of the source."""
+    if found["type"] == "json_invalid":
+        return ()
+    loc = tuple(found["loc"])
+    return loc[1:] if loc and loc[0] in _SOURCES else loc

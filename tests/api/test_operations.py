@@ -1,0 +1,175 @@
+"""Health, metrics, documentation, and what happens when something is away or broken."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from config.settings import Settings
+from engine.api.health import readiness
+from engine.campaigns import portals
+from engine.runtime import Runtime
+from engine.wakeups import MemoryWakeups
+from state.database import Database
+from state.migrate import upgrade
+from tests.api.world import add_recipients, make_campaign, make_job
+from tests.conftest import RABBITMQ, REDIS
+
+NOWHERE = "redis://127.0.0.1:1/0"
+
+
+def migrated(tmp_path, **values):
+    url = f"sqlite:///{tmp_path}/migrated.db"
+    upgrade(url)
+    return Runtime(Settings(database_url=url, **values), wakeups=MemoryWakeups())
+
+
+def test_live_needs_nothing(api, client):
+    answer = client.get("/health/live", headers={"authorization": ""})
+    assert (answer.status_code, answer.json()) == (200, {"status": "live"})
+
+
+def test_ready_names_what_is_missing(client):
+    """The tests' tables were made without migrations, and that is said."""
+    answer = client.get("/health/ready", headers={"authorization": ""})
+    assert (answer.status_code, answer.json()["status"]) == (503, "not_ready")
+    checks = answer.json()["checks"]
+    assert (checks["database"], checks["broker"]) == ("ok", "ok")
+    assert "muster db upgrade" in checks["migrations"]
+
+
+@pytest.mark.parametrize("broker", ["embedded://", REDIS, RABBITMQ])
+def test_all_is_ready_on_every_broker(tmp_path, broker):
+    runtime = migrated(tmp_path, broker_url=broker)
+    assert readiness(runtime) == {"database": "ok", "migrations": "ok", "broker": "ok"}
+    runtime.close()
+
+
+@pytest.mark.parametrize("broker", [NOWHERE, "amqp://guest:s3cret@127.0.0.1:1/"])
+def test_a_broker_that_is_away_is_named_without_its_password(tmp_path, broker):
+    runtime = migrated(tmp_path, broker_url=broker)
+    checks = readiness(runtime)
+    assert (checks["database"], checks["migrations"]) == ("ok", "ok")
+    assert "does not answer" in checks["broker"]
+    assert "s3cret" not in str(checks)
+    runtime.close()
+
+
+def test_a_database_that_is_away_is_named_without_its_password():
+    url = "postgresql+psycopg://muster:s3cret@127.0.0.1:1/muster"
+    runtime = Runtime(
+        Settings(database_url=url, broker_url="embedded://"),
+        database=Database(url, pool_size=2),
+        wakeups=MemoryWakeups(),
+    )
+    checks = readiness(runtime)
+    assert checks["database"] != "ok"
+    assert checks["migrations"].startswith("unknown")
+    assert checks["broker"] == "ok"
+    assert "s3cret" not in str(checks)
+    runtime.close()
+
+
+def test_metrics_count_requests_jobs_recipients_and_queues(api, client):
+    campaign_id = make_campaign(api.database, api.org_id)
+    make_job(
+        api.database, api.org_id, campaign_id, status="finished", total=9, success=5, failed=3, cancelled=1
+    )
+    make_job(api.database, api.org_id, campaign_id, status="processing", total=2, success=1)
+    add_recipients(api.database, api.org_id, campaign_id, ["success"])
+    client.get(f"/v1/campaign/{campaign_id}")
+    answer = client.get("/metrics", headers={"authorization": ""})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    text = answer.text
+    for line in (
+        'muster_api_requests_total{method="GET",route="/v1/campaign/{campaign_id}",status="200"} 1.0',
+        'muster_jobs{status="finished"} 1.0',
+        'muster_jobs{status="processing"} 1.0',
+        'muster_jobs{status="queued"} 0.0',
+        'muster_recipients_settled{outcome="success"} 6.0',
+        'muster_recipients_settled{outcome="failed"} 3.0',
+        'muster_queue_depth{queue="delivery"}',
+        'muster_up{service="database"} 1.0',
+        'muster_up{service="broker"} 1.0',
+    ):
+        assert line in text, line
+    assert str(campaign_id) not in text, "ids make no series of their own"
+
+
+def test_a_scrape_answers_while_the_database_is_away(api, client, monkeypatch):
+    monkeypatch.setattr(api.database, "read", away)
+    answer = client.get("/metrics")
+    assert answer.status_code == 200
+    assert 'muster_up{service="database"} 0.0' in answer.text
+    assert "muster_jobs{" not in answer.text
+
+
+@contextmanager
+def away(*_, **__):
+    raise OperationalError("SELECT 1", {}, Exception("connection refused"))
+    yield
+
+
+@contextmanager
+def busy(*_, **__):
+    raise PoolTimeout("QueuePool limit of size 8 reached")
+    yield
+
+
+@pytest.mark.parametrize("trouble", [away, busy])
+def test_a_database_that_is_away_is_503_in_the_servers_shape(api, client, monkeypatch, trouble):
+    monkeypatch.setattr(api.database, "read", trouble)
+    answer = client.get("/v1/campaign")
+    assert answer.status_code == 503
+    assert answer.json() == {"status": 503, "message": "the database does not answer"}
+    assert answer.headers["retry-after"]
+    monkeypatch.undo()
+    assert client.get("/v1/campaign").status_code == 200
+
+
+def test_a_bug_is_500_in_the_servers_shape_and_says_nothing_of_itself(client, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(portals, "list_portals", broken)
+    answer = client.get("/v1/portal")
+    assert (answer.status_code, answer.json()) == (500, {"status": 500, "message": "internal error"})
+
+
+def test_every_answer_has_a_request_id_and_a_fit_one_is_kept(client):
+    assert re.fullmatch(r"[0-9a-f]{32}", client.get("/v1/campaign").headers["x-request-id"])
+    given = {"x-request-id": "trace-1"}
+    for path in ("/v1/campaign", "/nope", "/health/live"):
+        assert client.get(path, headers=given).headers["x-request-id"] == "trace-1"
+    for unfit in ("x" * 129, "é".encode("latin-1")):
+        assert len(client.get("/v1/campaign", headers={"x-request-id": unfit}).headers["x-request-id"]) == 32
+
+
+def test_the_documentation_names_the_operations_of_the_contract(client):
+    assert "swagger" in client.get("/docs", headers={"authorization": ""}).text.lower()
+    document = client.get("/openapi.json", headers={"authorization": ""}).json()
+    operations = {
+        operation["operationId"]: (method, path)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+    assert {
+        "changeCampaignStatus": ("post", "/v1/campaign/{campaign_id}/status"),
+        "getCampaignJobStatus": ("get", "/v1/campaign/{campaign_id}/job"),
+        "getRecipients": ("get", "/v1/campaign/{campaign_id}/recipients"),
+        "retriggerCampaignAutomations": ("post", "/v1/campaign/{campaign_id}/automations:retrigger"),
+    }.items() <= operations.items()
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            assert "422" not in operation["responses"], path
+            if path.startswith("/v1/"):
+                assert operation["security"] == [{"ApiKey": []}]
+                assert {"400", "401", "403", "500"} <= set(operation["responses"])
+                named = {parameter["name"] for parameter in operation.get("parameters", ())}
+                assert ("Idempotency-Key" in named) == (method != "get"), (method, path)
+    assert "HTTPValidationError" not in document["components"]["schemas"]

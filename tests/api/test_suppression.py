@@ -1,0 +1,89 @@
+"""The suppression list: normalised, idempotent, importable in the form it is exported in."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.audience.suppression import suppressed
+
+
+def test_an_address_is_added_once_found_and_removed(api, client):
+    given = {"channel_kind": "smtp", "address": " Ada@X.Example ", "reason": "complaint"}
+    made = client.post("/v1/suppression", json=given)
+    assert (made.status_code, made.json()["address"]) == (201, "ada@x.example")
+    again = client.post("/v1/suppression", json={**given, "address": "ADA@x.example", "reason": "manual"})
+    assert (again.status_code, again.json()) == (200, made.json())
+    assert client.get("/v1/suppression?address=ADA@X.example").json()["total"] == 1
+    assert client.get("/v1/suppression?channel_kind=file").json()["total"] == 0
+    with api.database.read() as session:
+        known = suppressed(session, api.org_id, "smtp", ["ada@x.example", "bo@x.example"])
+    assert known == {"ada@x.example": "complaint"}, "what delivery asks for is what was written"
+    path = f"/v1/suppression/{made.json()['id']}"
+    assert client.delete(path).status_code == 204
+    assert client.delete(path).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ({"channel_kind": "smpt", "address": "a@x.example"}, "did you mean 'smtp'"),
+        ({"channel_kind": "smtp"}, "address"),
+        ({"channel_kind": "smtp", "address": ""}, "address"),
+        ({"channel_kind": "smtp", "address": "a@@x"}, "address"),
+        ({"channel_kind": "smtp", "address": "x" * 321}, "address"),
+        ({"channel_kind": "smtp", "address": "a@x.example", "reason": "because"}, "reason"),
+        ({"channel_kind": "smtp", "adress": "a@x.example"}, "adress"),
+    ],
+)
+def test_what_cannot_be_suppressed_is_400_by_field(client, given, names):
+    answer = client.post("/v1/suppression", json=given)
+    assert answer.status_code == 400
+    assert names in answer.json()["message"]
+
+
+def test_a_list_is_of_one_organization(client, stranger):
+    made = client.post("/v1/suppression", json={"channel_kind": "smtp", "address": "a@x.example"}).json()
+    assert stranger.get("/v1/suppression").json()["total"] == 0
+    assert stranger.delete(f"/v1/suppression/{made['id']}").status_code == 404
+    assert stranger.get("/v1/suppression:export").text == "channel_kind,address,reason\r\n"
+
+
+def test_a_file_is_imported_line_by_line_and_again_without_harm(client):
+    text = (
+        "Address,channel_kind,reason\r\n"
+        "A@x.example,smtp,hard_bounce\r\n"
+        "a@X.example,smtp,\r\n"
+        "\r\n"
+        "nobody@,smtp,manual\r\n"
+        '"+49 170 1",file,manual\r\n'
+        "b@x.example,smtp\r\n"
+        '"b@x.example,smtp,manual\r\n'
+        "c@x.example,nope,manual"
+    )
+    result = client.post("/v1/suppression:import", content=text).json()
+    assert (result["created"], result["skipped"], result["rejected"]) == (2, 1, 4)
+    assert [error["line"] for error in result["errors"]] == [5, 7, 8, 9]
+    again = client.post("/v1/suppression:import", content=text).json()
+    assert (again["created"], again["skipped"], again["rejected"]) == (0, 3, 4)
+    assert client.get("/v1/suppression?address=a@x.example").json()["results"][0]["reason"] == "hard_bounce"
+
+
+@pytest.mark.parametrize("text", ["", "a,b\n", "address\nx\n", "channel_kind,address,address\n",
+                                  "channel_kind,address,nope\n", b"PK\x03\x04"])  # fmt: skip
+def test_a_file_that_is_no_list_is_400(client, text):
+    answer = client.post("/v1/suppression:import", content=text)
+    assert answer.status_code == 400
+    assert "file" in answer.json()["message"]
+    assert client.get("/v1/suppression").json()["total"] == 0
+
+
+def test_what_is_exported_can_be_imported(client, stranger):
+    lines = "".join(f"p{number}@x.example,smtp,unsubscribe\n" for number in range(2_500))
+    made = client.post("/v1/suppression:import", content="address,channel_kind,reason\n" + lines).json()
+    assert made["created"] == 2_500
+    exported = client.get("/v1/suppression:export")
+    assert exported.headers["content-type"].startswith("text/csv")
+    assert len(exported.text.splitlines()) == 2_501
+    moved = stranger.post("/v1/suppression:import", content=exported.content).json()
+    assert (moved["created"], moved["rejected"]) == (2_500, 0)
+    assert stranger.get("/v1/suppression:export").content == exported.content
