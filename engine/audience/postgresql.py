@@ -117,7 +117,10 @@ def _value(json_value: ColumnElement[Any], text: ColumnElement[str] | None = Non
     if text is None:
         text = json_value.op("#>>", return_type=Text())(literal_column("'{}'::text[]"))
     return Value(
-        kind=func.jsonb_typeof(json_value, type_=String()), text=text, number=cast(json_value, Numeric)
+        kind=func.jsonb_typeof(json_value, type_=String()),
+        string=text,
+        text=text,
+        number=cast(json_value, Numeric),
     )
 
 

@@ -167,7 +167,7 @@ _ANY_ELEMENT = frozenset(
 def _passes(dialect: Dialect, value: Value, test: Test) -> ColumnElement[bool]:
     """Whether one JSON value passes; NULL for null, lists and objects."""
     kinds: list[tuple[ColumnElement[bool], ColumnElement[bool]]] = [
-        (value.kind.in_(dialect.string), _text_passes(dialect, value.text, test))
+        (value.kind.in_(dialect.string), _text_passes(dialect, value.string, test))
     ]
     plain = _plain_text_passes(dialect, value.text, test)
     if isinstance(test, Compared) and test.number is not None:

@@ -119,14 +119,15 @@ class _Attribute:
 
 def _value(kind: ColumnElement[str], extracted: ColumnElement[Any], raw: ColumnElement[str]) -> Value:
     text = case((kind == "text", extracted), (kind.in_(SQLite.number), raw), else_=kind)
-    return Value(kind=kind, text=type_coerce(text, TextType), number=extracted)
+    string = type_coerce(extracted, TextType)
+    return Value(kind=kind, string=string, text=type_coerce(text, TextType), number=extracted)
 
 
 def _is_same(value: Value, test: Same) -> ColumnElement[bool]:
     booleans = [text for text in test.literals if text in ("true", "false")]
     numbers = [number for text in test.literals if (number := json_number(text)) is not None]
     return case(
-        (value.kind == "text", value.number.in_(test.literals)),
+        (value.kind == "text", value.string.in_(test.literals)),
         (value.kind.in_(SQLite.number), value.number.in_(numbers)),
         else_=value.kind.in_(booleans),
     )

@@ -26,10 +26,12 @@ class Value:
 
     kind: ColumnElement[str]
     """In the dialect's words, see `Dialect.string` and its siblings."""
+    string: ColumnElement[str]
+    """A text as it is; only looked at when `kind` is a text's. Cheaper than `text`."""
     text: ColumnElement[str]
-    """A string as it is, a number's digits, true or false. Of lists and objects: undefined."""
+    """A text as it is, a number's digits, true or false. Of lists and objects: undefined."""
     number: ColumnElement[Any]
-    """A number as such; never looked at when `kind` is no number's."""
+    """A number as such; only looked at when `kind` is a number's."""
 
 
 class Attribute(Protocol):

@@ -38,7 +38,9 @@ def test_imports_of_the_same_file_in_any_order(database, org_id, monkeypatch):
 
     def work(number):
         rows = [b"id\n", *(keys if number % 2 else reversed(keys))]
-        return import_entities(database, org_id, "contact", rows, content_type="text/csv", external_id="id")
+        return import_entities(
+            database.begin, org_id, "contact", rows, content_type="text/csv", external_id="id"
+        )
 
     results = at_once(work)
     assert 1000 == entities(database, org_id) == sum(result.created for result in results)
