@@ -95,6 +95,7 @@ class Database:
         self.is_postgresql = self.url.get_backend_name() == "postgresql"
         self.engine = self._postgresql(pool_size) if self.is_postgresql else self._sqlite(pool_size)
         self.clock: Clock = clock or (DatabaseClock(self.engine) if self.is_postgresql else SystemClock())
+        self._lost_at: float | None = None
 
     def _postgresql(self, pool_size: int) -> Engine:
         engine = create_engine(
@@ -160,6 +161,21 @@ class Database:
         ):
             session.info["clock"] = self.clock
             yield session
+
+    def note_loss(self) -> None:
+        """Remember that the database was found away just now."""
+        self._lost_at = time.monotonic()
+
+    def steady_for(self, session: Session) -> timedelta:
+        """How long the database has been there for everybody, as far as this process can know: since its server
+        started, and since it was last found away here. Under a clock of a test's own the server's start says nothing.
+        """
+        steady = timedelta.max
+        if isinstance(self.clock, DatabaseClock):
+            steady = session.execute(text("SELECT clock_timestamp() - pg_postmaster_start_time()")).scalar_one()
+        if self._lost_at is not None:
+            steady = min(steady, timedelta(seconds=time.monotonic() - self._lost_at))
+        return steady
 
     def close(self) -> None:
         """Give back every connection. Safe to call twice."""

@@ -5,7 +5,7 @@ would be harmless to repeat. What it finds:
 
 | found | done |
 |---|---|
-| a lease that expired | the slice is ready again; its recipients in flight are in doubt (below) |
+| an expired lease | the slice is ready again; its recipients in flight are in doubt (below) |
 | a slice that was woken and not taken for a lease's time | woken again: the message was lost |
 | a wait that is over | the job's window opens again |
 | a running job with room in its window | slices that fell due are woken |
@@ -14,6 +14,10 @@ would be harmless to repeat. What it finds:
 
 Doubt follows the channel's policy: `resend` makes the recipient pending with the same execution id, `hold` fails it
 with OUTCOME_UNKNOWN, for a person to retrigger.
+
+While the database is away nobody can renew a lease. Workers that live keep their outcomes and come back with them, so
+for a lease's time after an outage nothing is taken from anybody; else whoever came first, the sweeper or the worker,
+would decide whether a wave is sent twice.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 from sqlalchemy import exists, func, select, text, update
+from sqlalchemy.exc import DBAPIError
 
 from engine.campaigns.ending import end_due_campaigns
 from engine.commands import Activate, Cancel, Execute, Report, Retrigger
@@ -32,6 +37,7 @@ from engine.delivery.sender import channel_of_job
 from engine.runtime import wake
 from engine.triggers import reach
 from state.change import clock_of
+from state.database import is_connection_loss
 from state.sets import among, is_postgresql
 from state.tables import Job, Recipient, Slice
 from state.transitions import AutomationStatus, JobStatus, SliceState
@@ -79,7 +85,15 @@ def sweep(runtime: Runtime) -> Swept | None:
     Raises:
         sqlalchemy.exc.OperationalError: the database is away; the next sweep does it all.
     """
-    lasts = runtime.settings.lease
+    try:
+        return _sweep(runtime, runtime.settings.lease)
+    except DBAPIError as error:
+        if is_connection_loss(error):
+            runtime.database.note_loss()
+        raise
+
+
+def _sweep(runtime: Runtime, lasts: timedelta) -> Swept | None:
     swept = Swept()
     with runtime.database.begin() as guard:
         if (
@@ -99,7 +113,8 @@ def sweep(runtime: Runtime) -> Swept | None:
 def _round(runtime: Runtime, lasts: timedelta, swept: Swept) -> None:
     while True:
         with runtime.transaction() as session:
-            expired, in_doubt = _take_back(session)
+            could_renew = runtime.database.steady_for(session) > lasts
+            expired, in_doubt = _take_back(session) if could_renew else (0, 0)
             reach("recover.before_commit")
         reach("recover.committed")
         swept.recovered += expired
