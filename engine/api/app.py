@@ -16,7 +16,7 @@ from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from engine.api import health, imports, targeting
+from engine.api import health, imports, targeting, unsubscribe
 from engine.api.answers import json_answer
 from engine.api.context import RequestContext
 from engine.api.metrics import Metrics
@@ -58,6 +58,7 @@ def create_app(runtime: Runtime) -> FastAPI:
     app.add_middleware(RequestContext, metrics=metrics)
     app.add_exception_handler(HTTPException, _unrouted)
     app.include_router(health.router)
+    app.include_router(unsubscribe.router)
     app.add_api_route("/metrics", _metrics, tags=["Operations"], operation_id="metrics")
     for router in targeting.ROUTERS:
         app.include_router(router)

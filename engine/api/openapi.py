@@ -25,7 +25,7 @@ _KEY: dict[str, Any] = {
     "with another request, or while the first still runs, it is answered 409.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
 }
-_OPEN = ("/health/", "/metrics")
+_OPEN = ("/health/", "/metrics", "/u/")
 _READS = ("get", "head")
 
 

@@ -141,6 +141,14 @@ def test_a_bug_is_500_in_the_servers_shape_and_says_nothing_of_itself(client, mo
     assert (answer.status_code, answer.json()) == (500, {"status": 500, "message": "internal error"})
 
 
+def test_an_unsubscribe_link_needs_no_key_and_a_forged_one_does_nothing(api, client):
+    for method in ("GET", "POST"):
+        answer = client.request(method, "/u/forged", headers={"authorization": ""})
+        assert answer.status_code == 404
+        assert answer.headers["content-type"].startswith("text/html")
+    assert client.get("/v1/suppression").json()["total"] == 0
+
+
 def test_every_answer_has_a_request_id_and_a_fit_one_is_kept(client):
     assert re.fullmatch(r"[0-9a-f]{32}", client.get("/v1/campaign").headers["x-request-id"])
     given = {"x-request-id": "trace-1"}
