@@ -172,7 +172,9 @@ class Database:
         """
         steady = timedelta.max
         if isinstance(self.clock, DatabaseClock):
-            steady = session.execute(text("SELECT clock_timestamp() - pg_postmaster_start_time()")).scalar_one()
+            steady = session.execute(
+                text("SELECT clock_timestamp() - pg_postmaster_start_time()")
+            ).scalar_one()
         if self._lost_at is not None:
             steady = min(steady, timedelta(seconds=time.monotonic() - self._lost_at))
         return steady
