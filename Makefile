@@ -75,7 +75,7 @@ compile = uv pip compile pyproject.toml $(2) --output-file $(1) --generate-hashe
 migration: setup-dev ## Write the migration that the tables need: make migration M="add a column"
 	@test -n "$(M)" || { echo 'say what it does: make migration M="add a column"'; exit 2; }
 	$(BIN)/python -m state.migrations "$(M)"
-	@$(BIN)/ruff check --quiet --fix state/migrations/versions; $(BIN)/ruff format --quiet state/migrations/versions
+	@$(BIN)/ruff check --fix state/migrations/versions >/dev/null; $(BIN)/ruff format --quiet state/migrations/versions
 
 .PHONY: image
 image: ## Build the container image

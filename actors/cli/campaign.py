@@ -93,7 +93,7 @@ def create(
     if template is not None and any(value is not None for value in message.values()):
         raise Failure("--template names a message, --subject … describe one; use one", code=Exit.USAGE)
     given |= {key: value for key, value in said.items() if value}
-    if not given.get("name"):
+    if file is None and name is None:
         raise Failure("a campaign needs a name", "muster campaign create NAME …", code=Exit.USAGE)
     with opened(context) as muster, muster.transaction() as session:
         campaign = make(session, muster.org_id, given)

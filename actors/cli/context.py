@@ -1,7 +1,7 @@
 """What a command works in: the settings, the database, one organization.
 
-A command that talks to the database of an embedded Muster (SQLite, and no broker named) wakes nobody: the
-sweeper of the process that runs beside it finds what was asked for.
+A command on the database of an embedded Muster (SQLite, and no broker named) wakes the process that runs beside
+it through that database (`neighbour`).
 """
 
 from __future__ import annotations
@@ -129,8 +129,10 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         Failure: there is no such SQLite file.
         SchemaOutdated: it lacks migrations.
     """
+    from actors.cli.neighbour import Neighbour
     from engine.runtime import Runtime
     from engine.wakeups import EMBEDDED
+    from state.database import Database
     from state.migrate import require_current
 
     file = sqlite_file(settings)
@@ -143,7 +145,10 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         )
     if file is not None and not settings.model_fields_set & {"broker_url", "redis_url"}:
         settings = settings.model_copy(update={"broker_url": EMBEDDED})
-    runtime = Runtime(settings)
+        database = Database(settings.database_url, pool_size=settings.database_pool)
+        runtime = Runtime(settings, database=database, wakeups=Neighbour(database))
+    else:
+        runtime = Runtime(settings)
     try:
         require_current(runtime.database)
         yield runtime

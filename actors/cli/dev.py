@@ -38,6 +38,8 @@ def dev(
 
     Makes organization `dev` with a `file` channel, and prints its API key (MUSTER_DEV_API_KEY fixes it).
     """
+    from pydantic import AnyHttpUrl
+
     from actors.cli.context import DEV, embedded_settings
     from actors.cli.server import ApiService
     from actors.cli.starter import file_channel, organization
@@ -48,6 +50,8 @@ def dev(
     settings = embedded_settings(data)
     if "log_format" not in settings.model_fields_set:
         settings = settings.model_copy(update={"log_format": "console"})
+    if port and "public_url" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"public_url": AnyHttpUrl(f"http://127.0.0.1:{port}")})
     make_folder(settings.data_dir)
     migrate.upgrade(settings.database_url)
     configure_logging(settings)
@@ -57,6 +61,7 @@ def dev(
         file_channel(session, org_id, settings)
         key = _key(session, org_id, settings)
     api = ApiService(embedded.runtime, host=host, port=port)
+    api.bind()
     run(_Together([embedded, api], lambda: _greet(api.url, key, settings)))
 
 

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["show", "show_bar", "show_json", "show_lines", "summary", "took"]
 
-#: Seconds between two lines where nobody looks at a terminal, unless a status changes.
+#: Seconds between two lines where nobody looks at a terminal: while numbers change, and while they do not.
 _LINE_EVERY = 2.0
+_SIGN_OF_LIFE = 30.0
 
 
 def show(ticks: Iterable[Tick], *, as_json: bool = False) -> Tick:
@@ -35,16 +36,23 @@ def show_json(ticks: Iterable[Tick]) -> Tick:
 
 
 def show_lines(ticks: Iterable[Tick]) -> Tick:
-    """A line every two seconds, and whenever a status or the reason for waiting changes."""
+    """A line whenever a status or the reason for waiting changes, every two seconds while numbers do, else one
+    in a while as a sign of life.
+    """
     said: tuple[object, ...] = ()
-    due = 0.0
+    line = ""
+    at = 0.0
     out = console()
     for tick in ticks:
         now = time.monotonic()
-        state = (tick.campaign_status, tick.job_status, tick.waiting)
-        if state != said or now >= due or tick.over:
-            out.print(_line(tick), markup=False)
-            said, due = state, now + _LINE_EVERY
+        state, before = (tick.campaign_status, tick.job_status, tick.waiting), line
+        line = _line(tick)
+        silence = _LINE_EVERY if line != before else _SIGN_OF_LIFE
+        if state != said or tick.over or now - at >= silence:
+            out.print(line, markup=False)
+            said, at = state, now
+        else:
+            line = before
     return tick
 
 

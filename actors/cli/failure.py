@@ -10,6 +10,9 @@ from enum import IntEnum
 
 __all__ = ["Exit", "Failure", "explain"]
 
+#: SQLite calls a statement that does not fit the tables operational as well; that is nobody's outage.
+_FAULTS = ("no such ", "near ", "table ")
+
 
 class Exit(IntEnum):
     """What the exit codes mean; the same list stands in README.md."""
@@ -60,6 +63,8 @@ def _of_services(error: BaseException) -> Failure | None:
         return Failure(f"MUSTER_DATABASE_URL cannot be read: {error}", code=Exit.USAGE)
     if isinstance(error, OperationalError | InterfaceError | PoolTimeout):
         reason = error.orig if isinstance(error, DBAPIError) else error
+        if str(reason).startswith(_FAULTS):
+            return None
         return Failure(
             f"the database does not answer: {_first_line(reason)}",
             "start it, or set MUSTER_DATABASE_URL to where it is; `muster doctor` checks everything",

@@ -37,6 +37,7 @@ class ApiService:
         self.host = host
         self.port = port
         """0: any free one; what it became is known after `start`."""
+        self._listener: socket.socket | None = None
         self._server: uvicorn.Server | None = None
         self._thread: Thread | None = None
 
@@ -54,7 +55,7 @@ class ApiService:
         """
         if self._thread is not None:
             return
-        listener = self._bind()
+        listener = self.bind()
         grace = int(self.runtime.settings.shutdown_grace.total_seconds())
         config = uvicorn.Config(
             create_app(self.runtime),
@@ -72,17 +73,26 @@ class ApiService:
                 raise Failure("the API ended while it was starting; its log says why")
         log.info("api.started", url=self.url, pid=os.getpid())
 
-    def _bind(self) -> socket.socket:
+    def bind(self) -> socket.socket:
+        """Take the port, before anything else is begun that a port in use would undo. Safe to call twice.
+
+        Raises:
+            Failure: the port cannot be had.
+        """
+        if self._listener is not None:
+            return self._listener
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         try:
             # Connections that come before the event loop runs wait in the socket's queue.
             listener = socket.create_server((self.host, self.port), family=family, backlog=2048)
         except OSError as error:
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error
             raise Failure(
-                f"port {self.port} on {self.host} cannot be had: {error.strerror or error}",
+                f"port {self.port} on {self.host} cannot be had: {reason}",
                 "choose another with --port, or end what holds it",
             ) from None
         self.port = listener.getsockname()[1]
+        self._listener = listener
         return listener
 
     def stop(self) -> None:
@@ -91,5 +101,5 @@ class ApiService:
             return
         self._server.should_exit = True
         self._thread.join()
-        self._server = self._thread = None
+        self._server = self._thread = self._listener = None
         log.info("api.stopped")

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
@@ -19,6 +20,7 @@ from actors.cli.app import app
 from config.settings import get_settings
 from state import migrate
 from state.database import Database
+from state.tables import Base
 from tests.conftest import POSTGRESQL, missing_service
 
 if TYPE_CHECKING:
@@ -101,15 +103,17 @@ def muster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Muster:
     return muster
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def acme(muster: Muster, request: pytest.FixtureRequest) -> Iterator[Muster]:
-    """With a migrated database of either kind and organization `acme`. Wake-ups go nowhere."""
-    muster.set(broker_url="embedded://")
-    if request.param == "sqlite":
-        migrate.upgrade(muster.url)
-        muster.ok("org", "create", "acme")
-        yield muster
-        return
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite database to copy."""
+    path = tmp_path_factory.mktemp("template") / "muster.db"
+    migrate.upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_postgresql() -> Iterator[str]:
+    """The URL of a migrated PostgreSQL database, emptied after each test that uses it."""
     name = f"muster_cli_{uuid4().hex[:12]}"
     try:
         admin = psycopg.connect(POSTGRESQL, autocommit=True, connect_timeout=3)
@@ -117,12 +121,43 @@ def acme(muster: Muster, request: pytest.FixtureRequest) -> Iterator[Muster]:
         missing_service("PostgreSQL", error)
     with admin:
         admin.execute(f"CREATE DATABASE {name}")
-        base = POSTGRESQL.split("://")[1].rsplit("/", 1)[0]
-        muster.set(database_url=f"postgresql+psycopg://{base}/{name}")
-        migrate.upgrade(muster.url)
-        muster.ok("org", "create", "acme")
-        yield muster
+        url = f"postgresql+psycopg://{POSTGRESQL.split('://')[1].rsplit('/', 1)[0]}/{name}"
+        migrate.upgrade(url)
+        yield url
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def migrated(muster: Muster, sqlite_template: Path) -> Muster:
+    """With a migrated SQLite database, without any organization."""
+    muster.data.mkdir()
+    shutil.copy(sqlite_template, muster.data / "muster.db")
+    return muster
+
+
+@pytest.fixture
+def embedded(migrated: Muster) -> Muster:
+    """With organization `acme` in it. Wake-ups go to whoever runs in this process."""
+    migrated.set(broker_url="embedded://")
+    migrated.ok("org", "create", "acme")
+    return migrated
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def acme(request: pytest.FixtureRequest) -> Iterator[Muster]:
+    """With organization `acme` in a database of either kind."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("embedded")
+        return
+    muster: Muster = request.getfixturevalue("muster")
+    muster.set(database_url=request.getfixturevalue("migrated_postgresql"), broker_url="embedded://")
+    muster.ok("org", "create", "acme")
+    yield muster
+    database = muster.database()
+    with database.engine.begin() as connection:
+        tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
+        connection.exec_driver_sql(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+    database.close()
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import text
 
-from state import migrate
 from tests.harness.child import clean_environment
 
 if TYPE_CHECKING:
@@ -70,27 +69,24 @@ def test_a_database_that_was_never_made(muster: Muster, command: tuple[str, ...]
     assert not muster.data.exists(), "looking made nothing"
 
 
-def test_a_database_of_a_newer_muster(muster: Muster) -> None:
-    migrate.upgrade(muster.url)
-    database = muster.database()
+def test_a_database_of_a_newer_muster(migrated: Muster) -> None:
+    database = migrated.database()
     with database.engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     database.close()
-    _told(muster("campaign", "list"), 3, "9999", "newer")
+    _told(migrated("campaign", "list"), 3, "9999", "newer")
 
 
 @pytest.mark.parametrize("scheme", ["redis", "amqp"])
-def test_a_worker_without_its_broker(muster: Muster, nobody: str, scheme: str) -> None:
-    migrate.upgrade(muster.url)
-    muster.set(broker_url=f"{scheme}://{nobody}/")
-    _told(muster("worker"), 3, "does not answer", "MUSTER_BROKER_URL")
+def test_a_worker_without_its_broker(migrated: Muster, nobody: str, scheme: str) -> None:
+    migrated.set(broker_url=f"{scheme}://{nobody}/")
+    _told(migrated("worker"), 3, "does not answer", "MUSTER_BROKER_URL")
 
 
 @pytest.mark.parametrize("command", [("worker",), ("scheduler",), ("api", "--port", "0")], ids=" ".join)
-def test_an_embedded_broker_for_several_processes(muster: Muster, command: tuple[str, ...]) -> None:
-    migrate.upgrade(muster.url)
-    muster.set(broker_url="embedded://")
-    _told(muster(*command), 2, "one process only", "muster dev")
+def test_an_embedded_broker_for_several_processes(migrated: Muster, command: tuple[str, ...]) -> None:
+    migrated.set(broker_url="embedded://")
+    _told(migrated(*command), 2, "one process only", "muster dev")
 
 
 def test_every_wrong_setting_is_named(muster: Muster) -> None:
@@ -127,25 +123,23 @@ def test_wrong_usage(populated: Muster, args: tuple[str, ...]) -> None:
     assert "Traceback" not in result.err
 
 
-def test_no_organization_and_too_many(muster: Muster) -> None:
-    migrate.upgrade(muster.url)
-    _told(muster("keys", "list"), 1, "no organization yet", "muster org create")
-    muster.ok("org", "create", "acme")
-    muster.ok("keys", "list")
-    _told(muster("--org", "acne", "keys", "list"), 1, "did you mean 'acme'?")
-    muster.ok("org", "create", "umbrella")
-    _told(muster("keys", "list"), 2, "--org", "acme, umbrella")
-    muster.ok("--org", "umbrella", "keys", "list")
-    muster.ok("org", "create", "dev")
-    muster.ok("keys", "list")
+def test_no_organization_and_too_many(migrated: Muster) -> None:
+    _told(migrated("keys", "list"), 1, "no organization yet", "muster org create")
+    migrated.ok("org", "create", "acme")
+    migrated.ok("keys", "list")
+    _told(migrated("--org", "acne", "keys", "list"), 1, "did you mean 'acme'?")
+    migrated.ok("org", "create", "umbrella")
+    _told(migrated("keys", "list"), 2, "--org", "acme, umbrella")
+    migrated.ok("--org", "umbrella", "keys", "list")
+    migrated.ok("org", "create", "dev")
+    migrated.ok("keys", "list")
 
 
-def test_a_port_that_is_taken(muster: Muster) -> None:
-    migrate.upgrade(muster.url)
-    muster.set(redis_url="redis://127.0.0.1:1/0")
+def test_a_port_that_is_taken(migrated: Muster) -> None:
+    migrated.set(redis_url="redis://127.0.0.1:1/0")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        _told(muster("api", "--port", port), 1, str(port), "--port")
+        _told(migrated("api", "--port", port), 1, str(port), "--port")
 
 
 def test_a_folder_that_cannot_be_made(muster: Muster, tmp_path: Path) -> None:

@@ -1,0 +1,191 @@
+"""Campaigns from the command line: made whole or not at all, and led through their life; on both databases."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import func, select
+
+from state.tables import Campaign, Flow, Job, Target, Template
+from tests.cli.conftest import uuid_in
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.conftest import Muster
+
+NORWAY = ("--where", "country = Norway", "--subject", "Hello {{ first_name }}")
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "hello.txt"
+    path.write_text("Hello {{ first_name }}, from {{ country }}.")
+    return path
+
+
+def _rows(muster: Muster) -> dict[str, int]:
+    database = muster.database()
+    with database.read() as session:
+        counted = {
+            table.__tablename__: session.execute(select(func.count()).select_from(table)).scalar_one()
+            for table in (Campaign, Flow, Target, Template, Job)
+        }
+    database.close()
+    return counted
+
+
+def test_it_is_made_with_all_it_needs_and_led_through_its_life(populated: Muster, text: Path) -> None:
+    populated.ok("channel", "create", "files", "--kind", "file")
+    made = populated.ok("campaign", "create", "Norway", *NORWAY, "--text", text, "--channel", "files")
+    campaign_id = uuid_in(made.out)
+    assert _rows(populated) == {"campaign": 1, "flow": 1, "target": 1, "template": 1, "job": 0}
+
+    shown = populated.ok("campaign", "show", "Norway", "--json").json
+    assert shown["id"] == str(campaign_id)
+    assert (shown["targets"], shown["flow"], shown["channel"]) == (["Norway"], "Norway", "files")
+
+    assert populated.ok("campaign", "activate", campaign_id).out == "Norway: activating\n"
+    again = populated("campaign", "activate", "Norway")
+    assert again.code == 1
+    assert "CAMPAIGN_HAS_UNEXPECTED_STATUS" in again.err
+    assert populated.ok("campaign", "pause", "Norway").out == "Norway: paused\n"
+    assert populated.ok("campaign", "show", "Norway", "--json").json["waiting"] == "paused"
+    assert populated.ok("campaign", "resume", "Norway").out == "Norway: activating\n"
+    assert populated.ok("campaign", "deactivate", "Norway").out == "Norway: paused\n"
+    assert populated.ok("campaign", "cancel", "Norway").out == "Norway: cancelled\n"
+    assert populated("campaign", "activate", "Norway").code == 1
+
+
+def test_it_is_listed_newest_first_and_by_status(populated: Muster, text: Path) -> None:
+    for name in ("One", "Two"):
+        populated.ok("campaign", "create", name, *NORWAY, "--text", text)
+    populated.ok("campaign", "cancel", "One")
+    assert [one["name"] for one in populated.ok("campaign", "list", "--json").json] == ["Two", "One"]
+    listed = populated.ok("campaign", "list", "--status", "cancelled", "--json").json
+    assert [one["name"] for one in listed] == ["One"]
+    assert [one["name"] for one in populated.ok("campaign", "list", "--q", "tw", "--json").json] == ["Two"]
+    drawn = populated.ok("campaign", "list", "--limit", "1")
+    assert "Two" in drawn.out
+    assert "1 more" in drawn.err
+    wrong = populated("campaign", "list", "--status", "cancled")
+    assert (wrong.code, "did you mean 'cancelled'?" in wrong.err) == (2, True)
+
+
+def test_a_file_says_it_all(populated: Muster, tmp_path: Path) -> None:
+    folder = tmp_path / "campaigns"
+    folder.mkdir()
+    (folder / "hello.html").write_text("<p>Hello {{ first_name }}</p>")
+    (folder / "norway.yaml").write_text(
+        """
+name: From a file
+description: With a file beside it
+audience:
+  schema: contact
+  where: ["country in (Norway, Denmark)", orders > 0]
+template:
+  subject: Hello {{ first_name }}
+  html_file: hello.html
+  sender: { email: news@example.com, name: Muster }
+  defaults: { first_name: friend }
+end_date: 2099-12-31
+"""
+    )
+    made = populated.ok("campaign", "create", "--file", folder / "norway.yaml", "--json").json
+    assert made["name"] == "From a file"
+    assert made["end_date"] == "2099-12-31"
+    populated.ok("campaign", "create", "Named again", "-f", folder / "norway.yaml")
+    assert {one["name"] for one in populated.ok("campaign", "list", "--json").json} == {
+        "From a file",
+        "Named again",
+    }
+
+
+def test_what_exists_is_named(populated: Muster, text: Path) -> None:
+    populated.ok("campaign", "create", "First", *NORWAY, "--text", text)
+    populated.ok("campaign", "create", "Second", "--target", "First", "--flow", "First")
+    populated.ok("campaign", "create", "Third", "--target", "First", "--template", "First")
+    assert _rows(populated) == {"campaign": 3, "flow": 2, "target": 1, "template": 1, "job": 0}
+    populated.ok("campaign", "create", "First", "--target", "First", "--flow", "First")
+    twice = populated("campaign", "show", "First")
+    assert (twice.code, "use the id" in twice.err) == (2, True)
+    absent = populated("campaign", "show", "Frist")
+    assert (absent.code, "did you mean 'First'?" in absent.err) == (1, True)
+
+
+def test_a_filter_tree_is_taken_as_it_is(populated: Muster, text: Path, tmp_path: Path) -> None:
+    inner = {"items": [{"key": "country", "operator": "EQUALS", "value": "Norway"}]}
+    tree = {"items": [inner | {"combination": "OR"}]}
+    path = tmp_path / "filter.json"
+    path.write_text(json.dumps({"filter": tree}))
+    for given in (json.dumps(tree), f"@{path}"):
+        populated.ok("campaign", "create", "Tree", "--filter", given, "--subject", "x", "--text", text)
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("--where", "country ~ Norway"), "Country = Norway"),
+        (("--where", "country = Norway", "--where", "city in ()"), "items[1]"),
+        (("--filter", "{"), "filter"),
+        (
+            ("--filter", '{"items": [{"key": "a", "operator": "LIKE", "value": "b"}]}'),
+            "did you mean CONTAINS",
+        ),
+        (("--filter", '{"items": []}', "--where", "a = b"), "not both"),
+        (("--target", "absent"), "absent"),
+        (("--target", "x", "--where", "a = b"), "use one"),
+        (("--template", "x", "--subject", "y"), "use one"),
+        (("--subject", "{{ first_name"), "subject"),
+        (("--subject", "{% for i in (1..100000000) %}x{% endfor %}"), "subject"),
+        (("--channel", "absent"), "absent"),
+        (("--flow", "absent"), "absent"),
+        (("--end-date", "tomorrow"), "end_date"),
+        (("--from", "nobody"), "sender"),
+    ],
+)
+def test_what_cannot_be_is_told_by_field_and_nothing_is_made(
+    populated: Muster, text: Path, args: tuple[str, ...], words: str
+) -> None:
+    message = () if {"--template", "--flow"} & set(args) else ("--text", str(text))
+    result = populated("campaign", "create", "x", *message, *args)
+    assert result.code in (1, 2), result
+    assert words in result.err
+    assert "Traceback" not in result.err
+    assert set(_rows(populated).values()) == {0}
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("[]", "describes no campaign"),
+        ("{", "cannot be read"),
+        ("nmae: x", "name: is required"),
+        ("name: x\naudiense: {}", "did you mean 'audience'?"),
+        ("name: x\naudience: {where: [a = b], filter: {}}", "not both"),
+        ("name: x\ntemplate: {text: a, text_file: b}", "not both"),
+        ("name: x\ntemplate: {subject: a, text_file: absent.txt}", "absent.txt"),
+        ("name: x\nflow: f\nchannel: c", "name it alone"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_told_by_field(
+    populated: Muster, tmp_path: Path, said: str, words: str
+) -> None:
+    path = tmp_path / "campaign.yaml"
+    path.write_text(said)
+    result = populated("campaign", "create", "--file", path)
+    assert result.code == 2, result
+    assert words in result.err
+    assert set(_rows(populated).values()) == {0}
+
+
+def test_a_campaign_that_lacks_something_is_refused_by_its_code(populated: Muster, text: Path) -> None:
+    populated.ok("campaign", "create", "Nobody", "--subject", "x", "--text", text)
+    populated.ok("campaign", "create", "Nothing", "--where", "country = Norway")
+    assert "CAMPAIGN_HAS_NO_TARGET" in populated("campaign", "activate", "Nobody").err
+    assert "CAMPAIGN_HAS_NO_DELIVERY_METHOD" in populated("campaign", "activate", "Nothing").err
+    both = populated("campaign", "create", "At once", "--subject", "x", "--text", text, "--activate")
+    assert both.code == 1
+    assert "At once" not in populated.ok("campaign", "list").out, "made and activated, or neither"

@@ -1,0 +1,118 @@
+"""Organizations, keys and channels from the command line, on both databases."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine.organizations import authenticate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.conftest import Muster
+
+
+def test_a_key_is_printed_once_and_opens_until_it_is_revoked(acme: Muster) -> None:
+    made = acme.ok("keys", "create", "ci", "--role", "viewer")
+    plain = made.out.strip()
+    assert plain.startswith("mk_")
+    assert plain not in made.err
+    database = acme.database()
+    with database.read() as session:
+        principal = authenticate(session, plain)
+    assert principal is not None
+    assert principal.role.word == "viewer"
+
+    listed = acme.ok("keys", "list")
+    assert plain not in listed.out
+    assert plain[:10] in listed.out
+    (row,) = acme.ok("keys", "list", "--json").json
+    assert row["revoked_at"] is None
+
+    assert "revoked ci" in acme.ok("keys", "revoke", "ci").out
+    with database.read() as session:
+        assert authenticate(session, plain) is None
+    database.close()
+
+
+@pytest.mark.parametrize("called", ["id", "prefix"])
+def test_a_key_is_revoked_by_id_or_by_its_beginning(acme: Muster, called: str) -> None:
+    made = acme.ok("keys", "create", "one", "--json").json
+    acme.ok("keys", "create", "two")
+    acme.ok("keys", "revoke", made["id"] if called == "id" else made["key"][:10])
+    assert {row["name"]: row["revoked_at"] is None for row in acme.ok("keys", "list", "--json").json} == {
+        "one": False,
+        "two": True,
+    }
+
+
+def test_a_name_that_two_keys_have_revokes_neither(acme: Muster) -> None:
+    acme.ok("keys", "create", "ci")
+    acme.ok("keys", "create", "ci")
+    result = acme("keys", "revoke", "ci")
+    assert (result.code, "2 keys" in result.err) == (1, True)
+    assert all(row["revoked_at"] is None for row in acme.ok("keys", "list", "--json").json)
+    assert acme("keys", "revoke", "absent").code == 1
+
+
+def test_a_role_that_is_none_is_refused_with_a_hint(acme: Muster) -> None:
+    result = acme("keys", "create", "x", "--role", "admn")
+    assert result.code == 2
+    assert "did you mean 'admin'?" in result.err
+
+
+def test_an_organization_is_made_once(acme: Muster) -> None:
+    assert [one["name"] for one in acme.ok("org", "list", "--json").json] == ["acme"]
+    assert "acme" in acme.ok("org", "list").out
+    again = acme("org", "create", "acme")
+    assert again.code == 2
+    assert "already" in again.err
+
+
+def test_a_channel_is_made_listed_and_asked(acme: Muster) -> None:
+    made = acme.ok(
+        "channel", "create", "files", "--kind", "file", "--set", "format=eml", "--default", "--json"
+    ).json
+    assert made["settings"] == {"format": "eml"}
+    assert made["is_default"]
+    assert "files" in acme.ok("channel", "list").out
+    assert acme.ok("channel", "list", "--json").json == [made]
+    assert "files: works" in acme.ok("channel", "test", "files").out
+
+
+def test_credentials_come_from_a_file_and_are_shown_nowhere(acme: Muster, tmp_path: Path) -> None:
+    secret = tmp_path / "credentials.json"
+    secret.write_text(json.dumps({"username": "muster", "password": "hunter2"}))
+    settings = ("--set", "host=127.0.0.1", "--set", "port=1", "--set", "from_email=news@example.com")
+    security = ("--set", "security=none", "--set", "insecure_login=true")
+    said = acme.ok(
+        "channel", "create", "mail", "--kind", "smtp", *settings, *security, "--credentials", secret
+    )
+    shown = said.out + said.err + acme.ok("channel", "list", "--json").out
+    assert "hunter2" not in shown
+    broken = acme("channel", "test", "mail")
+    assert broken.code == 1
+    assert "does not work" in broken.err
+    assert "hunter2" not in broken.err
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("--kind", "smpt"), "did you mean 'smtp'?"),
+        (("--kind", "smtp"), "settings.host"),
+        (("--kind", "file", "--set", "formatt=eml"), "did you mean 'format'?"),
+        (("--kind", "file", "--set", "format"), "host=mail.example.com"),
+        (("--kind", "file", "--credentials", "absent.json"), "absent.json"),
+    ],
+)
+def test_a_channel_that_cannot_be_is_refused_by_field(
+    acme: Muster, args: tuple[str, ...], words: str
+) -> None:
+    result = acme("channel", "create", "x", *args)
+    assert result.code == 2, result
+    assert words in result.err
+    assert acme.ok("channel", "list", "--json").json == []
