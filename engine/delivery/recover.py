@@ -11,6 +11,7 @@ would be harmless to repeat. What it finds:
 | a running job with room in its window | slices that fell due are woken |
 | a plan, a report or a wind-up that went silent | its command is sent again |
 | a campaign past its end date | completed; an open job of it is cancelled |
+| an idempotent answer past its day | forgotten |
 
 Doubt follows the channel's policy: `resend` makes the recipient pending with the same execution id, `hold` fails it
 with OUTCOME_UNKNOWN, for a person to retrigger.
@@ -34,6 +35,7 @@ from engine.commands import Activate, Cancel, Execute, Report, Retrigger
 from engine.delivery import slices
 from engine.delivery.outcomes import OUTCOME_UNKNOWN
 from engine.delivery.sender import channel_of_job
+from engine.idempotency import expire
 from engine.runtime import wake
 from engine.triggers import reach
 from state.change import clock_of
@@ -127,6 +129,7 @@ def _round(runtime: Runtime, lasts: timedelta, swept: Swept) -> None:
         swept.restarted += _restart(session, clock_of(session).now() - lasts)
     with runtime.transaction() as session:
         swept.ended += end_due_campaigns(session)
+        expire(session)
     for org_id, job_id, waited in _running(runtime):
         with runtime.transaction() as session:
             if waited:
