@@ -100,7 +100,11 @@ class ScriptedSenders:
 
     def of_job(self, session: Any, org_id: UUID, job_id: UUID) -> Sender:
         row = session.execute(
-            select(Channel).where(Channel.org_id == org_id).execution_options(populate_existing=True)
+            select(Channel)
+            .where(Channel.org_id == org_id)
+            .order_by(Channel.id)
+            .limit(1)
+            .execution_options(populate_existing=True)
         ).scalar_one()
         return Sender(
             channel=self.channel,
@@ -243,6 +247,16 @@ class Bench:
 
     def statuses(self) -> Counter[str]:
         return Counter(row.automation_status for row in self.recipients().values())
+
+    def statuses_of(self, *campaign_ids: UUID) -> Counter[str]:
+        """Executions by status over several campaigns."""
+        with self.database.read() as session:
+            found = session.execute(
+                select(Recipient.automation_status, func.count())
+                .where(Recipient.campaign_id.in_(campaign_ids))
+                .group_by(Recipient.automation_status)
+            )
+            return Counter(dict(found.all()))
 
     def campaign_status(self, campaign_id: UUID) -> str:
         with self.database.read() as session:

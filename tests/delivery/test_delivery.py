@@ -15,6 +15,7 @@ from engine.campaigns.errors import Refusal, Refused
 from engine.channels.port import Deferred, Delivered, Doubtful, Down, Rejected, Throttled
 from engine.content.errors import RenderError
 from engine.delivery.retrigger import retrigger, retrigger_failed
+from engine.insight.progress import campaign_progress
 from state.tables import Campaign, Channel, Event, Execution, Job, Suppression, Target
 
 if TYPE_CHECKING:
@@ -51,6 +52,35 @@ def test_window_bounds_what_is_in_flight(bench: Bench) -> None:
         most = max(most, len(bench.wakeups.sent))
     assert bench.settings.window == most
     assert {"success": 200} == bench.statuses()
+
+
+def test_campaigns_share_the_workers(bench: Bench) -> None:
+    """A small campaign that starts behind a large one does not wait for it."""
+    bench.entities(400)
+    large = bench.campaign()
+    bench.activate(large)
+    bench.work(most=5)
+    small = bench.campaign()
+    with bench.database.begin() as session:  # ten of the four hundred
+        few = {"key": "_title", "operator": "IS_ONE_OF", "value": [f"Person {i}" for i in range(10)]}
+        target = Target(
+            org_id=bench.org_id,
+            name="few",
+            entity_schema="contact",
+            entity_filters={"filter": {"items": [few], "combination": "AND"}},
+            **bench.times(),
+        )
+        session.add(target)
+        session.flush()
+        session.execute(update(Campaign).where(Campaign.id == small).values(target_ids=[str(target.id)]))
+    bench.activate(small)
+    while bench.campaign_status(small) != "completed":
+        assert bench.work(most=1)
+    with bench.database.read() as session:
+        sent = campaign_progress(session, bench.org_id, large).processed
+    assert sent < 200
+    bench.work()
+    assert {"success": 410} == bench.statuses_of(large, small)
 
 
 def test_repeated_and_reordered_wakeups_are_harmless(bench: Bench) -> None:
