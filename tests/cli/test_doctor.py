@@ -1,0 +1,108 @@
+"""`muster doctor` finds what is wrong, says what to do, and never fails itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import update
+
+from state.tables import Channel
+from tests.conftest import REDIS
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Muster
+
+
+def _wrong(muster: Muster) -> dict[str, str]:
+    """Name → remedy of the checks that failed."""
+    result = muster("doctor", "--json")
+    checks = result.json
+    wrong = {check["name"]: check["remedy"] or "" for check in checks if check["ok"] is False}
+    assert result.code == (1 if wrong else 0)
+    assert "Traceback" not in result.err
+    return wrong
+
+
+def test_all_is_well(acme: Muster) -> None:
+    acme.ok("channel", "create", "files", "--kind", "file")
+    assert _wrong(acme) == {}
+    drawn = acme.ok("doctor")
+    for name in (
+        "python",
+        "settings",
+        "data folder",
+        "database",
+        "migrations",
+        "broker",
+        "channel acme/files",
+    ):
+        assert name in drawn.out
+    assert "everything is there" in drawn.out
+
+
+def test_no_database_yet(muster: Muster) -> None:
+    assert _wrong(muster) == {"database": "run `muster db upgrade`"}
+    assert not muster.data.exists()
+
+
+def test_a_database_that_is_away(muster: Muster) -> None:
+    muster.set(database_url="postgresql+psycopg://muster:hunter2@127.0.0.1:1/x", broker_url="embedded://")
+    assert "database" in _wrong(muster)
+    assert "hunter2" not in muster("doctor").out
+
+
+def test_missing_migrations(muster: Muster) -> None:
+    muster.data.mkdir()
+    database = muster.database()
+    database.engine.connect().close()
+    database.close()
+    assert _wrong(muster) == {"migrations": "run `muster db upgrade`"}
+
+
+@pytest.mark.parametrize("scheme", ["redis", "amqp"])
+def test_a_broker_that_is_away(migrated: Muster, scheme: str) -> None:
+    migrated.set(broker_url=f"{scheme}://127.0.0.1:1/")
+    assert "MUSTER_BROKER_URL" in _wrong(migrated)["broker"]
+
+
+def test_a_broker_that_answers(migrated: Muster) -> None:
+    migrated.set(broker_url=REDIS)
+    assert "broker" not in _wrong(migrated)
+
+
+def test_wrong_settings(muster: Muster) -> None:
+    muster.set(window=0)
+    assert "settings" in _wrong(muster)
+
+
+def test_a_data_folder_that_is_a_file(muster: Muster) -> None:
+    muster.data.write_text("")
+    muster.set(database_url="sqlite:///other.db")
+    assert "MUSTER_DATA_DIR" in _wrong(muster)["data folder"]
+
+
+def test_a_channel_whose_provider_is_away_and_one_that_cannot_be_built(acme: Muster) -> None:
+    for name in ("mail", "broken"):
+        acme.ok(
+            "channel",
+            "create",
+            name,
+            "--kind",
+            "smtp",
+            "--set",
+            "host=127.0.0.1",
+            "--set",
+            "port=1",
+            "--set",
+            "security=none",
+            "--set",
+            "from_email=news@example.com",
+        )
+    database = acme.database()
+    with database.begin() as session:
+        session.execute(
+            update(Channel).where(Channel.name == "broken").values(settings={"host": "x", "prot": 1})
+        )
+    database.close()
+    assert set(_wrong(acme)) == {"channel acme/mail", "channel acme/broken"}
