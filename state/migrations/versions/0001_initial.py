@@ -59,6 +59,15 @@ def upgrade() -> None:
         sa.Column("portal_status", sa.String(length=12), nullable=True),
         sa.Column("portal_status_updated_at", UtcDateTime(), nullable=True),
         sa.Column("portal_state", Json, nullable=True),
+        sa.Column("execution_alias", sa.Text(), nullable=True),
+        sa.Column("execution_alias_of", sa.Uuid(), nullable=True),
+        sa.Column("entity_ui_status", sa.String(length=12), nullable=True),
+        sa.Column("entity_ui_status_updated_at", UtcDateTime(), nullable=True),
+        sa.Column("entity_ui_status_before_dismiss", sa.String(length=12), nullable=True),
+        sa.Column("email_status", sa.String(length=12), nullable=True),
+        sa.Column("email_status_updated_at", UtcDateTime(), nullable=True),
+        sa.Column("email_bounce_type", sa.String(length=12), nullable=True),
+        sa.Column("email_feedback", Json, nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("updated_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("campaign_id", "entity_id", name=op.f("pk_recipient")),
@@ -70,10 +79,34 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_index(
+        "ix_recipient_email_status",
+        "recipient",
+        ["campaign_id", "email_status", "entity_id", "automation_status", "email_bounce_type"],
+        unique=False,
+        postgresql_where=sa.text("email_status IS NOT NULL"),
+        sqlite_where=sa.text("email_status IS NOT NULL"),
+    )
+    op.create_index(
         op.f("ix_recipient_job_id_slice_number_entity_id"),
         "recipient",
         ["job_id", "slice_number", "entity_id"],
         unique=False,
+    )
+    op.create_index(
+        "ix_recipient_portal_status",
+        "recipient",
+        ["campaign_id", "portal_status", "entity_id"],
+        unique=False,
+        postgresql_where=sa.text("portal_status IS NOT NULL"),
+        sqlite_where=sa.text("portal_status IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_recipient_unplanned",
+        "recipient",
+        ["campaign_id", "automation_status"],
+        unique=False,
+        postgresql_where=sa.text("job_id IS NULL"),
+        sqlite_where=sa.text("job_id IS NULL"),
     )
     op.create_table(
         "api_key",
@@ -267,6 +300,7 @@ def upgrade() -> None:
         sa.Column("flow_id", sa.Uuid(), nullable=True),
         sa.Column("job_id", sa.Uuid(), nullable=True),
         sa.Column("activated_at", UtcDateTime(), nullable=True),
+        sa.Column("next_best_action", Json, nullable=True),
         sa.Column("extras", Json, nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("org_id", sa.Uuid(), nullable=False),
@@ -319,6 +353,64 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_table(
+        "engagement",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("campaign_id", sa.Uuid(), nullable=False),
+        sa.Column("entity_id", sa.Uuid(), nullable=False),
+        sa.Column("channel", sa.String(length=16), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("happened_at", UtcDateTime(), nullable=False),
+        sa.Column("event_id", sa.String(length=255), nullable=True),
+        sa.Column("data", Json, nullable=True),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("org_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["campaign_id"],
+            ["campaign.id"],
+            name=op.f("fk_engagement_campaign_id_campaign"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["org_id"],
+            ["organization.id"],
+            name=op.f("fk_engagement_org_id_organization"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_engagement")),
+        sa.UniqueConstraint("org_id", "event_id", name=op.f("uq_engagement_org_id_event_id")),
+    )
+    op.create_index(
+        op.f("ix_engagement_campaign_id_entity_id_channel_kind"),
+        "engagement",
+        ["campaign_id", "entity_id", "channel", "kind"],
+        unique=False,
+    )
+    op.create_table(
+        "engagement_hour",
+        sa.Column("campaign_id", sa.Uuid(), nullable=False),
+        sa.Column("channel", sa.String(length=16), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("hour", UtcDateTime(), nullable=False),
+        sa.Column("events", sa.Integer(), nullable=False),
+        sa.Column("recipients", sa.Integer(), nullable=False),
+        sa.Column("org_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["campaign_id"],
+            ["campaign.id"],
+            name=op.f("fk_engagement_hour_campaign_id_campaign"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["org_id"],
+            ["organization.id"],
+            name=op.f("fk_engagement_hour_org_id_organization"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("campaign_id", "channel", "kind", "hour", name=op.f("pk_engagement_hour")),
+    )
+    op.create_table(
         "job",
         sa.Column("campaign_id", sa.Uuid(), nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=False),
@@ -367,6 +459,60 @@ def upgrade() -> None:
         op.f("ix_job_org_id_campaign_id_created_at"),
         "job",
         ["org_id", "campaign_id", "created_at"],
+        unique=False,
+    )
+    op.create_table(
+        "journey_link",
+        sa.Column("campaign_id", sa.Uuid(), nullable=False),
+        sa.Column("journey_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("org_id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("updated_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["campaign_id"],
+            ["campaign.id"],
+            name=op.f("fk_journey_link_campaign_id_campaign"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["org_id"],
+            ["organization.id"],
+            name=op.f("fk_journey_link_org_id_organization"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_journey_link")),
+        sa.UniqueConstraint("campaign_id", "journey_id", name=op.f("uq_journey_link_campaign_id_journey_id")),
+    )
+    op.create_table(
+        "product_recommendation",
+        sa.Column("campaign_id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("source_product_id", sa.Uuid(), nullable=True),
+        sa.Column("source_price_id", sa.Uuid(), nullable=True),
+        sa.Column("offers", Json, nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("org_id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("updated_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["campaign_id"],
+            ["campaign.id"],
+            name=op.f("fk_product_recommendation_campaign_id_campaign"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["org_id"],
+            ["organization.id"],
+            name=op.f("fk_product_recommendation_org_id_organization"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_product_recommendation")),
+    )
+    op.create_index(
+        op.f("ix_product_recommendation_org_id_campaign_id"),
+        "product_recommendation",
+        ["org_id", "campaign_id"],
         unique=False,
     )
     op.create_table(
