@@ -173,7 +173,7 @@ def _take_back(session: Session) -> tuple[int, int]:
             )
             .execution_options(synchronize_session=False)
         )
-        slices.fold(session, org_id, job_id, number, done=False)
+        slices.fold(session, org_id, job_id, number)
         log.warning("slice.recovered", job_id=str(job_id), slice=number, in_doubt=held, failed=failed)
     return len(expired), in_doubt
 

@@ -12,9 +12,9 @@ Promises:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import exists, func, select, update
+from sqlalchemy import select, update
 
 from engine.commands import Execute, Report
 from engine.delivery.statements import execute, statements
@@ -90,38 +90,20 @@ def lease(
 ) -> Lease | None:
     """Take a ready, due slice of a running job; None when there is nothing to take (a repeated wake-up)."""
     now = clock_of(session).now()
-    runs = exists().where(
-        Job.id == job_id,
-        Job.org_id == org_id,
-        Job.status == JobStatus.PROCESSING,
-        Job.held.is_(False),
-        (Job.waits_until.is_(None)) | (Job.waits_until <= now),
-    )
-    taken = session.execute(
-        update(Slice)
-        .where(
-            Slice.job_id == job_id,
-            Slice.number == number,
-            Slice.state == SliceState.READY,
-            Slice.due_at <= now,
-            runs,
-        )
-        .values(
-            state=SliceState.LEASED,
-            lease_epoch=Slice.lease_epoch + 1,
-            lease_expires_at=now + lasts,
-            lease_owner=owner,
-            woken_at=now,
-        )
-        .returning(Slice.lease_epoch)
-        .execution_options(synchronize_session=False)
-    ).scalar_one_or_none()
+    taken = execute(
+        session,
+        statements(session).lease,
+        p_org_id=org_id,
+        p_job_id=job_id,
+        p_number=number,
+        p_owner=owner,
+        p_now=now,
+        p_expires_at=now + lasts,
+    ).first()
     if taken is None:
         return None
-    campaign_id = session.execute(
-        select(Job.campaign_id).where(Job.id == job_id, Job.org_id == org_id)
-    ).scalar_one()
-    return Lease(org_id, campaign_id, job_id, number, taken)
+    epoch, campaign_id = taken
+    return Lease(org_id, campaign_id, job_id, number, epoch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,45 +159,55 @@ def close(session: Session, lease: Lease, *, due_at: datetime | None) -> None:
     the last. Call it last in the transaction: it locks the job's row.
     """
     done = due_at is None
-    session.execute(
-        update(Slice)
-        .where(*lease.rows())
-        .values(
-            state=SliceState.DONE if done else SliceState.READY,
-            lease_expires_at=None,
-            lease_owner=None,
-            woken_at=None,
-            **({} if done else {"due_at": due_at}),
-        )
-        .execution_options(synchronize_session=False)
+    job = _fold(session, lease.org_id, lease.job_id, lease.number, done=done)
+    execute(
+        session,
+        statements(session).close,
+        p_job_id=lease.job_id,
+        p_number=lease.number,
+        p_epoch=lease.epoch,
+        p_state=SliceState.DONE if done else SliceState.READY,
+        p_due_at=due_at,
     )
-    fold(session, lease.org_id, lease.job_id, lease.number, done=done)
-    if not finish_if_done(session, lease.org_id, lease.job_id):
-        wake_next(session, lease.org_id, lease.job_id)
+    if not (job.over and finish_if_done(session, lease.org_id, lease.job_id)):
+        _wake_next(session, lease.org_id, lease.job_id, job)
 
 
-def fold(session: Session, org_id: UUID, job_id: UUID, number: int, *, done: bool) -> None:
-    """Move what a slice has settled into its job's counters. The caller holds the slice; this locks the job."""
-    ours = (Slice.job_id == job_id, Slice.number == number)
-    settled = session.execute(select(Slice.success, Slice.failed, Slice.cancelled).where(*ours)).one()
+class _Folded(NamedTuple):
+    """How the job stands once a slice was folded into it."""
+
+    status: str
+    held: bool
+    waits_until: datetime | None
+    window: int
+    over: bool = False
+    """Planned, and all its slices are done."""
+
+
+def fold(session: Session, org_id: UUID, job_id: UUID, number: int) -> None:
+    """Move what a slice that goes on has settled into its job's counters. The caller holds the slice; this locks the
+    job.
+    """
+    _fold(session, org_id, job_id, number, done=False)
     session.execute(
         update(Slice)
-        .where(*ours)
+        .where(Slice.job_id == job_id, Slice.number == number)
         .values(success=0, failed=0, cancelled=0)
         .execution_options(synchronize_session=False)
     )
-    session.execute(
-        update(Job)
-        .where(Job.id == job_id, Job.org_id == org_id)
-        .values(
-            success=Job.success + settled.success,
-            failed=Job.failed + settled.failed,
-            cancelled=Job.cancelled + settled.cancelled,
-            slices_done=Job.slices_done + int(done),
-            updated_at=clock_of(session).now(),
-        )
-        .execution_options(synchronize_session=False)
+
+
+def _fold(session: Session, org_id: UUID, job_id: UUID, number: int, *, done: bool) -> _Folded:
+    folded = execute(
+        session,
+        statements(session).fold,
+        p_org_id=org_id,
+        p_job_id=job_id,
+        p_number=number,
+        p_done=int(done),
+        p_now=clock_of(session).now(),
     )
+    return _Folded(*folded.one())
 
 
 def finish_if_done(session: Session, org_id: UUID, job_id: UUID) -> bool:
@@ -239,51 +231,22 @@ def wake_next(session: Session, org_id: UUID, job_id: UUID) -> int:
 
     The job's row is locked, so that two workers that finish at the same time do not both fill the same room.
     """
-    now = clock_of(session).now()
     job = session.execute(
-        select(Job.window, Job.status, Job.held, Job.waits_until)
+        select(Job.status, Job.held, Job.waits_until, Job.window)
         .where(Job.id == job_id, Job.org_id == org_id)
         .with_for_update(key_share=True)
     ).one_or_none()
-    if job is None or job.status != JobStatus.PROCESSING or job.held:
+    return 0 if job is None else _wake_next(session, org_id, job_id, _Folded(*job))
+
+
+def _wake_next(session: Session, org_id: UUID, job_id: UUID, job: _Folded) -> int:
+    now = clock_of(session).now()
+    if job.status != JobStatus.PROCESSING or job.held:
         return 0
     if job.waits_until is not None and job.waits_until > now:
         return 0
-    in_flight = session.execute(
-        select(func.count())
-        .select_from(Slice)
-        .where(Slice.job_id == job_id, Slice.state != SliceState.DONE, Slice.woken_at.is_not(None))
-    ).scalar_one()
-    room = job.window - in_flight
-    if room <= 0:
-        return 0
-    # Index ix_slice_ready (job_id, due_at, number): stops after `room` rows plus those already woken. A CTE, because
-    # PostgreSQL may run a locking subquery of an IN more than once, and choose more each time.
-    chosen = (
-        select(Slice.number)
-        .where(
-            Slice.job_id == job_id,
-            Slice.state == SliceState.READY,
-            Slice.woken_at.is_(None),
-            Slice.due_at <= now,
-        )
-        .order_by(Slice.due_at, Slice.number)
-        .limit(room)
-        .with_for_update(skip_locked=True)
-        .cte("chosen")
-    )
-    numbers = session.execute(
-        update(Slice)
-        .where(
-            Slice.job_id == job_id,
-            Slice.number.in_(select(chosen.c.number)),
-            Slice.state == SliceState.READY,
-        )
-        .values(woken_at=now)
-        .returning(Slice.number)
-        .execution_options(synchronize_session=False)
-    ).scalars()
-    commands = [Execute(org_id=org_id, job_id=job_id, number=number) for number in numbers]
+    woken = execute(session, statements(session).wake_next, p_job_id=job_id, p_window=job.window, p_now=now)
+    commands = [Execute(org_id=org_id, job_id=job_id, number=number) for number in woken.scalars()]
     wake(session, *commands)
     return len(commands)
 

@@ -37,7 +37,7 @@ from sqlalchemy import (
 
 from state.sets import PackedArray, is_postgresql, literal_array, packed
 from state.tables import Entity, Job, Recipient, Slice, Suppression
-from state.transitions import AUTOMATION, AutomationStatus, SliceState
+from state.transitions import AUTOMATION, AutomationStatus, JobStatus, SliceState
 from state.types import UtcDateTime
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ class Statements:
 
     def __init__(self, *, postgresql: bool) -> None:
         self._postgresql = postgresql
+        self.lease = self._lease()
         self.hold = self._hold()
         self.load = self._load()
         self.claim = self._claim(_recipient.c.automation_status == AutomationStatus.PENDING)
@@ -104,7 +105,42 @@ class Statements:
         self.land = self._land()
         self.count = self._count()
         self.next_due = self._next_due()
+        self.fold = self._fold()
+        self.close = self._close()
+        self.wake_next = self._wake_next()
         self.suppressed = self._suppressed()
+
+    def _lease(self) -> Update:
+        """Ready and due → leased, epoch + 1, if its job runs and waits for nothing. Primary keys."""
+        running = exists().where(
+            _job.c.id == _JOB,
+            _job.c.org_id == _ORG,
+            _job.c.status == JobStatus.PROCESSING,
+            _job.c.held.is_(False),
+            _job.c.waits_until.is_(None) | (_job.c.waits_until <= _NOW),
+        )
+        return (
+            update(_slice)
+            .where(
+                *self._this_slice(),
+                _slice.c.state == SliceState.READY,
+                _slice.c.due_at <= _NOW,
+                running,
+            )
+            .values(
+                state=SliceState.LEASED,
+                lease_epoch=_slice.c.lease_epoch + 1,
+                lease_expires_at=bindparam("p_expires_at", type_=UtcDateTime()),
+                lease_owner=bindparam("p_owner", type_=String()),
+                woken_at=_NOW,
+            )
+            .returning(
+                _slice.c.lease_epoch, select(_job.c.campaign_id).where(_job.c.id == _JOB).scalar_subquery()
+            )
+        )
+
+    def _this_slice(self) -> tuple[ColumnElement[bool], ...]:
+        return (_slice.c.job_id == _JOB, _slice.c.number == _NUMBER)
 
     def _hold(self) -> Update:
         """Lock and renew a leased slice, count on it what this transaction is about to settle, and say how its job
@@ -131,8 +167,7 @@ class Statements:
 
     def _leased(self) -> tuple[ColumnElement[bool], ...]:
         return (
-            _slice.c.job_id == _JOB,
-            _slice.c.number == _NUMBER,
+            *self._this_slice(),
             _slice.c.lease_epoch == bindparam("p_epoch", type_=Integer()),
             _slice.c.state == SliceState.LEASED,
         )
@@ -275,6 +310,88 @@ class Statements:
         """How many recipients of a slice are pending, and when the first is due. Index as `load`."""
         return select(func.count(), func.min(func.coalesce(_recipient.c.due_at, _NOW))).where(
             *self._of_slice(), _recipient.c.automation_status == AutomationStatus.PENDING
+        )
+
+    def _fold(self) -> Update:
+        """Move what a slice has settled into its job's counters, and say how the job stands. Primary keys.
+
+        Locks the job's row, in which all that ends a slice takes its turn.
+        """
+        counted = {name: _job.c[name] + _slice.c[name] for name in ("success", "failed", "cancelled")}
+        return (
+            update(_job)
+            .where(
+                _job.c.id == _JOB,
+                _job.c.org_id == _ORG,
+                _slice.c.job_id == _job.c.id,
+                _slice.c.number == _NUMBER,
+            )
+            .values(
+                slices_done=_job.c.slices_done + bindparam("p_done", type_=Integer()),
+                updated_at=_NOW,
+                **counted,
+            )
+            .returning(
+                _job.c.status,
+                _job.c.held,
+                _job.c.waits_until,
+                _job.c.window,
+                _job.c.planned & (_job.c.slices_done == _job.c.slices_total),
+            )
+        )
+
+    def _close(self) -> Update:
+        """Leased → done or ready, its counters folded away. Primary key."""
+        return (
+            update(_slice)
+            .where(*self._leased())
+            .values(
+                state=bindparam("p_state", type_=String()),
+                due_at=func.coalesce(bindparam("p_due_at", type_=UtcDateTime()), _slice.c.due_at),
+                lease_expires_at=None,
+                lease_owner=None,
+                woken_at=None,
+                success=0,
+                failed=0,
+                cancelled=0,
+            )
+        )
+
+    def _wake_next(self) -> Update:
+        """Mark as many ready, due slices as woken as the job's window has room for. The caller holds the job's row.
+
+        Index ix_slice_in_flight counts what takes up room, as many rows as the window holds; ix_slice_ready (job_id,
+        due_at, number) stops after the room left plus those already woken. A CTE, because PostgreSQL may run a locking
+        subquery of an IN more than once, and choose more each time.
+        """
+        taken_up = (
+            select(func.count())
+            .where(_slice.c.job_id == _JOB, _slice.c.state != SliceState.DONE, _slice.c.woken_at.is_not(None))
+            .scalar_subquery()
+        )
+        room = bindparam("p_window", type_=Integer()) - taken_up
+        chosen = (
+            select(_slice.c.number)
+            .where(
+                _slice.c.job_id == _JOB,
+                _slice.c.state == SliceState.READY,
+                _slice.c.woken_at.is_(None),
+                _slice.c.due_at <= _NOW,
+            )
+            .order_by(_slice.c.due_at, _slice.c.number)
+            .limit(case((room > 0, room), else_=0))
+            .with_for_update(skip_locked=True)
+            .cte("chosen")
+        )
+        return (
+            update(_slice)
+            .where(
+                _slice.c.job_id == _JOB,
+                _slice.c.number.in_(select(chosen.c.number)),
+                _slice.c.state == SliceState.READY,
+            )
+            .values(woken_at=_NOW)
+            .returning(_slice.c.number)
         )
 
     def _suppressed(self) -> Select[Any]:
