@@ -58,6 +58,10 @@ class Options:
     implicit_tls: bool = False
     users: dict[str, str] = field(default_factory=dict)
     size: int = 10_000_000
+    connections: int = 1000
+    """How many at once; more are told 421."""
+    lenient: bool = False
+    """DATA is answered 354 even when nobody was accepted."""
     latency: float = 0.0
     """Seconds before every reply to a group of commands."""
     refuse_domains: frozenset[str] = frozenset()

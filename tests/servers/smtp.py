@@ -70,6 +70,10 @@ class Connection(asyncio.Protocol):
         self._box.connections.add(self)
         self._box.stats["connections"] += 1
         self._box.stats["most at once"] = max(self._box.stats["most at once"], len(self._box.connections))
+        if len(self._box.connections) > self._box.options.connections:
+            self._out.append(b"421 4.7.0 too many connections\r\n")
+            self._end()
+            return
         self._reply("greeting", b"", b"220 sink.example ESMTP")
         self._flush()
 
@@ -253,7 +257,7 @@ class Connection(asyncio.Protocol):
             self._recipients.append(address)
 
     def _data(self, line: bytes) -> None:
-        if not self._recipients:
+        if not self._recipients and not self._box.options.lenient:
             self._out.append(
                 b"503 5.5.1 RCPT first\r\n" if self._sender is None else b"554 5.5.1 no valid recipients\r\n"
             )
@@ -280,6 +284,9 @@ class Connection(asyncio.Protocol):
         sender, recipients = self._sender or "", self._recipients
         self._sender, self._recipients = None, []
         box = self._box
+        if not recipients:
+            self._out.append(b"554 5.5.1 no valid recipients\r\n")
+            return
         action = box.rule_for("message", ",".join(recipients).encode()) if box.rules else None
         if action is not None:
             if action.startswith("accept"):
@@ -330,6 +337,7 @@ class SmtpServer:
         self.port = port
         self._loop = uvloop.new_event_loop()
         self._thread = Thread(target=self._run, name="smtp-server", daemon=True)
+        self.running = False
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -339,11 +347,13 @@ class SmtpServer:
         self._thread.start()
         self._server = asyncio.run_coroutine_threadsafe(_serve(self._box, self._wanted), self._loop).result(5)
         self.port = self._server.sockets[0].getsockname()[1]
+        self.running = True
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.running = False
         asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(5)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
@@ -360,8 +370,13 @@ class SmtpServer:
         self._box.rules.append(Rule(stage, action, **options))
 
     def heal(self) -> None:
-        """No rule from now on."""
+        """No rule from now on, and no delay."""
         self._box.rules.clear()
+        self._box.options.latency = 0.0
+
+    def delay(self, seconds: float) -> None:
+        """Take that long for every reply from now on."""
+        self._box.options.latency = seconds
 
     def drop_connections(self) -> None:
         """Close every connection, as a server does that found them idle for too long."""

@@ -1,0 +1,252 @@
+"""The `file` channel: messages go to a directory, one file a campaign. The default of a fresh installation.
+
+`jsonl` appends one line per message to `CAMPAIGN.jsonl`; a wave is one `write` to a file opened for appending
+and locked meanwhile, so that lines of several workers never mix. `eml` writes `CAMPAIGN/EXECUTION.eml`, under
+another name first, so that there is no half message and a repeat replaces itself. A line names the execution:
+a reader who finds it twice keeps one.
+
+What the disk does not take (full, no permission, gone) makes the channel Down; a line that was written in
+part is taken back. The page cache is trusted unless `fsync` is set: a power cut may lose what was Delivered
+shortly before.
+
+Channels are configured by customers, so a directory lies within `data_dir/outbox` and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+import orjson
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+from config.settings import get_settings
+from engine.channels.addresses import EmailFinder
+from engine.channels.port import Delivered, Down, Outcome, Rejected
+from engine.channels.wave import INTERRUPTED, Wave
+from engine.content.mime import MimeBuilder
+
+if sys.platform != "win32":
+    import fcntl
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from threading import Event
+    from uuid import UUID
+
+    from engine.channels.port import Message, Report
+
+__all__ = ["FileChannel", "FileCredentials", "FileSettings"]
+
+_OUTBOX = "outbox"
+_DELIVERED = Delivered()
+
+
+def _within(value: str) -> str:
+    path = PurePosixPath(value)
+    if path.is_absolute() or ".." in path.parts or "\0" in value or "\\" in value:
+        raise ValueError("lies within the outbox: a relative path without '..'")
+    return value
+
+
+class FileSettings(BaseModel):
+    """The `settings` of a channel of kind `file`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    directory: Annotated[str, AfterValidator(_within)] = ""
+    """Within `data_dir/outbox`."""
+    format: Literal["jsonl", "eml"] = "jsonl"
+    fsync: bool = False
+    """Wait for the disk: nothing that was Delivered is lost to a power cut, and it takes milliseconds."""
+    address: str | None = None
+    """Where an entity keeps its address; absent: any usual name of an e-mail address, else its id."""
+    from_email: str = "muster@localhost"
+    """Of the From header of `eml`, where the template names no sender."""
+
+
+class FileCredentials(BaseModel):
+    """There are none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FileChannel:
+    """Writes messages to files."""
+
+    kind: ClassVar[str] = "file"
+    doubt_policy: ClassVar[str] = "resend"
+    links: ClassVar[bool] = True
+    Settings = FileSettings
+    Credentials = FileCredentials
+
+    def __init__(
+        self,
+        settings: FileSettings,
+        credentials: FileCredentials,  # noqa: ARG002 - every kind is made from both
+        *,
+        root: Path | None = None,
+    ) -> None:
+        """Prepare; the directory is made with the first message.
+
+        Raises:
+            ValueError: `from_email` is no address.
+        """
+        self._settings = settings
+        self._directory = (root or get_settings().data_dir / _OUTBOX) / settings.directory
+        self._email_of = EmailFinder(settings.address)
+        self._mime = MimeBuilder(sender_email=settings.from_email)
+
+    def path_of(self, campaign_id: UUID) -> Path:
+        """Where a campaign's messages are: a file of lines, or a directory of `.eml` files."""
+        name = str(campaign_id)
+        return self._directory / (name if self._settings.format == "eml" else f"{name}.jsonl")
+
+    def address_of(self, attributes: Mapping[str, Any]) -> str | None:
+        """The e-mail address; for `jsonl`, which is for anybody, else the entity's id (`_id`)."""
+        email = self._email_of(attributes)
+        return email if email is not None or self._settings.format == "eml" else attributes.get("_id")
+
+    async def send(self, messages: Sequence[Message], report: Report, stop: Event) -> None:
+        """Write a wave; see the port."""
+        wave = Wave(messages, report, stop)
+        write = self._write_eml if self._settings.format == "eml" else self._append
+        size = 1 if self._settings.format == "eml" else len(messages)
+        try:
+            while batch := _take(wave, size):
+                outcomes = await asyncio.to_thread(write, batch)
+                for message, outcome in zip(batch, outcomes, strict=True):
+                    wave.settle(message, outcome)
+                if isinstance(outcomes[-1], Down):
+                    wave.refuse(outcomes[-1])
+        finally:
+            wave.end(INTERRUPTED, "the wave was cancelled")
+
+    async def check(self) -> str | None:
+        """Write a file and remove it again; None, or what is wrong."""
+        try:
+            await asyncio.to_thread(self._probe)
+        except OSError as error:
+            return f"{_down(error).code}: {error}"
+        return None
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+    def _append(self, batch: list[Message]) -> list[Outcome]:
+        """Append lines; returns an outcome for each. Messages of several campaigns go to their own files."""
+        outcomes: dict[int, Outcome] = {}
+        campaigns: dict[UUID, list[Message]] = {}
+        for message in batch:
+            campaigns.setdefault(message.campaign_id, []).append(message)
+        for campaign_id, messages in campaigns.items():
+            lines = [_line(message) for message in messages]
+            written = 0
+            refused: Outcome | None = None
+            try:
+                self._directory.mkdir(parents=True, exist_ok=True)
+                written = self._append_whole(self.path_of(campaign_id), lines)
+            except OSError as error:
+                refused = _down(error)
+            if refused is None and written < len(lines):
+                refused = Down("FILE_FULL", "the disk took only a part")
+            for position, message in enumerate(messages):
+                outcomes[id(message)] = (refused or _DELIVERED) if position >= written else _DELIVERED
+        return [outcomes[id(message)] for message in batch]
+
+    def _append_whole(self, path: Path, lines: list[bytes]) -> int:
+        """How many lines the disk took; nothing of the next one is left."""
+        handle = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o640)
+        try:
+            _lock(handle)
+            before = os.fstat(handle).st_size
+            taken = os.write(handle, b"".join(lines))
+            written = 0
+            for line in lines:
+                if len(line) > taken:
+                    os.ftruncate(handle, before)
+                    break
+                taken -= len(line)
+                before += len(line)
+                written += 1
+            if self._settings.fsync:
+                os.fsync(handle)
+            return written
+        finally:
+            os.close(handle)  # and with it the lock
+
+    def _write_eml(self, batch: list[Message]) -> list[Outcome]:
+        return [self._write_one(message) for message in batch]
+
+    def _write_one(self, message: Message) -> Outcome:
+        try:
+            raw = self._mime.build(message)
+        except ValueError as error:
+            return Rejected("CONTENT_INVALID", str(error))
+        directory = self.path_of(message.campaign_id)
+        path = directory / f"{message.execution_id}.eml"
+        draft = directory / f".{message.execution_id}.part"
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            with draft.open("wb") as file:
+                file.write(raw)
+                if self._settings.fsync:
+                    file.flush()
+                    os.fsync(file.fileno())
+            draft.replace(path)
+        except OSError as error:
+            _discard(draft)
+            return _down(error)
+        return Delivered(str(path))
+
+    def _probe(self) -> None:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        path = self._directory / f".probe-{os.getpid()}"
+        path.write_bytes(b"")
+        path.unlink()
+
+
+def _take(wave: Wave, size: int) -> list[Message]:
+    batch: list[Message] = []
+    while len(batch) < size and (message := wave.take()) is not None:
+        wave.sent(message)  # a thread that writes cannot be called back
+        batch.append(message)
+    return batch
+
+
+def _line(message: Message) -> bytes:
+    content = message.content
+    line = {
+        "execution_id": message.execution_id,
+        "campaign_id": message.campaign_id,
+        "entity_id": message.entity_id,
+        "address": message.address,
+        "at": time.time(),
+        "subject": content.subject,
+        "text": content.text,
+        "html": content.html,
+        "sender_email": content.sender_email,
+        "sender_name": content.sender_name,
+        "unsubscribe_url": message.unsubscribe_url,
+    }
+    return orjson.dumps({name: value for name, value in line.items() if value is not None}) + b"\n"
+
+
+def _lock(handle: int) -> None:
+    """Until the handle is closed: a torn line can be taken back if nobody else has appended meanwhile."""
+    if sys.platform != "win32":
+        fcntl.flock(handle, fcntl.LOCK_EX)
+
+
+def _down(error: OSError) -> Down:
+    return Down("FILE_ERROR", f"{error.strerror or error}: {error.filename or 'the file'}")
+
+
+def _discard(path: Path) -> None:
+    with suppress(OSError):  # the disk that refused to write may refuse this as well
+        path.unlink(missing_ok=True)

@@ -1,0 +1,76 @@
+"""The `null` channel: takes everything and delivers nothing. For measuring the engine, and for rehearsals."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from engine.channels.addresses import EmailFinder
+from engine.channels.port import Delivered
+from engine.channels.wave import INTERRUPTED, Wave
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from threading import Event
+
+    from engine.channels.port import Message, Report
+
+__all__ = ["NullChannel"]
+
+_DELIVERED = Delivered()
+
+
+class NullSettings(BaseModel):
+    """The `settings` of a channel of kind `null`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    latency: timedelta = Field(default=timedelta(0), ge=timedelta(0), le=timedelta(minutes=1))
+    """How long each message takes; a wave's messages are then sent one after the other."""
+    address: str | None = None
+    """Where an entity keeps its address; absent: any usual name of an address, else the entity's id."""
+
+
+class NoCredentials(BaseModel):
+    """There are none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NullChannel:
+    """Drops every message."""
+
+    kind: ClassVar[str] = "null"
+    doubt_policy: ClassVar[str] = "resend"
+    links: ClassVar[bool] = False
+    Settings = NullSettings
+    Credentials = NoCredentials
+
+    def __init__(self, settings: NullSettings, credentials: NoCredentials) -> None:  # noqa: ARG002
+        self._latency = settings.latency.total_seconds()
+        self._email_of = EmailFinder(settings.address)
+
+    def address_of(self, attributes: Mapping[str, Any]) -> str | None:
+        """The e-mail address, else the entity's id (`_id`)."""
+        return self._email_of(attributes) or attributes.get("_id")
+
+    async def send(self, messages: Sequence[Message], report: Report, stop: Event) -> None:
+        """Take a wave; see the port."""
+        wave = Wave(messages, report, stop)
+        try:
+            while (message := wave.take()) is not None:
+                if self._latency:
+                    await asyncio.sleep(self._latency)
+                wave.settle(message, _DELIVERED)
+        finally:
+            wave.end(INTERRUPTED, "the wave was cancelled")
+
+    async def check(self) -> str | None:
+        """Nothing can be wrong."""
+        return None
+
+    async def close(self) -> None:
+        """Nothing to give back."""

@@ -1,0 +1,161 @@
+"""Channel kinds by name: which settings and credentials they take, and how one is built.
+
+A kind's module is imported when it is first asked for, so that a process pays only for what it uses. A class
+in the registry has `Settings` and `Credentials` (closed pydantic models) and is made from one of each.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from pydantic import BaseModel, ValidationError
+
+from engine.suggestions import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from engine.channels.port import Channel
+
+__all__ = [
+    "InvalidChannel",
+    "UnknownKind",
+    "build",
+    "credentials_model",
+    "doubt_policy",
+    "kinds",
+    "settings_model",
+    "validate",
+]
+
+_KINDS = {
+    "file": "engine.channels.file:FileChannel",
+    "null": "engine.channels.null:NullChannel",
+    "smtp": "engine.channels.smtp:SmtpChannel",
+}
+
+
+class _ChannelClass(Protocol):
+    doubt_policy: str
+    Settings: type[BaseModel]
+    Credentials: type[BaseModel]
+
+    def __call__(self, settings: Any, credentials: Any) -> Channel: ...
+
+
+class UnknownKind(ValueError):
+    """There is no such channel kind."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(
+            f"unknown channel kind {kind!r}{did_you_mean(kind, _KINDS)} (known: {', '.join(sorted(_KINDS))})"
+        )
+        self.kind = kind
+
+
+class InvalidChannel(ValueError):
+    """Settings or credentials that the kind does not take. Holds no value that was given, only the names."""
+
+    def __init__(self, kind: str, errors: list[tuple[str, str]]) -> None:
+        super().__init__(f"{kind}: " + "; ".join(f"{field}: {message}" for field, message in errors))
+        self.kind = kind
+        self.errors = errors
+        """(field, what is wrong): `settings.port`, `credentials.password`."""
+
+
+def kinds() -> list[str]:
+    """Every kind's name."""
+    return sorted(_KINDS)
+
+
+def settings_model(kind: str) -> type[BaseModel]:
+    """The model of the kind's `settings`.
+
+    Raises:
+        UnknownKind: with a suggestion.
+    """
+    return _class_of(kind).Settings
+
+
+def credentials_model(kind: str) -> type[BaseModel]:
+    """The model of the kind's `credentials`.
+
+    Raises:
+        UnknownKind: with a suggestion.
+    """
+    return _class_of(kind).Credentials
+
+
+def doubt_policy(kind: str) -> str:
+    """The kind's default: `resend` or `hold`.
+
+    Raises:
+        UnknownKind: with a suggestion.
+    """
+    return _class_of(kind).doubt_policy
+
+
+def validate(
+    kind: str, settings: Mapping[str, Any], credentials: Mapping[str, Any]
+) -> tuple[BaseModel, BaseModel]:
+    """Check both, and tell everything that is wrong at once.
+
+    Raises:
+        UnknownKind: with a suggestion.
+        InvalidChannel: names each field.
+    """
+    channel = _class_of(kind)
+    errors: list[tuple[str, str]] = []
+    checked: list[BaseModel | None] = []
+    for what, model, given in (
+        ("settings", channel.Settings, settings),
+        ("credentials", channel.Credentials, credentials),
+    ):
+        try:
+            checked.append(model.model_validate(dict(given)))
+        except ValidationError as error:
+            checked.append(None)
+            errors += _told(what, model, error)
+    if errors:
+        raise InvalidChannel(kind, errors)
+    return cast("tuple[BaseModel, BaseModel]", tuple(checked))
+
+
+def build(kind: str, settings: Mapping[str, Any], credentials: Mapping[str, Any]) -> Channel:
+    """A channel that is ready to send; nothing connects yet.
+
+    Raises:
+        UnknownKind: with a suggestion.
+        InvalidChannel: names each field that is wrong.
+    """
+    checked = validate(kind, settings, credentials)
+    try:
+        return _class_of(kind)(*checked)
+    except ValueError as error:
+        field, _, message = str(error).partition(": ")
+        raise InvalidChannel(
+            kind, [(f"settings.{field}", message)] if message else [("settings", field)]
+        ) from error
+
+
+@lru_cache
+def _class_of(kind: str) -> _ChannelClass:
+    if kind not in _KINDS:
+        raise UnknownKind(kind)
+    module, _, name = _KINDS[kind].partition(":")
+    return cast("_ChannelClass", getattr(import_module(module), name))
+
+
+def _told(what: str, model: type[BaseModel], error: ValidationError) -> list[tuple[str, str]]:
+    """A validation error's findings without the values."""
+    told = []
+    for finding in error.errors(include_input=False, include_url=False, include_context=False):
+        field = ".".join(str(part) for part in (what, *finding["loc"]))
+        message = finding["msg"].removeprefix("Value error, ")
+        if finding["type"] == "extra_forbidden":
+            known = [name for name in model.model_fields if name != finding["loc"][-1]]
+            message = f"is no such option{did_you_mean(str(finding['loc'][-1]), known)}"
+        told.append((field, message))
+    return told

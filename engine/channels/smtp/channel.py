@@ -1,0 +1,318 @@
+"""The `smtp` channel: a wave over a few pipelined connections.
+
+When is a message in doubt? From the moment its final dot is handed to the system until the reply to it.
+Before that a server that loses the connection must forget the message (RFC 5321 §4.1.1.4), so it is tried
+once more on a fresh connection, and after that it is Deferred. A message too large for one packet is handed
+over in two pieces, so that the time its bytes take is not yet doubt.
+
+The Message-ID is the execution id, so that whoever gets a message twice can tell: doubt is resolved by
+sending again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import socket
+import ssl
+from typing import TYPE_CHECKING, ClassVar
+
+import aiosmtplib
+
+from engine.channels.addresses import EmailFinder
+from engine.channels.port import Deferred, Doubtful, Rejected, Throttled
+from engine.channels.smtp.pool import Pool
+from engine.channels.smtp.replies import CLOSING, Reply, outcome_of
+from engine.channels.smtp.session import Lost, Refused, Session, connect
+from engine.channels.smtp.settings import SmtpCredentials, SmtpSettings
+from engine.channels.wave import Wave, drive
+from engine.content.mime import MimeBuilder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from threading import Event
+
+    from engine.channels.port import Message, Report
+
+__all__ = ["SmtpChannel"]
+
+#: Bytes above which a message's end is held back until the rest has left.
+_LARGE = 1 << 16
+_DOT = b".\r\n"
+_LOOPBACK = ("127.", "localhost", "::1", "[::1]")
+#: What a reply to each command must begin with for the transaction to go on.
+_EXPECTED = {"RSET": 2, "MAIL": 2, "RCPT": 2, "DATA": 3}
+
+
+class _Letter:
+    """One message on its way through one session."""
+
+    __slots__ = ("commands", "message", "raw")
+
+    def __init__(self, message: Message, sender: str, raw: bytes, session: Session) -> None:
+        self.message = message
+        self.raw = raw.replace(b"\r\n.", b"\r\n..")  # RFC 5321 §4.5.2
+        size = "" if session.size is None else f" SIZE={len(raw)}"
+        self.commands = {
+            "MAIL": f"MAIL FROM:<{sender}>{size}\r\n".encode("ascii"),
+            "RCPT": f"RCPT TO:<{message.address}>\r\n".encode("ascii"),
+            "DATA": b"DATA\r\n",
+        }
+        if session.dirty:
+            self.commands = {"RSET": b"RSET\r\n", **self.commands}
+            session.dirty = False
+
+    def envelope(self) -> bytes:
+        return b"".join(self.commands.values())
+
+
+class SmtpChannel:
+    """Sends e-mail through one mail server."""
+
+    kind: ClassVar[str] = "smtp"
+    doubt_policy: ClassVar[str] = "resend"
+    links: ClassVar[bool] = True
+    Settings = SmtpSettings
+    Credentials = SmtpCredentials
+
+    def __init__(self, settings: SmtpSettings, credentials: SmtpCredentials) -> None:
+        """Prepare; nothing connects before the first message.
+
+        Raises:
+            ValueError: credentials would travel unencrypted, or a header cannot be; the message names the
+                setting.
+        """
+        if credentials.username is not None and settings.security in ("none", "opportunistic"):
+            trusted = settings.insecure_login or settings.host.lower().startswith(_LOOPBACK)
+            if not trusted:
+                raise ValueError(
+                    f"security: {settings.security!r} would send the password unencrypted; "
+                    "use 'starttls' or 'tls', or set insecure_login"
+                )
+        self._settings = settings
+        self._credentials = credentials
+        self.address_of = EmailFinder(settings.address)
+        self._mime = MimeBuilder(
+            sender_email=settings.from_email,
+            sender_name=settings.from_name,
+            reply_to=settings.reply_to,
+            domain=settings.message_id_domain,
+            headers=settings.headers,
+        )
+        self._command_timeout = settings.command_timeout.total_seconds()
+        self._data_timeout = settings.data_timeout.total_seconds()
+        self._tls: ssl.SSLContext | None = None
+        self._helo = settings.helo
+        self._pool = Pool(
+            self._open,
+            limit=settings.concurrency,
+            uses=settings.messages_per_connection,
+            idle_timeout=settings.idle_timeout.total_seconds(),
+        )
+
+    def __repr__(self) -> str:
+        return f"<SmtpChannel {self._settings.host}:{self._settings.effective_port}>"
+
+    async def send(self, messages: Sequence[Message], report: Report, stop: Event) -> None:
+        """Send a wave; see the port."""
+        wave = Wave(messages, report, stop)
+        await drive(wave, self._work, workers=min(self._settings.concurrency, len(messages)))
+
+    async def check(self) -> str | None:
+        """Connect and log in; None, or what is wrong."""
+        try:
+            session = await self._open()
+        except Refused as refused:
+            return f"{refused.outcome.code}: {refused.outcome.text}"
+        session.quit()
+        await session.closed
+        return None
+
+    async def close(self) -> None:
+        """Close the connections; waves on the wire finish on theirs. Safe to call twice."""
+        await self._pool.close()
+
+    async def _open(self) -> Session:
+        settings, credentials = self._settings, self._credentials
+        if self._helo is None:
+            self._helo = await asyncio.to_thread(socket.getfqdn)
+        if self._tls is None and settings.security != "none":
+            self._tls = await asyncio.to_thread(self._tls_context)
+        password = credentials.password.get_secret_value() if credentials.password is not None else None
+        client = aiosmtplib.SMTP(
+            hostname=settings.host,
+            port=settings.effective_port,
+            username=credentials.username,
+            password=password,
+            local_hostname=self._helo,
+            timeout=settings.connect_timeout.total_seconds(),
+            use_tls=settings.security == "tls",
+            start_tls={"starttls": True, "opportunistic": None}.get(settings.security, False),
+            tls_context=self._tls,
+        )
+        return await connect(
+            client,
+            within=settings.connect_timeout.total_seconds(),
+            scrub=lambda text: _scrub(text, password),
+        )
+
+    def _tls_context(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=self._settings.ca_file)
+        if not self._settings.verify_certificate:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+    async def _work(self, wave: Wave) -> None:
+        """One worker: a session at a time, until nothing waits."""
+        while not wave.exhausted:
+            try:
+                session = await self._pool.acquire()
+            except Refused as refused:
+                if refused.crowded:
+                    continue  # wait for one of those that it let in
+                wave.refuse(refused.outcome)
+                return
+            try:
+                await self._converse(wave, session)
+            except BaseException:
+                session.abort()
+                raise
+            finally:
+                self._pool.release(session)
+
+    async def _converse(self, wave: Wave, session: Session) -> None:
+        """Send over one session until nothing waits, or the session is broken or worn."""
+        letter = self._begin(wave, session)
+        while letter is not None:
+            try:
+                refused = await self._offer(session, letter)
+            except Lost as lost:
+                session.abort()
+                _not_sent(wave, letter.message, lost)
+                return
+            if refused is not None:
+                if not self._refused(wave, session, letter, *refused):
+                    return
+                letter = self._begin(wave, session)
+                continue
+            letter = await self._deliver(wave, session, letter)
+
+    def _begin(self, wave: Wave, session: Session) -> _Letter | None:
+        """Take the next message that can be written down; pipelined, its envelope is on its way already."""
+        letter = self._next(wave, session)
+        if letter is not None and session.pipelining:
+            session.write(letter.envelope())
+        return letter
+
+    def _next(self, wave: Wave, session: Session) -> _Letter | None:
+        if session.offered >= self._settings.messages_per_connection:
+            return None
+        while (message := wave.take()) is not None:
+            try:
+                raw = self._mime.build(message)
+            except ValueError as error:
+                wave.settle(message, Rejected("CONTENT_INVALID", str(error)))
+                continue
+            session.offered += 1
+            sender = self._settings.return_path or self._mime.sender_of(message)
+            return _Letter(message, sender, raw, session)
+        return None
+
+    async def _offer(self, session: Session, letter: _Letter) -> tuple[str, Reply] | None:
+        """See the envelope through; None when the server waits for the content, else who refused what.
+
+        Raises:
+            Lost: the connection ended.
+        """
+        refused: tuple[str, Reply] | None = None
+        for stage, command in letter.commands.items():
+            if not session.pipelining:
+                session.write(command)
+            reply = await session.reply(self._command_timeout)
+            if reply.code // 100 == _EXPECTED[stage]:
+                if stage == "DATA" and refused is not None:  # it wants content for nobody
+                    session.write(_DOT)
+                    await session.reply(self._command_timeout)
+            elif refused is None:
+                refused = (stage, reply)
+                session.dirty = True
+            if refused is not None and (reply.code == CLOSING or not session.pipelining):
+                break
+        return refused
+
+    def _refused(self, wave: Wave, session: Session, letter: _Letter, stage: str, reply: Reply) -> bool:
+        """Settle what was refused before its content; whether the session goes on."""
+        if reply.code != CLOSING:
+            wave.settle(letter.message, outcome_of(reply, stage))
+            return True
+        session.abort()
+        if not (session.delivered and wave.retry(letter.message)):  # a used connection may just be worn out
+            self._throttled(wave, letter.message, reply, stage)
+        return False
+
+    def _throttled(self, wave: Wave, message: Message, reply: Reply, stage: str) -> None:
+        outcome = outcome_of(reply, stage)
+        wave.settle(message, outcome)
+        if isinstance(outcome, Throttled):
+            wave.refuse(outcome)
+
+    async def _deliver(self, wave: Wave, session: Session, letter: _Letter) -> _Letter | None:
+        """Send the content, and with it the next message's envelope; returns that next message."""
+        message = letter.message
+        try:
+            if len(letter.raw) > _LARGE:
+                session.write(letter.raw)
+                await session.drained(self._data_timeout)
+                last = b""
+            else:
+                last = letter.raw
+            if session.answered_early:  # before the end: it does not want the rest
+                reply = await session.reply(self._command_timeout)
+                session.abort()
+                self._throttled(wave, message, reply, "content")
+                return None
+        except Lost as lost:
+            session.abort()
+            _not_sent(wave, message, lost)
+            return None
+        following = self._next(wave, session) if session.pipelining else None
+        wave.sent(message)
+        session.write(last + _DOT + (following.envelope() if following is not None else b""))
+        try:
+            reply = await session.reply(self._data_timeout)
+        except Lost as lost:
+            session.abort()
+            code = "SMTP_TIMEOUT" if lost.timed_out else "SMTP_RESET"
+            wave.settle(message, Doubtful(code, f"{lost} (after the whole message)"))
+            if following is not None:
+                wave.put_back(following.message)
+            return None
+        session.delivered += 1
+        if reply.code == CLOSING:
+            session.abort()
+            self._throttled(wave, message, reply, "message")
+            if following is not None:
+                wave.settle(following.message, outcome_of(reply, "message"))
+            return None
+        wave.settle(message, outcome_of(reply, "message"))
+        return following if session.pipelining else self._begin(wave, session)
+
+
+def _not_sent(wave: Wave, message: Message, lost: Lost) -> None:
+    """The connection ended before the message's end: once more on a fresh one, then later."""
+    if not wave.retry(message):
+        wave.settle(message, Deferred("SMTP_TIMEOUT" if lost.timed_out else "SMTP_RESET", str(lost)))
+
+
+def _scrub(text: str, password: str | None) -> str:
+    """A server's words without the password, should it repeat them."""
+    for secret in _guises(password):
+        text = text.replace(secret, "***")
+    return text
+
+
+def _guises(password: str | None) -> Iterator[str]:
+    if password:
+        yield password
+        yield base64.b64encode(password.encode()).decode()

@@ -1,0 +1,110 @@
+"""What an operator sets for a mail server."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path  # noqa: TC003 - pydantic reads it
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from engine.channels.addresses import normalise_email
+
+__all__ = ["SmtpCredentials", "SmtpSettings"]
+
+_HOST = re.compile(r"[A-Za-z0-9_.:\[\]-]{1,255}")
+_DEFAULT_PORTS = {"none": 25, "opportunistic": 587, "starttls": 587, "tls": 465}
+
+
+def _email(value: str) -> str:
+    email = normalise_email(value)
+    if email is None:
+        raise ValueError("is not an e-mail address")
+    return email
+
+
+def _host(value: str) -> str:
+    if not _HOST.fullmatch(value):
+        raise ValueError("is not a host name or address")
+    return value
+
+
+def _one_line(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("holds a line break or another character that cannot be printed")
+    return value.strip()
+
+
+Email = Annotated[str, AfterValidator(_email)]
+Host = Annotated[str, AfterValidator(_host)]
+Seconds = Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(minutes=10))]
+
+
+class SmtpSettings(BaseModel):
+    """The `settings` of a channel of kind `smtp`. Durations are seconds or ISO 8601."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: Host
+    port: int = Field(default=0, ge=0, le=65535)
+    """0: 465 with `tls`, 25 with `none`, else 587."""
+    security: Literal["starttls", "tls", "opportunistic", "none"] = "starttls"
+    """`starttls`: not without; `tls`: from the first byte; `opportunistic`: STARTTLS if it is offered."""
+    verify_certificate: bool = True
+    ca_file: Path | None = None
+    """Certificates to trust instead of the system's."""
+    insecure_login: bool = False
+    """Allow credentials over a connection that anybody can read."""
+
+    from_email: Email
+    """Of the From header, where the template names no sender."""
+    from_name: Annotated[str, AfterValidator(_one_line)] | None = None
+    reply_to: Email | None = None
+    return_path: Email | None = None
+    """Where bounces go (the envelope's sender); absent: the From header's address."""
+    headers: dict[str, str] = Field(default_factory=dict)
+    """More headers, the same in every message."""
+    message_id_domain: Host | None = None
+    """Absent: the sender's."""
+    address: str | None = None
+    """Where an entity keeps its address: an attribute's name or a dotted path; absent: any usual name."""
+
+    helo: Host | None = None
+    """The name to greet with; absent: this machine's."""
+    concurrency: int = Field(default=10, ge=1, le=100)
+    """Connections of one worker process."""
+    messages_per_connection: int = Field(default=500, ge=1, le=100_000)
+    idle_timeout: Seconds = timedelta(seconds=20)
+    """How long an unused connection is kept."""
+    connect_timeout: Seconds = timedelta(seconds=30)
+    """For all of connecting: greeting, TLS and login."""
+    command_timeout: Seconds = timedelta(seconds=60)
+    data_timeout: Seconds = timedelta(seconds=120)
+    """For the reply to a whole message. When it passes, nobody knows."""
+
+    @model_validator(mode="after")
+    def _trust(self) -> Self:
+        if self.security == "none" and self.ca_file is not None:
+            raise ValueError("ca_file: there is no certificate without TLS")
+        return self
+
+    @property
+    def effective_port(self) -> int:
+        """The port to connect to."""
+        return self.port or _DEFAULT_PORTS[self.security]
+
+
+class SmtpCredentials(BaseModel):
+    """The `credentials` of a channel of kind `smtp`: none, or both."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    username: str | None = None
+    password: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _both(self) -> Self:
+        if (self.username is None) != (self.password is None):
+            raise ValueError("username and password go together")
+        return self

@@ -1,0 +1,295 @@
+"""What every channel promises, whatever it speaks (engine/channels/port.py).
+
+A channel's test module says how its provider is made to fail, and inherits the suite:
+
+    class TestSmtp(Conformance):
+        scenarios = Conformance.scenarios
+        @pytest.fixture
+        def rig(self): ...
+
+`scenarios` are those its provider can be in. A `Rig` brings a provider into one of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from uuid import UUID, uuid4
+
+import pytest
+import structlog
+import uvloop
+
+from engine.channels.port import (
+    Content,
+    Deferred,
+    Delivered,
+    Doubtful,
+    Down,
+    Message,
+    Outcome,
+    Rejected,
+    Throttled,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Sequence
+
+    from engine.channels.port import Channel
+
+__all__ = ["SECRET", "Conformance", "Report", "Rig", "message", "messages", "run"]
+
+#: The password, token or key a rig gives its channel, if the kind takes one. It must not show anywhere.
+SECRET = "s3cret-of-the-channel"
+
+#: What each scenario's messages end as.
+EXPECTED: dict[str, tuple[type, ...]] = {
+    "healthy": (Delivered,),
+    "permanent": (Rejected,),
+    "transient": (Deferred,),
+    "throttled": (Throttled,),
+    "down": (Down,),
+    "reset": (Deferred, Down),
+    "accepted_in_silence": (Doubtful,),
+}
+#: Those in which the provider has nothing afterwards.
+EMPTY_HANDED = ("permanent", "transient", "throttled", "down", "reset")
+
+
+class Rig(Protocol):
+    """A channel and the provider it talks to."""
+
+    def channel(self) -> Channel:
+        """A fresh channel, with time-outs short enough for a test."""
+        ...
+
+    def arrange(self, scenario: str) -> None:
+        """Make the provider behave; `healthy` and `slow` (50 ms a message), too."""
+        ...
+
+    def accepted(self) -> list[UUID]:
+        """The execution ids the provider took, in order."""
+        ...
+
+
+def run(work: Coroutine[Any, Any, Any]) -> Any:
+    """On the loop that workers use."""
+    return uvloop.run(work)
+
+
+def message(address: str = "ada@x.org", **given: Any) -> Message:
+    content = given.pop("content", Content("Hello", "Hello Ada", "<p>Hello Ada</p>"))
+    return Message(
+        given.pop("execution_id", None) or uuid4(),
+        uuid4(),
+        given.pop("campaign_id", CAMPAIGN),
+        uuid4(),
+        address,
+        content,
+        **given,
+    )
+
+
+CAMPAIGN = UUID("0195a000-0000-7000-8000-00000000000c")
+
+
+def messages(count: int) -> list[Message]:
+    return [message(f"user{number}@x.org") for number in range(count)]
+
+
+class Report:
+    """Takes outcomes; a second one for the same message is an error."""
+
+    def __init__(self, *, until: int | None = None, stop: threading.Event | None = None) -> None:
+        self.outcomes: dict[UUID, Outcome] = {}
+        self.at: dict[UUID, float] = {}
+        self._until = until
+        self._stop = stop
+
+    def __call__(self, sent: Message, outcome: Outcome) -> None:
+        assert sent.execution_id not in self.outcomes, "reported twice"
+        self.outcomes[sent.execution_id] = outcome
+        self.at[sent.execution_id] = time.monotonic()
+        if self._stop is not None and len(self.outcomes) == self._until:
+            self._stop.set()
+
+    @property
+    def kinds(self) -> Counter[str]:
+        return Counter(type(outcome).__name__ for outcome in self.outcomes.values())
+
+    def with_outcome(self, kind: type) -> set[UUID]:
+        return {key for key, outcome in self.outcomes.items() if isinstance(outcome, kind)}
+
+    def assert_complete(self, sent: Sequence[Message]) -> None:
+        assert self.outcomes.keys() == {item.execution_id for item in sent}
+
+
+async def send(channel: Channel, wave: Sequence[Message], *, stop: threading.Event | None = None) -> Report:
+    report = Report()
+    await channel.send(wave, report, stop or threading.Event())
+    report.assert_complete(wave)
+    return report
+
+
+async def send_and_close(channel: Channel, wave: Sequence[Message], **options: Any) -> Report:
+    try:
+        return await send(channel, wave, **options)
+    finally:
+        await channel.close()
+
+
+#: What no importer should have let in.
+ODD = (
+    {},
+    {"email": None},
+    {"email": 7, "phone": 1.5},
+    {"email": [[], {}], "phone": {"a": []}},
+    {"email": {"email": []}},
+    {"email": "\ud800@x.org", "phone": "\x00"},
+    {"e-mail": "a" * 9000, "email": True},
+    {"": "", "Email": ["", None]},
+)
+
+
+class Conformance:
+    """The suite. Scenarios beyond `healthy` are the inheriting class's choice."""
+
+    scenarios: ClassVar[frozenset[str]] = frozenset(EXPECTED)
+    """Those its provider can be in; `tests/channels/conftest.py` turns each into a test."""
+
+    @pytest.fixture(autouse=True)
+    def nothing_shows_the_secret(self, caplog, capsys):
+        """However a test ends, no log and no output holds the secret."""
+        caplog.set_level(logging.DEBUG)
+        with structlog.testing.capture_logs() as logged:
+            yield
+        shown = capsys.readouterr()
+        assert SECRET not in f"{logged}{caplog.text}{shown.out}{shown.err}"
+
+    def test_every_message_has_the_one_outcome_that_the_provider_caused(self, rig, scenario):
+        channel = rig.channel()
+        rig.arrange(scenario)
+        report = run(send_and_close(channel, messages(25)))
+        assert all(isinstance(outcome, EXPECTED[scenario]) for outcome in report.outcomes.values()), (
+            report.kinds
+        )
+        if scenario in EMPTY_HANDED:
+            assert rig.accepted() == []
+        if scenario == "healthy":
+            assert sorted(rig.accepted()) == sorted(report.outcomes)
+        for outcome in report.outcomes.values():
+            assert SECRET not in repr(outcome)
+            assert getattr(outcome, "code", "X").isupper()
+
+    def test_a_provider_that_recovered_is_used_again(self, rig, scenario):
+        async def go():
+            channel = rig.channel()
+            await send(channel, messages(2))
+            rig.arrange(scenario)
+            await send(channel, messages(5))
+            rig.arrange("healthy")
+            report = await send(channel, messages(5))
+            await channel.close()
+            return report
+
+        assert run(go()).kinds == {"Delivered": 5}
+
+    def test_several_waves_at_once_share_the_channel(self, rig):
+        waves = [messages(30) for _ in range(4)]
+
+        async def go():
+            channel = rig.channel()
+            reports = await asyncio.gather(*(send(channel, wave) for wave in waves))
+            await channel.close()
+            return reports
+
+        assert [report.kinds for report in run(go())] == [{"Delivered": 30}] * 4
+        assert len(set(rig.accepted())) == len(rig.accepted()) == 120
+
+    def test_an_empty_wave_is_no_trouble(self, rig):
+        assert run(send_and_close(rig.channel(), [])).outcomes == {}
+
+    def test_nothing_is_started_once_stop_is_set(self, rig):
+        stop = threading.Event()
+        stop.set()
+        report = run(send_and_close(rig.channel(), messages(20), stop=stop))
+        assert report.kinds == {"Released": 20}
+        assert rig.accepted() == []
+
+    def test_stop_in_the_middle_releases_what_was_not_started(self, rig):
+        wave = messages(100)
+        stop = threading.Event()
+        report = Report(until=5, stop=stop)
+
+        async def go():
+            channel = rig.channel()
+            rig.arrange("slow")
+            began = time.monotonic()
+            await channel.send(wave, report, stop)
+            await channel.close()
+            return time.monotonic() - began
+
+        assert run(go()) < 5
+        report.assert_complete(wave)
+        assert set(report.kinds) <= {"Delivered", "Released"}
+        assert report.with_outcome(Delivered) == set(rig.accepted())
+
+    def test_a_cancelled_wave_leaves_no_message_without_outcome(self, rig):
+        wave = messages(60)
+        report = Report()
+
+        async def go():
+            channel = rig.channel()
+            rig.arrange("slow")
+            task = asyncio.create_task(channel.send(wave, report, threading.Event()))
+            await asyncio.sleep(0.12)
+            task.cancel()
+            await asyncio.wait([task], timeout=5)
+            report.assert_complete(wave)
+            await channel.close()
+
+        run(go())
+        delivered, doubtful = report.with_outcome(Delivered), report.with_outcome(Doubtful)
+        assert set(report.kinds) <= {"Delivered", "Doubtful", "Deferred", "Released"}
+        assert delivered <= set(rig.accepted()) <= delivered | doubtful
+
+    def test_check_says_what_is_wrong_and_only_then(self, rig):
+        async def go():
+            channel = rig.channel()
+            well = await channel.check()
+            ill = None
+            if "down" in self.scenarios:
+                rig.arrange("down")
+                ill = await channel.check()
+            await channel.close()
+            return well, ill
+
+        well, ill = run(go())
+        assert well is None
+        assert ("down" not in self.scenarios) or (ill and SECRET not in ill)
+
+    def test_closing_twice_is_no_trouble(self, rig):
+        async def go():
+            channel = rig.channel()
+            await send(channel, messages(3))
+            await channel.close()
+            await channel.close()
+
+        run(go())
+
+    def test_its_secret_does_not_show_in_its_representation(self, rig):
+        assert SECRET not in repr(rig.channel())
+        assert SECRET not in str(vars(rig.channel()))
+
+    def test_it_says_how_doubt_is_resolved(self, rig):
+        assert rig.channel().doubt_policy in ("resend", "hold")
+        assert rig.channel().kind
+
+    @pytest.mark.parametrize("attributes", ODD)
+    def test_whatever_an_entity_holds_it_has_an_address_or_none(self, rig, attributes):
+        address = rig.channel().address_of({**attributes, "_id": "0195a000-0000-7000-8000-00000000000e"})
+        assert address is None or (isinstance(address, str) and address)

@@ -1,0 +1,33 @@
+"""Turns the scenarios of each channel's conformance class into tests; the servers that channels talk to."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.channels.certificate import self_signed
+from tests.channels.smtp_rig import SmtpRig
+
+
+def pytest_generate_tests(metafunc):
+    if "scenario" in metafunc.fixturenames:
+        metafunc.parametrize("scenario", sorted(metafunc.cls.scenarios))
+
+
+@pytest.fixture
+def smtp():
+    """Makes rigs, and ends their servers."""
+    rigs = []
+
+    def make(**options):
+        rigs.append(SmtpRig(**options))
+        return rigs[-1]
+
+    yield make
+    for rig in rigs:
+        rig.close()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """A certificate for 127.0.0.1, trusted by nobody: (server's context, file to trust)."""
+    return self_signed(tmp_path_factory.mktemp("tls"))
