@@ -21,11 +21,18 @@ def _render(kind: str, item: Any, autogenerate: Any) -> str | Literal[False]:
     return False
 
 
+def _wanted(item: Any, name: str | None, kind: str, reflected: bool, other: Any) -> bool:  # noqa: ARG001
+    """Only the tables that the maker asks about, when it asks about some."""
+    tables = context.config.attributes.get("tables")
+    return kind != "table" or tables is None or name in tables
+
+
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=Base.metadata,
     compare_type=True,
     compare_server_default=True,
     render_item=_render,
+    include_object=_wanted,
 )
 context.run_migrations()

@@ -60,7 +60,7 @@ def test_a_database_that_is_away(muster: Muster, nobody: str, command: tuple[str
 def test_a_database_that_lacks_migrations(muster: Muster, command: tuple[str, ...]) -> None:
     muster.data.mkdir()
     muster.database().engine.connect().close()  # makes an empty file
-    _told(muster(*command), 3, "0001 initial", "muster db upgrade")
+    _told(muster(*command), 3, "0001 organization", "muster db upgrade")
 
 
 @pytest.mark.parametrize("command", NEEDS_A_DATABASE, ids=" ".join)

@@ -120,10 +120,11 @@ def test_an_empty_database_lacks_them_all_and_a_migrated_one_none(
     url = new_url()
     database = opened(url)
     missing = migrate.pending(database)
-    assert missing[0] == "0001 initial"
-    with pytest.raises(SchemaOutdated, match=r"0001 initial.*muster db upgrade"):
+    assert missing[0] == "0001 organization"
+    with pytest.raises(SchemaOutdated, match=r"0001 organization.*muster db upgrade"):
         migrate.require_current(database)
 
+    assert missing == migrate.known()
     assert migrate.upgrade(url) == missing
 
     assert migrate.pending(database) == []
@@ -137,7 +138,7 @@ def test_of_two_upgrades_at_once_one_runs_and_the_other_finds_nothing_to_do(
     url = new_url()
     with ThreadPoolExecutor(2) as pool:
         ran = list(pool.map(migrate.upgrade, [url, url]))
-    assert sorted(ran) == [[], ["0001 initial"]]
+    assert sorted(ran) == [[], migrate.known()]
 
 
 def test_a_database_of_a_newer_muster_is_refused_by_the_name_of_its_migration(
@@ -162,7 +163,7 @@ def test_tables_that_no_migration_made_are_left_alone(
     Base.metadata.create_all(database.engine)
     with pytest.raises(SchemaOutdated, match="no migration made"):
         migrate.upgrade(url)
-    assert migrate.pending(database)[0] == "0001 initial"
+    assert migrate.pending(database)[0] == "0001 organization"
 
 
 def test_a_migration_that_fails_leaves_the_database_as_it_was(
@@ -180,7 +181,7 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(
         with pytest.raises(RuntimeError):
             migrate.upgrade(url)
     assert _catalogue(database) == []
-    assert "0001 initial" in migrate.upgrade(url)
+    assert "0001 organization" in migrate.upgrade(url)
 
 
 @pytest.fixture
@@ -191,7 +192,8 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path / "checkout"
 
 
-def _make(checkout: Path, message: str) -> str:
+def _make(checkout: Path, message: str) -> list[Path]:
+    """The migrations that the maker writes there."""
     before = {*(checkout / "state/migrations/versions").glob("0*.py")}
     done = subprocess.run(
         [sys.executable, "-m", "state.migrations", message],
@@ -202,12 +204,12 @@ def _make(checkout: Path, message: str) -> str:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    (made,) = {*(checkout / "state/migrations/versions").glob("0*.py")} - before
-    return made.read_text()
+    return sorted({*(checkout / "state/migrations/versions").glob("0*.py")} - before)
 
 
 def test_the_maker_finds_nothing_to_write_today(checkout: Path) -> None:
-    assert _make(checkout, "nothing changed").endswith("def upgrade() -> None:\n    pass\n")
+    (made,) = _make(checkout, "nothing changed")
+    assert made.read_text().endswith("def upgrade() -> None:\n    pass\n")
 
 
 def test_the_maker_writes_what_a_new_column_needs(checkout: Path) -> None:
@@ -216,7 +218,16 @@ def test_the_maker_writes_what_a_new_column_needs(checkout: Path) -> None:
     assert before in table.read_text()
     table.write_text(table.read_text().replace(before, before + "    slogan: Mapped[str | None]\n"))
 
-    made = _make(checkout, "campaigns have slogans")
+    (made,) = _make(checkout, "campaigns have slogans")
 
-    assert "op.add_column('campaign', sa.Column('slogan'" in made
-    assert "###" not in made
+    assert "op.add_column('campaign', sa.Column('slogan'" in made.read_text()
+    assert "###" not in made.read_text()
+
+
+def test_the_first_migrations_are_one_for_each_module_of_tables(checkout: Path) -> None:
+    for first in (checkout / "state/migrations/versions").glob("0*.py"):
+        first.unlink()
+    nouns = [made.stem.partition("_")[2] for made in _make(checkout, "initial")]
+    assert sorted(nouns) == sorted(
+        path.stem for path in (checkout / "state/tables").glob("[a-z]*.py") if path.stem != "base"
+    )
