@@ -128,7 +128,7 @@ class Account:
         )
 
 
-def account(  # noqa: D417 - the ids are named by the first line
+def account(
     database: Database,
     *journals: Journal,
     campaign_id: UUID | None = None,

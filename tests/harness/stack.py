@@ -82,19 +82,22 @@ class Stack:
         self.smtp = SmtpSink(directory) if smtp else None
         self.http = HttpProvider(directory, recognise=recognise) if http else None
         self.workers: list[Process] = []
-        self.scheduler: Process | None = None
+        """All that were started, the dead ones too."""
+        self.schedulers: list[Process] = []
         self.api: Process | None = None
         self.api_port = free_port()
         self.env = {
             "MUSTER_DATABASE_URL": self.postgres.url,
             "MUSTER_REDIS_URL": self.redis.url,
             "MUSTER_DATA_DIR": str(directory / "muster-data"),
+            "MUSTER_PUBLIC_URL": self.api_url,
             "MUSTER_SECRET_KEY": base64.b64encode(os.urandom(32)).decode(),
             **(env or {}),
         }
         """Settings of every process started from now on; a proxy's URL may be put in."""
         self._wanted = (workers, scheduler, api)
-        self._children: list[Child] = []
+        self.children: list[Child] = []
+        """Every server and process, in the order they were started."""
         self._parts = ExitStack()
 
     def __enter__(self) -> Self:
@@ -114,25 +117,29 @@ class Stack:
         self._parts.callback(self.database.close)
         upgrade(self.postgres.url)  # what `muster db upgrade` does, without the start of a process
         workers, scheduler, api = self._wanted  # begun together: most of a start is importing
-        begun = [self._begin_worker() for _ in range(workers)]
+        begun = [self.begin_worker() for _ in range(workers)]
         if scheduler:
-            begun.append(self._begin_scheduler())
+            begun.append(self.begin_scheduler())
         if api:
             begun.append(self._begin_api())
-        for process in begun:
-            self._wait_for(process)
+        self.wait_started(*begun)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None:
-            for child in self._children:
+            for child in self.children:
                 print(child.tail())  # noqa: T201 - pytest shows it with the failure
         self._parts.close()
 
+    @property
+    def scheduler(self) -> Process | None:
+        """The one that was started last."""
+        return self.schedulers[-1] if self.schedulers else None
+
     def _own(self, child: Child) -> None:
         """End it with the stack; the last one first, so that Muster does not complain of its servers' end."""
-        self._children.append(child)
+        self.children.append(child)
         self._parts.callback(child.close)
 
     @property
@@ -148,37 +155,46 @@ class Stack:
 
     def start_worker(self, **env: str) -> Process:
         """Start one more worker and wait until it consumes; `env` is its own (MUSTER_TRIGGER)."""
-        return self._wait_for(self._begin_worker(**env))
+        process = self.begin_worker(**env)
+        self.wait_started(process)
+        return process
 
     def start_scheduler(self, **env: str) -> Process:
-        """Start a scheduler and wait until it runs."""
-        return self._wait_for(self._begin_scheduler(**env))
+        """Start one more scheduler and wait until it runs."""
+        process = self.begin_scheduler(**env)
+        self.wait_started(process)
+        return process
 
     def start_api(self, **env: str) -> Process:
         """Start the API and wait until it serves."""
-        return self._wait_for(self._begin_api(**env))
+        process = self._begin_api(**env)
+        self.wait_started(process)
+        return process
 
-    def _begin_worker(self, **env: str) -> Process:
+    def begin_worker(self, **env: str) -> Process:
+        """Start one more worker without waiting for it."""
         worker = self.start("worker", name=f"worker-{len(self.workers)}", env=env)
         self.workers.append(worker)
         return worker
 
-    def _begin_scheduler(self, **env: str) -> Process:
-        self.scheduler = self.start("scheduler", env=env)
-        return self.scheduler
+    def begin_scheduler(self, **env: str) -> Process:
+        """Start one more scheduler without waiting for it."""
+        scheduler = self.start("scheduler", name=f"scheduler-{len(self.schedulers)}", env=env)
+        self.schedulers.append(scheduler)
+        return scheduler
 
     def _begin_api(self, **env: str) -> Process:
         self.api = self.start("api", "--port", str(self.api_port), name="api", env=env)
         return self.api
 
-    def _wait_for(self, process: Process) -> Process:
-        """Wait until it does what it is for."""
-        if process is self.api:
-            wait_until(self._is_api_up, "the API serves", deadline=_START_DEADLINE)
-        else:
-            kind = "scheduler" if process is self.scheduler else "worker"
-            process.wait_for_log(f"{kind}.started", deadline=_START_DEADLINE)
-        return process
+    def wait_started(self, *processes: Process) -> None:
+        """Wait until each of them does what it is for."""
+        for process in processes:
+            if process is self.api:
+                wait_until(self._is_api_up, "the API serves", deadline=_START_DEADLINE)
+            else:
+                kind = "scheduler" if process in self.schedulers else "worker"
+                process.wait_for_log(f"{kind}.started", deadline=_START_DEADLINE)
 
     def _is_api_up(self) -> bool:
         assert self.api is not None
@@ -197,7 +213,7 @@ class Stack:
             RuntimeError: its exit code is not 0; the message holds the end of its log.
             TimeoutError: it runs longer than `deadline` seconds.
         """
-        process = self.start(*args, name=f"{'-'.join(args[:2])}-{len(self._children)}", env=env)
+        process = self.start(*args, name=f"{'-'.join(args[:2])}-{len(self.children)}", env=env)
         if process.wait(deadline) != 0:
             raise RuntimeError(process.tail())
         return process.output()
