@@ -1,0 +1,64 @@
+"""Houses that outlive a test, and the table at the end of the run."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.console import Console
+
+from tests.chaos.house import House
+from tests.chaos.scene import VERDICTS
+from tests.harness.results import table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Street:
+    """One house of each kind at a time."""
+
+    def __init__(self, factory: pytest.TempPathFactory) -> None:
+        self._factory = factory
+        self._house: House | None = None
+        self._kind: bool | None = None
+
+    def house(self, *, proxied: bool) -> House:
+        if self._house is not None and (self._house.condemned or self._kind is not proxied):
+            self.clear()
+        if self._house is None:
+            self._house, self._kind = House(self._factory.mktemp("house"), proxied=proxied), proxied
+            self._house.open()
+        return self._house
+
+    def clear(self) -> None:
+        if self._house is not None:
+            self._house.close()
+            self._house = None
+
+
+@pytest.fixture(scope="session")
+def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
+    street = Street(tmp_path_factory)
+    yield street
+    street.clear()
+
+
+@pytest.fixture
+def house(street: Street) -> House:
+    return street.house(proxied=False)
+
+
+@pytest.fixture
+def proxied_house(street: Street) -> House:
+    """Muster reaches PostgreSQL through `house.proxy`."""
+    return street.house(proxied=True)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was injected in this run, and what it did."""
+    if VERDICTS:
+        drawn = StringIO()
+        Console(file=drawn, width=110, force_terminal=terminalreporter.hasmarkup).print(table(VERDICTS))
+        terminalreporter.write("\n" + drawn.getvalue())
