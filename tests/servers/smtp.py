@@ -270,6 +270,8 @@ class Connection(asyncio.Protocol):
             action = self._box.rule_for("content", ",".join(self._recipients).encode())
             if action is not None:
                 self._obey(action)
+                if action[0].isdigit():
+                    self._end()  # who answers before the end does not read on
                 return False
         end = self._buffer.find(_END)
         if end < 0:
