@@ -3,6 +3,9 @@
 Promises:
 - Pages are cut by key (campaign, entity). Recipients that come, go or change status meanwhile make nobody
   else appear twice or not at all.
+- A page reads a range of one index that is in key order, from the cursor on; filtered by several automation
+  statuses, the beginning of one such range for each, merged. Filters that no index holds (a title, a second
+  status) are tried on the way.
 - The total of an unfiltered list comes from counters. A filtered one is counted once, at the first page, and
   the cursor carries it: `total` stays what it was while somebody pages through.
 """
@@ -12,10 +15,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, union_all
 
 from engine.campaigns.errors import Refusal, Refused
 from engine.inputs import Invalid
+from engine.insight.email import EmailStatus, has_status, sends_email
 from engine.insight.progress import campaign_progress
 from engine.listing import Page, check_limit, decode_cursor, encode_cursor
 from engine.suggestions import did_you_mean
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from enum import StrEnum
 
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import ColumnElement, Select
     from sqlalchemy.orm import Session
 
 __all__ = ["list_recipients"]
@@ -42,11 +46,12 @@ def list_recipients(
     q: str | None = None,
     automation_status: Sequence[str] = (),
     portal_status: str | None = None,
+    email_status: str | None = None,
 ) -> Page[Recipient]:
     """Recipients by entity id, `limit` (1..1000) at a time; `next` is an earlier page's cursor.
 
     Filters, all of which must hold: `q` is in the title, whatever its case; `automation_status` is one of
-    these (empty: any); `portal_status` is this.
+    these (empty: any); `portal_status` and `email_status` (engine.insight.email) are these.
 
     Raises:
         Refused: CAMPAIGN_NOT_FOUND.
@@ -57,36 +62,67 @@ def list_recipients(
     if session.execute(known).first() is None:
         raise Refused(Refusal.CAMPAIGN_NOT_FOUND, f"campaign {campaign_id} does not exist")
     ours = [Recipient.campaign_id == campaign_id, Recipient.org_id == org_id]
-    filters = _filters(q, automation_status, portal_status)
+    statuses = sorted({_word("automation_status", word, AutomationStatus) for word in automation_status})
+    others = _others(session, org_id, campaign_id, q, portal_status, email_status)
+    within = [*others, Recipient.automation_status.in_(statuses)] if statuses else others
     after, total = _position(next)
-    if not filters:
+    if not within:
         total = _counted(session, org_id, campaign_id)
     elif total is None:
         total = session.execute(
-            select(func.count()).select_from(Recipient).where(*ours, *filters)
+            select(func.count()).select_from(Recipient).where(*ours, *within)
         ).scalar_one()
     behind = [] if after is None else [Recipient.entity_id > after]
-    found = list(
-        session.execute(
-            select(Recipient).where(*ours, *filters, *behind).order_by(Recipient.entity_id).limit(limit + 1)
-        ).scalars()
-    )
+    found = list(session.scalars(_page([*ours, *others, *behind], statuses, limit + 1)))
     results = found[:limit]
     more = len(found) > limit
     return Page(results, encode_cursor([str(results[-1].entity_id), total]) if more else None, total)
 
 
-def _filters(
-    q: str | None, automation_status: Sequence[str], portal_status: str | None
+def _page(conditions: Sequence[ColumnElement[bool]], statuses: Sequence[str], most: int) -> Select[Recipient]:
+    """The first recipients by key. Of several statuses the first of each, by the index on (campaign_id,
+    automation_status, entity_id), and of these the first: no more than `most` entries a status are read.
+    """
+    if len(statuses) <= 1:
+        only = [Recipient.automation_status == status for status in statuses]
+        return select(Recipient).where(*conditions, *only).order_by(Recipient.entity_id).limit(most)
+    heads = [
+        select(Recipient.campaign_id, Recipient.entity_id)
+        .where(*conditions, Recipient.automation_status == status)
+        .order_by(Recipient.entity_id)
+        .limit(most)
+        .subquery()
+        for status in statuses
+    ]
+    merged = union_all(*(select(head.c.campaign_id, head.c.entity_id) for head in heads)).subquery("merged")
+    first = select(merged).order_by(merged.c.entity_id).limit(most).subquery("first")
+    return (
+        select(Recipient)
+        .join(
+            first,
+            (Recipient.campaign_id == first.c.campaign_id) & (Recipient.entity_id == first.c.entity_id),
+        )
+        .order_by(Recipient.entity_id)
+    )
+
+
+def _others(
+    session: Session,
+    org_id: UUID,
+    campaign_id: UUID,
+    q: str | None,
+    portal_status: str | None,
+    email_status: str | None,
 ) -> list[ColumnElement[bool]]:
+    """The conditions of the filters that are not about the automation's status."""
     filters: list[ColumnElement[bool]] = []
     if q:
         filters.append(Recipient.title.icontains(q, autoescape=True))
-    if automation_status:
-        wanted = {_word("automation_status", word, AutomationStatus) for word in automation_status}
-        filters.append(Recipient.automation_status.in_(sorted(wanted)))
     if portal_status is not None:
         filters.append(Recipient.portal_status == _word("portal_status", portal_status, PortalStatus))
+    if email_status is not None:
+        wanted = EmailStatus(_word("email_status", email_status, EmailStatus))
+        filters.append(has_status(wanted, mails=sends_email(session, org_id, campaign_id)))
     return filters
 
 
@@ -98,7 +134,7 @@ def _word(field: str, word: str, words: type[StrEnum]) -> str:
 
 
 def _counted(session: Session, org_id: UUID, campaign_id: UUID) -> int:
-    """Those that jobs count, and those that no job made (portal only): few, and by index (job_id, …)."""
+    """Those that jobs count, and those that no job made (portal only): by index ix_recipient_unplanned."""
     unplanned = session.execute(
         select(func.count())
         .select_from(Recipient)
