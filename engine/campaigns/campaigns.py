@@ -14,6 +14,7 @@ from sqlalchemy import delete, or_, select
 from engine import listing
 from engine.campaigns.errors import Refusal, Refused
 from engine.campaigns.lifecycle import OPEN
+from engine.campaigns.next_best_actions import NextBestAction  # noqa: TC001 - pydantic reads it
 from engine.events.outbox import record
 from engine.inputs import Input, Invalid, LongText, Name
 from state.change import clock_of
@@ -51,6 +52,8 @@ class CampaignInput(Input):
     end_date: date | None = None
     """Inclusive, a day in UTC."""
     ends: Literal["when_delivered", "when_told"] = "when_delivered"
+    next_best_action: NextBestAction | None = None
+    """What agents are shown beside whoever is in the audience."""
 
     @model_validator(mode="before")
     @classmethod
@@ -172,6 +175,8 @@ def _apply(session: Session, campaign: Campaign, given: CampaignInput, fields: s
         known = select(Flow.id).where(Flow.id == values["flow_id"], Flow.org_id == campaign.org_id)
         if session.execute(known.with_for_update(read=True, key_share=True)).first() is None:
             raise Invalid("flow_id", f"flow {values['flow_id']} does not exist")
+    if values.get("next_best_action") is not None and given.next_best_action is not None:
+        values["next_best_action"] = given.next_best_action.model_dump(mode="json", exclude_none=True)
     for name, value in values.items():
         setattr(campaign, name, value)
 

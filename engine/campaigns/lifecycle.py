@@ -17,6 +17,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import select, update
 
 from engine.campaigns.errors import Refusal, Refused
+from engine.campaigns.next_best_actions import read_action
 from engine.commands import Activate, Cancel, Retrigger
 from engine.delivery import slices
 from engine.delivery.enrol import guard
@@ -46,7 +47,7 @@ def activate(session: Session, org_id: UUID, campaign_id: UUID, *, window: int) 
         window: Slices of the job in flight at once at most.
 
     Returns:
-        The job; None when there is nothing to send (a portal-only campaign, which is active at once).
+        The job; None when there is nothing to send (it is shown only, and active at once).
 
     Raises:
         Refused: the first rule that forbids it, in the order of contract.md §1 "Job and token".
@@ -57,12 +58,18 @@ def activate(session: Session, org_id: UUID, campaign_id: UUID, *, window: int) 
     if not CAMPAIGN.allows(campaign.status, wanted):
         raise _unexpected(campaign, "active")
     targets = _targets(session, campaign)
+    action = campaign.next_best_action
+    if campaign.flow_id is None and action is None and not _has_widget(session, org_id, campaign_id):
+        raise Refused(
+            Refusal.CAMPAIGN_HAS_NO_DELIVERY_METHOD,
+            f"campaign {campaign_id} has neither a flow nor a portal widget nor a next best action",
+        )
+    if action is not None and read_action(campaign) is None:
+        raise Refused(
+            Refusal.INVALID_NEXT_BEST_ACTION,
+            f"campaign {campaign_id} has a next best action that nobody can show",
+        )
     if campaign.flow_id is None:
-        if not _has_widget(session, org_id, campaign_id):
-            raise Refused(
-                Refusal.CAMPAIGN_HAS_NO_DELIVERY_METHOD,
-                f"campaign {campaign_id} has neither a flow nor a portal widget",
-            )
         _move(session, campaign, CampaignStatus.ACTIVE, activated_at=clock_of(session).now())
         record(session, org_id, "campaign.started", campaign_id=campaign_id)
         return None

@@ -1,0 +1,171 @@
+"""Which targets and campaigns are given entities part of, and how a target reads as a query (contract.md §1, §7.6).
+
+A reference is an entity's id and its schema. It counts for targets of that schema, and only if an entity with
+that id and schema exists; one reference that matches is enough. No status is asked for: whether a campaign
+runs is the caller's question.
+
+The references are read once and every target's predicate is tried on each of them in the same pass: a hundred
+targets and a thousand references are one statement. Only filters with very many values are spread over more.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+from uuid import UUID
+
+import structlog
+from sqlalchemy import and_, case, func, literal, or_, select
+
+from engine.audience.filters import FilterError, Subgroup, parse_filters
+from engine.audience.lucene import lucene
+from engine.audience.predicate import predicate
+from state.change import clock_of
+from state.sets import among
+from state.tables import Campaign, Entity, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from sqlalchemy.orm import Session
+
+    from engine.audience.filters import Group
+
+__all__ = ["EntityRef", "TargetQuery", "match_campaigns", "match_targets", "matching", "target_queries"]
+
+log = structlog.get_logger(__name__)
+
+#: Targets that one statement tries, and values that their filters may hold together: well within what both
+#: databases take as columns and as bound parameters.
+_TARGETS = 100
+_VALUES = 5_000
+
+
+class EntityRef(NamedTuple):
+    """An entity as a caller names it."""
+
+    entity_id: UUID
+    entity_schema: str
+
+
+@dataclass(frozen=True, slots=True)
+class TargetQuery:
+    """A target as a Lucene query; without one, why there is none."""
+
+    target_id: UUID
+    query: str | None
+    error: str | None = None
+
+
+def match_targets(
+    session: Session, org_id: UUID, refs: Sequence[EntityRef], target_ids: Sequence[UUID]
+) -> list[Target]:
+    """Those of the targets that one of the entities is in, in the order given. Unknown ids are left out."""
+    known = _targets(session, org_id, target_ids)
+    matched = matching(session, org_id, refs, known.values())
+    return [known[target_id] for target_id in dict.fromkeys(target_ids) if target_id in matched]
+
+
+def match_campaigns(
+    session: Session, org_id: UUID, refs: Sequence[EntityRef], campaign_ids: Sequence[UUID]
+) -> list[Campaign]:
+    """Those of the campaigns that have one of the entities in their audience, in the order given, whatever
+    their status. Unknown ids are left out.
+    """
+    campaigns = {
+        campaign.id: campaign
+        for campaign in session.scalars(
+            select(Campaign).where(Campaign.org_id == org_id, among(session, Campaign.id, campaign_ids))
+        )
+    }
+    wanted = {UUID(target_id) for campaign in campaigns.values() for target_id in campaign.target_ids}
+    matched = matching(session, org_id, refs, _targets(session, org_id, wanted).values())
+    return [
+        campaigns[campaign_id]
+        for campaign_id in dict.fromkeys(campaign_ids)
+        if campaign_id in campaigns and not matched.isdisjoint(map(UUID, campaigns[campaign_id].target_ids))
+    ]
+
+
+def target_queries(session: Session, org_id: UUID, target_ids: Sequence[UUID]) -> list[TargetQuery]:
+    """Each target as a query, in the order given; what is wrong with one is said of it and hinders no other."""
+    known = _targets(session, org_id, target_ids)
+    return [_query(target_id, known.get(target_id)) for target_id in target_ids]
+
+
+def matching(
+    session: Session, org_id: UUID, refs: Iterable[EntityRef], targets: Iterable[Target]
+) -> set[UUID]:
+    """Ids of the targets that one of the entities is in. One statement for up to 100 usual targets.
+
+    A target whose stored filters cannot be used is in no answer, and in the log.
+    """
+    ids: dict[str, set[UUID]] = defaultdict(set)
+    for ref in refs:
+        ids[ref.entity_schema].add(ref.entity_id)
+    matched: set[UUID] = set()
+    for chunk in _chunks([target for target in targets if target.entity_schema in ids]):
+        matched |= _tried(session, org_id, ids, chunk)
+    return matched
+
+
+def _tried(
+    session: Session, org_id: UUID, ids: dict[str, set[UUID]], chunk: Sequence[tuple[Target, Group | None]]
+) -> set[UUID]:
+    """One pass over the entities: a column for each target. By the entities' primary key."""
+    now = clock_of(session).now()
+    tests = []
+    for target, tree in chunk:
+        ours = Entity.schema == target.entity_schema
+        passes = ours if tree is None else and_(ours, predicate(session, tree, now))
+        tests.append(func.coalesce(func.max(case((passes, literal(1)), else_=literal(0))), 0))
+    schemas = sorted({target.entity_schema for target, _ in chunk})
+    named = [
+        and_(Entity.schema == schema, among(session, Entity.id, sorted(ids[schema]))) for schema in schemas
+    ]
+    found = session.execute(select(*tests).where(Entity.org_id == org_id, or_(*named))).one()
+    return {target.id for (target, _), hit in zip(chunk, found, strict=True) if hit}
+
+
+def _chunks(targets: Iterable[Target]) -> Iterator[list[tuple[Target, Group | None]]]:
+    chunk: list[tuple[Target, Group | None]] = []
+    weight = 0
+    for target in targets:
+        try:
+            tree = parse_filters(target.entity_filters)
+        except FilterError as error:
+            log.warning("target.unusable", target_id=str(target.id), reason=str(error))
+            continue
+        its = _weight(tree)
+        if chunk and (len(chunk) == _TARGETS or weight + its > _VALUES):
+            yield chunk
+            chunk, weight = [], 0
+        chunk.append((target, tree))
+        weight += its
+    if chunk:
+        yield chunk
+
+
+def _weight(tree: Group | Subgroup | None) -> int:
+    """How many values a tree holds, counting each condition as some."""
+    if tree is None:
+        return 1
+    return sum(_weight(item) if isinstance(item, Subgroup) else len(item.literals) + 4 for item in tree.items)
+
+
+def _targets(session: Session, org_id: UUID, target_ids: Iterable[UUID]) -> dict[UUID, Target]:
+    wanted = list(target_ids)
+    if not wanted:
+        return {}
+    found = session.scalars(select(Target).where(Target.org_id == org_id, among(session, Target.id, wanted)))
+    return {target.id: target for target in found}
+
+
+def _query(target_id: UUID, target: Target | None) -> TargetQuery:
+    if target is None:
+        return TargetQuery(target_id, None, f"target {target_id} does not exist")
+    try:
+        return TargetQuery(target_id, lucene(parse_filters(target.entity_filters), target.entity_schema))
+    except FilterError as error:
+        return TargetQuery(target_id, None, str(error))

@@ -1,0 +1,292 @@
+"""A campaign's recipients as others report them: added, changed, and what they did on a portal (contract.md §1).
+
+- Creating and updating write attributes: they say what happened elsewhere and never make Muster send. A
+  recipient that is reported to be pending or in progress elsewhere leaves the job that would have delivered to
+  it; one that is reported as done stays in its job, whose counters move with it (state/tables/delivery.py).
+- The portal's status follows its table (`change_portal_status`): of two reports at once one is in time.
+- Every change of a portal status is in the engagement log, in the same transaction.
+
+Locks are taken in the order campaign, recipient, job, sums: deleting a campaign, settling a wave and these
+never wait for each other in a circle.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID, uuid4
+
+from pydantic import ConfigDict, StringConstraints
+from sqlalchemy import ColumnElement, select, update
+
+from engine.audience.attributes import check_schema
+from engine.campaigns.absent import NeverNull
+from engine.campaigns.errors import Refusal, Refused
+from engine.inputs import Invalid
+from engine.insight.engagement import Engaged, Kind, Medium, note
+from state.change import change_status, clock_of
+from state.errors import NotFound
+from state.sets import insert_into
+from state.tables import Campaign, Entity, Job, Recipient
+from state.transitions import PORTAL, AutomationStatus, PortalStatus
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from engine.campaigns.matching import EntityRef
+
+__all__ = [
+    "RecipientChange",
+    "RecipientInput",
+    "add_recipient",
+    "change_portal_status",
+    "create_recipient",
+    "hold_campaign",
+    "one_recipient",
+    "recipient_rows",
+    "update_recipient",
+]
+
+#: Outcomes that jobs count; what is neither of them is pending there.
+_COUNTED = {
+    AutomationStatus.SUCCESS: Job.success,
+    AutomationStatus.FAILED: Job.failed,
+    AutomationStatus.CANCELLED: Job.cancelled,
+}
+_ExecutionId = Annotated[str, StringConstraints(max_length=1024)]
+
+
+class RecipientChange(NeverNull):
+    """What is to be different. `portal_state` is merged by name."""
+
+    # Upstream leaves this open: what is not known is passed over.
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    automation_status: AutomationStatus | None = None
+    automation_execution_id: _ExecutionId | None = None
+    portal_status: PortalStatus | None = None
+    portal_state: dict[str, Any] | None = None
+
+
+class RecipientInput(RecipientChange):
+    """A new recipient: its automation, its portal, or both (contract.md §7.1)."""
+
+    entity_id: UUID
+    entity_schema: str
+
+
+def create_recipient(session: Session, org_id: UUID, campaign_id: UUID, given: RecipientInput) -> Recipient:
+    """Make an entity a recipient. The entity need not be known here; if it is, the recipient has its title.
+
+    Raises:
+        Refused: CAMPAIGN_NOT_FOUND.
+        Invalid: neither part was given, or half of one; the entity is of another schema; it is a recipient
+            already. Nothing was changed.
+    """
+    wanted = given.model_dump(exclude_unset=True)
+    for part, other in (
+        ("automation_status", "automation_execution_id"),
+        ("automation_execution_id", "automation_status"),
+        ("portal_state", "portal_status"),
+    ):
+        if part in wanted and other not in wanted:
+            raise Invalid(other, f"is required with {part}")
+    if "automation_status" not in wanted and "portal_status" not in wanted:
+        raise Invalid(
+            "automation_status", "with automation_execution_id is required, or portal_status, or all of them"
+        )
+    hold_campaign(session, org_id, campaign_id)
+    values: dict[str, Any] = {
+        name: wanted[name]
+        for name in ("automation_status", "portal_status", "portal_state")
+        if name in wanted
+    }
+    if "automation_execution_id" in wanted:
+        values |= _called(uuid4(), wanted["automation_execution_id"])
+    if "portal_status" in wanted:
+        values["portal_status_updated_at"] = clock_of(session).now()
+    if not add_recipient(session, org_id, campaign_id, (given.entity_id, given.entity_schema), values):
+        raise Invalid("entity_id", f"{given.entity_id} is a recipient of this campaign already")
+    if "portal_status" in wanted:
+        _note_portal(session, org_id, campaign_id, given.entity_id, wanted["portal_status"])
+    return one_recipient(session, org_id, campaign_id, given.entity_id)
+
+
+def update_recipient(
+    session: Session, org_id: UUID, campaign_id: UUID, entity_id: UUID, given: RecipientChange
+) -> Recipient:
+    """Write attributes of a recipient, whatever they were. What is not given stays.
+
+    Raises:
+        Refused: CAMPAIGN_NOT_FOUND.
+        NotFound: there is no such recipient.
+    """
+    hold_campaign(session, org_id, campaign_id)
+    row = one_recipient(session, org_id, campaign_id, entity_id, lock=True)
+    wanted = given.model_dump(exclude_unset=True)
+    now = clock_of(session).now()
+    values: dict[str, Any] = {}
+    if wanted.get("automation_status", row.automation_status) != row.automation_status:
+        values |= _reported(row, wanted["automation_status"])
+    if "automation_execution_id" in wanted:
+        values |= _called(row.execution_id or uuid4(), wanted["automation_execution_id"])
+    shown = wanted.get("portal_status", row.portal_status)
+    if shown != row.portal_status:
+        values |= {"portal_status": shown, "portal_status_updated_at": now}
+    if "portal_state" in wanted:
+        values["portal_state"] = {**(row.portal_state or {}), **wanted["portal_state"]}
+    if not values:
+        return row
+    job_id, old = row.job_id, row.automation_status
+    session.execute(
+        update(Recipient)
+        .where(*recipient_rows(org_id, campaign_id, entity_id))
+        .values(**values, updated_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    if "automation_status" in values and job_id is not None:
+        _recount(session, job_id, old, values)
+    if "portal_status" in values:
+        _note_portal(session, org_id, campaign_id, entity_id, values["portal_status"])
+    return one_recipient(session, org_id, campaign_id, entity_id)
+
+
+def change_portal_status(
+    session: Session, org_id: UUID, campaign_id: UUID, entity_id: UUID, wanted: PortalStatus
+) -> Recipient:
+    """Move a recipient's portal status by its table; the first one may be any.
+
+    Raises:
+        Refused: CAMPAIGN_NOT_FOUND.
+        NotFound: there is no such recipient.
+        IllegalTransition: the table does not allow the move; staying is none. Nothing was changed.
+    """
+    hold_campaign(session, org_id, campaign_id)
+    now = clock_of(session).now()
+    rows = recipient_rows(org_id, campaign_id, entity_id)
+    stamps = {"portal_status_updated_at": now, "updated_at": now}
+    first = session.execute(
+        update(Recipient)
+        .where(*rows, Recipient.portal_status.is_(None))
+        .values(portal_status=wanted.value, **stamps)
+        .execution_options(synchronize_session=False)
+    )
+    if first.rowcount == 0:  # type: ignore[attr-defined]
+        change_status(session, PORTAL, wanted, *rows, key=entity_id, **stamps)
+    _note_portal(session, org_id, campaign_id, entity_id, wanted)
+    return one_recipient(session, org_id, campaign_id, entity_id)
+
+
+def hold_campaign(session: Session, org_id: UUID, campaign_id: UUID) -> None:
+    """Keep the campaign from being deleted until the transaction ends, as a foreign key would.
+
+    Raises:
+        Refused: CAMPAIGN_NOT_FOUND.
+    """
+    known = select(Campaign.id).where(Campaign.id == campaign_id, Campaign.org_id == org_id)
+    if session.execute(known.with_for_update(read=True, key_share=True)).first() is None:
+        raise Refused(Refusal.CAMPAIGN_NOT_FOUND, f"campaign {campaign_id} does not exist")
+
+
+def recipient_rows(org_id: UUID, campaign_id: UUID, entity_id: UUID) -> tuple[ColumnElement[bool], ...]:
+    """The condition for one recipient's row. Primary key."""
+    return (
+        Recipient.campaign_id == campaign_id,
+        Recipient.entity_id == entity_id,
+        Recipient.org_id == org_id,
+    )
+
+
+def one_recipient(
+    session: Session, org_id: UUID, campaign_id: UUID, entity_id: UUID, *, lock: bool = False
+) -> Recipient:
+    """The recipient as it is now.
+
+    Raises:
+        NotFound: there is none.
+    """
+    statement = select(Recipient).where(*recipient_rows(org_id, campaign_id, entity_id))
+    if lock:
+        statement = statement.with_for_update()
+    row = session.execute(statement.execution_options(populate_existing=True)).scalar_one_or_none()
+    if row is None:
+        raise NotFound("recipient", entity_id)
+    return row
+
+
+def add_recipient(
+    session: Session,
+    org_id: UUID,
+    campaign_id: UUID,
+    ref: EntityRef | tuple[UUID, str],
+    values: dict[str, Any],
+) -> bool:
+    """Insert a recipient that no job counts, with the title of its entity; False when there is one.
+
+    Raises:
+        Invalid: the schema is none, or the entity is of another.
+    """
+    entity_id, schema = ref
+    try:
+        check_schema(schema)
+    except Invalid as error:
+        raise Invalid("entity_schema", error.message) from None
+    entity = session.execute(
+        select(Entity.schema, Entity.title).where(Entity.id == entity_id, Entity.org_id == org_id)
+    ).one_or_none()
+    if entity is not None and entity.schema != schema:
+        raise Invalid("entity_schema", f"{entity_id} is of the schema {entity.schema}")
+    now = clock_of(session).now()
+    row = {
+        "org_id": org_id,
+        "campaign_id": campaign_id,
+        "entity_id": entity_id,
+        "entity_schema": schema,
+        "title": "" if entity is None else entity.title,
+        "created_at": now,
+        "updated_at": now,
+        **values,
+    }
+    statement = insert_into(session, Recipient).values(row).on_conflict_do_nothing()
+    return session.execute(statement.returning(Recipient.entity_id)).first() is not None
+
+
+def _called(execution_id: UUID, alias: str) -> dict[str, Any]:
+    """The columns of an execution that somebody else has a name for."""
+    return {"execution_id": execution_id, "execution_alias": alias, "execution_alias_of": execution_id}
+
+
+def _reported(row: Recipient, wanted: AutomationStatus) -> dict[str, Any]:
+    """The columns of a recipient whose automation somebody else reports on."""
+    values: dict[str, Any] = {
+        "automation_status": wanted,
+        "error_code": None,
+        "error_text": None,
+        "due_at": None,
+    }
+    if wanted not in _COUNTED and row.job_id is not None:
+        # It goes on elsewhere. Left in its slice it would be sent to from here as well, or wait for ever.
+        values |= {"job_id": None, "slice_number": None, "in_flight": False}
+    return values
+
+
+def _recount(session: Session, job_id: UUID, old: str | None, values: dict[str, Any]) -> None:
+    """Move the job's counters with the recipient it counts. What is pending or in progress is no counter's."""
+    wanted = values["automation_status"]
+    changes: dict[str, Any] = {}
+    if old in _COUNTED:
+        changes[old] = _COUNTED[AutomationStatus(old)] - 1
+    if "job_id" in values:
+        changes["total"] = Job.total - 1
+    else:
+        changes[wanted] = _COUNTED[AutomationStatus(wanted)] + 1
+    session.execute(
+        update(Job)
+        .where(Job.id == job_id)
+        .values(**changes, updated_at=clock_of(session).now())
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _note_portal(session: Session, org_id: UUID, campaign_id: UUID, entity_id: UUID, status: str) -> None:
+    now = clock_of(session).now()
+    note(session, org_id, campaign_id, [Engaged(entity_id, Medium.PORTAL, Kind(status), now)])
