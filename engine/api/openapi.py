@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi.openapi.utils import get_openapi
 
+from engine.api.targeting import document as targeting
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -38,6 +40,7 @@ def described(app: FastAPI) -> Callable[[], dict[str, Any]]:
                 title=app.title, version=app.version, description=app.description, routes=app.routes
             )
             _put_right(made)
+            targeting.complete(made)
             app.openapi_schema = made
         return app.openapi_schema
 

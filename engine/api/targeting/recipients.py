@@ -15,6 +15,7 @@ from engine.api.targeting import schemas, views
 from engine.api.targeting.errors import TargetingRoute
 from engine.api.targeting.parameters import COMMON, Limit, Next
 from engine.delivery.retrigger import Retriggered, retrigger
+from engine.insight.email import sends_email
 from engine.insight.recipients import list_recipients
 from state.errors import NotFound
 
@@ -45,6 +46,7 @@ def get_recipients(
         list[str] | None, Query(alias="automation_status[]", include_in_schema=False)
     ] = None,
     portal_status: str | None = None,
+    email_status: str | None = None,
 ) -> Response:
     """Get a page of a campaign's recipients.
 
@@ -60,8 +62,10 @@ def get_recipients(
             q=q,
             automation_status=[*(automation_status or ()), *(bracketed or ())],
             portal_status=portal_status,
+            email_status=email_status,
         )
-        return json_answer(views.recipients(found))
+        mails = sends_email(session, call.org_id, campaign_id)
+        return json_answer(views.recipients(found, mails=mails))
 
 
 class RetriggerRequest(BaseModel):

@@ -7,14 +7,21 @@ Every object of our own carries the system fields of the dialect's entities, and
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any
+from enum import StrEnum
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from engine.campaigns.absent import left_out
+from engine.campaigns.errors import Refusal
+from engine.insight.email import EmailStatus
+from state.transitions import AutomationStatus, EntityUiStatus, PortalStatus
+
 __all__ = [
     "Campaign",
     "CampaignAnswer",
+    "CampaignStatus",
     "Channel",
     "ChannelCheck",
     "ClientError",
@@ -25,6 +32,7 @@ __all__ = [
     "JobStatus",
     "LineError",
     "Portal",
+    "ProductRecommendation",
     "Recipient",
     "Recipients",
     "Results",
@@ -42,7 +50,7 @@ __all__ = [
 class Answer(BaseModel):
     """Base of what is sent."""
 
-    model_config = ConfigDict(populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True, json_schema_extra=left_out)
 
     def sent(self) -> dict[str, Any]:
         """As JSON values; what is absent is left out."""
@@ -62,10 +70,19 @@ class CodeError(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    code: str
+    code: Refusal
 
 
-ClientError = MessageError | CodeError
+class StatusedError(BaseModel):
+    """What is wrong, with its status. Clients expect it; none of our answers has this form."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    error: str
+    status: int
+
+
+ClientError = MessageError | CodeError | StatusedError
 
 
 class ServerError(BaseModel):
@@ -81,6 +98,17 @@ class Owner(Answer):
     """Whose it is."""
 
     org_id: str
+    user_id: str | None = None
+
+
+class Acl(Answer):
+    """Who else may see, change or delete it. Ours is empty: an organization keeps to itself."""
+
+    model_config = ConfigDict(extra="allow")
+
+    view: list[str] | None = None
+    edit: list[str] | None = None
+    delete: list[str] | None = None
 
 
 class System(Answer):
@@ -95,7 +123,7 @@ class System(Answer):
     tags: list[str] = Field(alias="_tags", default_factory=list)
     created_at_: datetime = Field(alias="_created_at")
     updated_at_: datetime = Field(alias="_updated_at")
-    acl: dict[str, Any] = Field(alias="_acl", default_factory=dict)
+    acl: Acl = Field(alias="_acl", default_factory=Acl)
 
 
 class Related(Answer):
@@ -111,19 +139,29 @@ class Relation(Answer):
     relation: list[Related] = Field(alias="$relation")
 
 
+class CampaignStatus(StrEnum):
+    """What a campaign is, in the dialect's words (contract.md §5)."""
+
+    DRAFT = "draft"
+    ACTIVATING = "activating"
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+
+
 class Campaign(System):
     """A campaign. `status` is the dialect's word; `state` is exactly what it is (paused, completed …)."""
 
     name: str
     description: str | None = None
     goal: str | None = None
-    status: str
+    status: CampaignStatus
     state: str
     ends: str
     start_date: date | None = None
     end_date: date | None = None
     flow_id: UUID | None = None
     job_id: UUID | None = None
+    next_best_action: dict[str, Any] | None = None
     target: Relation
     target_ids: list[UUID]
 
@@ -144,7 +182,7 @@ class Execution(Answer):
 class JobStatus(Answer):
     """How far a campaign's job is. Empty for a campaign that has none."""
 
-    status: str | None = None
+    status: Literal["queued", "processing", "finished", "failed", "cancelled", "send_report"] | None = None
     execution_summary: list[Execution] | None = Field(
         default=None, description="At most the 1,000 executions that were started last."
     )
@@ -153,17 +191,48 @@ class JobStatus(Answer):
     )
 
 
+class ClickedLink(Answer):
+    """One click."""
+
+    url: str
+    clicked_at: datetime
+
+
 class Recipient(Answer):
     """One entity in one campaign."""
 
     entity_id: UUID
     entity_schema: str
     title: str
-    automation_status: str | None = None
+    automation_status: AutomationStatus | None = None
     automation_execution_id: str | None = None
-    portal_status: str | None = None
+    portal_status: PortalStatus | None = None
     portal_status_updated_at: datetime | None = None
     portal_state: dict[str, Any] | None = None
+    entity_ui_status: EntityUiStatus | None = None
+    entity_ui_status_updated_at: datetime | None = None
+    entity_ui_status_before_dismiss: EntityUiStatus | None = Field(
+        default=None, description="Means something only while entity_ui_status is dismissed."
+    )
+    message_entity_id: str | None = Field(
+        default=None, description="By which reports about the e-mail find back to this recipient."
+    )
+    email_status: EmailStatus | None = None
+    email_status_updated_at: datetime | None = Field(
+        default=None, description="When something came back; absent while the status is the automation's."
+    )
+    email_bounce_type: Literal["permanent", "transient"] | None = None
+    email_bounce_subtype: str | None = None
+    email_complaint_type: str | None = None
+    email_bounce_reason: str | None = None
+    email_send_error: dict[str, Any] | None = None
+    email_unsubscribed_at: datetime | None = None
+    email_open_count: int | None = None
+    email_first_opened_at: datetime | None = None
+    email_last_opened_at: datetime | None = None
+    email_click_count: int | None = None
+    email_first_clicked_at: datetime | None = None
+    email_clicked_links: list[ClickedLink] | None = Field(default=None, description="The latest 100.")
     updated_at: datetime
     error_code: str | None = None
     error_text: str | None = None
@@ -181,7 +250,7 @@ class RetriggerResult(Answer):
     """What became of one id."""
 
     recipient_id: UUID
-    result: str
+    result: Literal["success", "failure", "not_found", "invalid_status"]
     execution_id: UUID | None = None
     error: str | None = None
 
@@ -275,6 +344,16 @@ class Widget(System):
     campaign_id: UUID | None = None
     type: str
     headline: dict[str, str] | None = None
+
+
+class ProductRecommendation(System):
+    """What a campaign offers."""
+
+    campaign_id: UUID
+    name: str
+    source_product_id: UUID | None = None
+    source_price_id: UUID | None = None
+    offers: list[dict[str, Any]]
 
 
 class Entity(System):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from engine.api.targeting import schemas
+from engine.insight.email import EmailStatus, email_status
 from state.transitions import CampaignStatus
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ __all__ = [
     "flow",
     "page",
     "portal",
+    "product_recommendation",
     "recipient",
     "recipients",
     "suppressed",
@@ -73,31 +76,46 @@ def campaign(row: tables.Campaign) -> dict[str, Any]:
         end_date=row.end_date,
         flow_id=row.flow_id,
         job_id=row.job_id,
+        next_best_action=row.next_best_action,
         target=schemas.Relation(relation=[schemas.Related(entity_id=target_id) for target_id in targets]),
         target_ids=targets,
     ).sent()
 
 
-def recipient(row: tables.Recipient) -> dict[str, Any]:
-    """See `schemas.Recipient`."""
+def recipient(row: tables.Recipient, *, mails: bool) -> dict[str, Any]:
+    """See `schemas.Recipient`; `mails` is whether the campaign sends e-mail."""
+    status = email_status(row, mails=mails)
+    details = {f"email_{name}": value for name, value in (row.email_feedback or {}).items()}
+    if status == EmailStatus.FAILED:
+        details.setdefault("email_bounce_reason", row.error_text)
+    told = row.execution_alias is not None and row.execution_alias_of == row.execution_id
+    execution_id = None if row.execution_id is None else str(row.execution_id)
     return schemas.Recipient(
         entity_id=row.entity_id,
         entity_schema=row.entity_schema,
         title=row.title,
         automation_status=row.automation_status,
-        automation_execution_id=None if row.execution_id is None else str(row.execution_id),
+        automation_execution_id=row.execution_alias if told else execution_id,
         portal_status=row.portal_status,
         portal_status_updated_at=row.portal_status_updated_at,
         portal_state=row.portal_state,
+        entity_ui_status=row.entity_ui_status,
+        entity_ui_status_updated_at=row.entity_ui_status_updated_at,
+        entity_ui_status_before_dismiss=row.entity_ui_status_before_dismiss,
+        message_entity_id=None if told or status in (None, EmailStatus.FAILED) else execution_id,
+        email_status=status,
+        email_status_updated_at=row.email_status_updated_at,
+        email_bounce_type=row.email_bounce_type,
+        **details,
         updated_at=row.updated_at,
         error_code=row.error_code,
         error_text=row.error_text,
     ).sent()
 
 
-def recipients(found: Page[tables.Recipient]) -> dict[str, Any]:
+def recipients(found: Page[tables.Recipient], *, mails: bool) -> dict[str, Any]:
     """See `schemas.Recipients`."""
-    return page(found, recipient)
+    return page(found, partial(recipient, mails=mails))
 
 
 def target(row: tables.Target) -> dict[str, Any]:
@@ -171,6 +189,18 @@ def widget(row: tables.Widget) -> dict[str, Any]:
         campaign_id=row.campaign_id,
         type=row.type,
         headline=row.headline,
+    ).sent()
+
+
+def product_recommendation(row: tables.ProductRecommendation) -> dict[str, Any]:
+    """See `schemas.ProductRecommendation`."""
+    return schemas.ProductRecommendation(
+        **_system(row, row.name),
+        campaign_id=row.campaign_id,
+        name=row.name,
+        source_product_id=row.source_product_id,
+        source_price_id=row.source_price_id,
+        offers=row.offers,
     ).sent()
 
 
