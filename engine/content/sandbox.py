@@ -53,6 +53,8 @@ OUTPUT_LIMIT = 1 << 20
 LOOP_LIMIT = 10_000
 #: Bytes that `assign` and `capture` may hold on to.
 NAMESPACE_LIMIT = 1 << 20
+#: Bits of a number: no more can be written down (`sys.get_int_max_str_digits`), and squaring doubles them.
+NUMBER_LIMIT = 14_000
 #: How deep blocks and scopes may nest.
 DEPTH_LIMIT = 30
 
@@ -188,6 +190,10 @@ def _bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         result = function(value, *args, **options)
         if isinstance(result, str):
             _refuse(name, len(result))
+        elif isinstance(result, int) and result.bit_length() > NUMBER_LIMIT:
+            raise OutputStreamLimitError(
+                f"{name} gives a number of more than {NUMBER_LIMIT} bits", token=None
+            )
         elif isinstance(result, list) and len(result) > LOOP_LIMIT:
             raise OutputStreamLimitError(f"{name} gives more than {LOOP_LIMIT} items", token=None)
         return result

@@ -118,8 +118,8 @@ def seal_in_a_process(directory):
 
 
 def test_processes_that_start_at_once_share_one_key(tmp_path):
-    with get_context("spawn").Pool(4) as pool:
-        sealed = pool.map(seal_in_a_process, [tmp_path] * 8, chunksize=1)
+    with get_context("spawn").Pool(3) as pool:
+        sealed = pool.map(seal_in_a_process, [tmp_path] * 6, chunksize=1)
     vault = Secrets.of(Settings(secret_key=None, data_dir=tmp_path))
     assert all("pid" in vault.open(item) for item in sealed)
 

@@ -83,6 +83,8 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """asyncio: bytes came."""
+        if self._silent:
+            return
         self._buffer = self._buffer + data if self._buffer else data
         while self._buffer and not self._silent and self._reading():
             pass
@@ -271,7 +273,7 @@ class Connection(asyncio.Protocol):
             if action is not None:
                 self._obey(action)
                 if action[0].isdigit():
-                    self._end()  # who answers before the end does not read on
+                    self._silent = True  # who answers before the end takes nothing more
                 return False
         end = self._buffer.find(_END)
         if end < 0:
