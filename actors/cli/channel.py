@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from pathlib import Path
@@ -99,6 +98,8 @@ def list_(context: typer.Context, *, as_json: Json = False) -> None:
 @app.command()
 def test(context: typer.Context, channel: Annotated[str, typer.Argument(help="Its id or name.")]) -> None:
     """Ask the provider whether it answers and takes the credentials. Sends nothing to anybody."""
+    import asyncio
+
     from actors.cli.asking import ask
     from actors.cli.context import opened
     from actors.cli.finding import find_named
