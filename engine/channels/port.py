@@ -13,7 +13,7 @@ The error classes decide what the engine does next (design.md §4.5):
 | `Deferred` | transient: this message may be taken later | back-off, up to the channel's attempts |
 | `Throttled` | the provider asks us to slow down | the channel waits; costs nobody an attempt |
 | `Down` | the provider cannot be reached | the channel's breaker opens; costs nobody an attempt |
-| `Doubtful` | sent, but whether it was taken is unknown (time-out or reset after the last byte) | the channel's doubt policy |
+| `Doubtful` | sent, and no answer came after the last byte | the channel's doubt policy |
 | `Released` | never started | pending again, costs nothing |
 """
 
@@ -22,10 +22,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
-from uuid import UUID
 
 if TYPE_CHECKING:
     from threading import Event
+    from uuid import UUID
 
 __all__ = [
     "Channel",
