@@ -150,7 +150,7 @@ def _job(session: Session, campaign: Campaign) -> Job:
         )
         .order_by(Job.created_at)
         .limit(1)
-        .with_for_update()
+        .with_for_update(key_share=True)
     ).scalar_one_or_none()
     if job is not None:
         return job

@@ -175,9 +175,13 @@ class Statements:
     def _load(self) -> Select[Any]:
         """Pending, due recipients of a slice with their entities, in key order.
 
-        Index recipient (job_id, slice_number, entity_id), then the entity's primary key: 500 rows at most.
+        Index recipient (job_id, slice_number, entity_id), then the entity's primary key: 500 rows at most. The
+        organization is compared beside the join, not in it: as a condition it offers the index by organization, which
+        looks as good as the primary key while the statistics do not know the organization, and reads all of it for
+        every recipient (measured with 20,000 entities: a second a slice).
         """
         entity, recipient = _entity.c, _recipient.c
+        known = case((entity.org_id == _ORG, entity.id))
         return (
             select(
                 recipient.entity_id,
@@ -185,11 +189,9 @@ class Statements:
                 entity.attributes,
                 entity.title,
                 entity.external_id,
-                entity.id.label("known"),
+                known.label("known"),
             )
-            .select_from(
-                _recipient.outerjoin(_entity, (entity.id == recipient.entity_id) & (entity.org_id == _ORG))
-            )
+            .select_from(_recipient.outerjoin(_entity, entity.id == recipient.entity_id))
             .where(
                 *self._of_slice(),
                 recipient.automation_status == AutomationStatus.PENDING,
