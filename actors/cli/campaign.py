@@ -109,7 +109,13 @@ def create(
     )
 
 
-def _move(context: typer.Context, campaign: str, move: Callable[[Session, Opened, UUID], object]) -> None:
+def _move(
+    context: typer.Context,
+    campaign: str,
+    move: Callable[[Session, Opened, UUID], object],
+    *,
+    as_json: bool,
+) -> None:
     from actors.cli.context import opened
     from actors.cli.finding import find_campaign
 
@@ -117,12 +123,15 @@ def _move(context: typer.Context, campaign: str, move: Callable[[Session, Opened
         row = find_campaign(session, muster.org_id, campaign)
         move(session, muster, row.id)
         session.refresh(row)
-        name, status = row.name, row.status
-    typer.echo(f"{name}: {status}")
+        moved = _plain(row)
+    if as_json:
+        emit(moved)
+    else:
+        typer.echo(f"{moved['name']}: {moved['status']}")
 
 
 @app.command()
-def activate(context: typer.Context, campaign: Campaign) -> None:
+def activate(context: typer.Context, campaign: Campaign, *, as_json: Json = False) -> None:
     """Deliver to everybody who matches now; a paused campaign goes on instead."""
     from engine.campaigns import lifecycle
 
@@ -132,19 +141,25 @@ def activate(context: typer.Context, campaign: Campaign) -> None:
         lambda session, muster, id_: lifecycle.activate(
             session, muster.org_id, id_, window=muster.settings.window
         ),
+        as_json=as_json,
     )
 
 
 @app.command()
-def pause(context: typer.Context, campaign: Campaign) -> None:
+def pause(context: typer.Context, campaign: Campaign, *, as_json: Json = False) -> None:
     """Hold it: nothing more is sent, nobody is given up."""
     from engine.campaigns import lifecycle
 
-    _move(context, campaign, lambda session, muster, id_: lifecycle.pause(session, muster.org_id, id_))
+    _move(
+        context,
+        campaign,
+        lambda session, muster, id_: lifecycle.pause(session, muster.org_id, id_),
+        as_json=as_json,
+    )
 
 
 @app.command()
-def resume(context: typer.Context, campaign: Campaign) -> None:
+def resume(context: typer.Context, campaign: Campaign, *, as_json: Json = False) -> None:
     """Go on after a pause, where it stood."""
     from engine.campaigns import lifecycle
 
@@ -154,23 +169,34 @@ def resume(context: typer.Context, campaign: Campaign) -> None:
         lambda session, muster, id_: lifecycle.resume(
             session, muster.org_id, id_, window=muster.settings.window
         ),
+        as_json=as_json,
     )
 
 
 @app.command()
-def deactivate(context: typer.Context, campaign: Campaign) -> None:
+def deactivate(context: typer.Context, campaign: Campaign, *, as_json: Json = False) -> None:
     """Stop it: who was not reached is cancelled; activating it again makes a new job."""
     from engine.campaigns import lifecycle
 
-    _move(context, campaign, lambda session, muster, id_: lifecycle.deactivate(session, muster.org_id, id_))
+    _move(
+        context,
+        campaign,
+        lambda session, muster, id_: lifecycle.deactivate(session, muster.org_id, id_),
+        as_json=as_json,
+    )
 
 
 @app.command()
-def cancel(context: typer.Context, campaign: Campaign) -> None:
+def cancel(context: typer.Context, campaign: Campaign, *, as_json: Json = False) -> None:
     """End it for good."""
     from engine.campaigns import lifecycle
 
-    _move(context, campaign, lambda session, muster, id_: lifecycle.cancel(session, muster.org_id, id_))
+    _move(
+        context,
+        campaign,
+        lambda session, muster, id_: lifecycle.cancel(session, muster.org_id, id_),
+        as_json=as_json,
+    )
 
 
 @app.command("list")

@@ -75,6 +75,13 @@ class Muster:
         assert result.code == 0, f"{args}: exit code {result.code}\n{result.out}\n{result.err}"
         return result
 
+    def make_empty_database(self) -> None:
+        """A SQLite file without tables."""
+        self.data.mkdir()
+        database = self.database()
+        database.engine.connect().close()
+        database.close()
+
     def database(self) -> Database:
         return Database(self.url, pool_size=2)
 

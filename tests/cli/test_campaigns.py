@@ -51,7 +51,7 @@ def test_it_is_made_with_all_it_needs_and_led_through_its_life(populated: Muster
     again = populated("campaign", "activate", "Norway")
     assert again.code == 1
     assert "CAMPAIGN_HAS_UNEXPECTED_STATUS" in again.err
-    assert populated.ok("campaign", "pause", "Norway").out == "Norway: paused\n"
+    assert populated.ok("campaign", "pause", "Norway", "--json").json["status"] == "paused"
     assert populated.ok("campaign", "show", "Norway", "--json").json["waiting"] == "paused"
     assert populated.ok("campaign", "resume", "Norway").out == "Norway: activating\n"
     assert populated.ok("campaign", "deactivate", "Norway").out == "Norway: paused\n"
@@ -162,7 +162,8 @@ def test_what_cannot_be_is_told_by_field_and_nothing_is_made(
     [
         ("[]", "describes no campaign"),
         ("{", "cannot be read"),
-        ("nmae: x", "name: is required"),
+        ("description: x", "name: is required"),
+        ("nmae: x", "did you mean 'name'?"),
         ("name: x\naudiense: {}", "did you mean 'audience'?"),
         ("name: x\naudience: {where: [a = b], filter: {}}", "not both"),
         ("name: x\ntemplate: {text: a, text_file: b}", "not both"),

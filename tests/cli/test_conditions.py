@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.cli.conditions import filters_of, read_condition
@@ -63,11 +63,13 @@ def test_several_are_combined() -> None:
     assert [item["key"] for item in tree["filter"]["items"]] == ["a", "b"]
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.text(st.characters(exclude_characters="'\"", codec="utf-8", exclude_categories=["Cc"]), min_size=1))
 def test_whatever_is_quoted_is_taken_as_it_is(text: str) -> None:
     assert read_condition(f"'{text}' = \"{text}\"") == {"key": text, "operator": "EQUALS", "value": text}
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_other_text_is_read_or_refused(text: str) -> None:
     with suppress(Failure):

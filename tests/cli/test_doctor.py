@@ -53,10 +53,7 @@ def test_a_database_that_is_away(muster: Muster) -> None:
 
 
 def test_missing_migrations(muster: Muster) -> None:
-    muster.data.mkdir()
-    database = muster.database()
-    database.engine.connect().close()
-    database.close()
+    muster.make_empty_database()
     assert _wrong(muster) == {"migrations": "run `muster db upgrade`"}
 
 

@@ -58,8 +58,7 @@ def test_a_database_that_is_away(muster: Muster, nobody: str, command: tuple[str
 
 @pytest.mark.parametrize("command", NEEDS_A_DATABASE, ids=" ".join)
 def test_a_database_that_lacks_migrations(muster: Muster, command: tuple[str, ...]) -> None:
-    muster.data.mkdir()
-    muster.database().engine.connect().close()  # makes an empty file
+    muster.make_empty_database()
     _told(muster(*command), 3, "0001 organization", "muster db upgrade")
 
 
