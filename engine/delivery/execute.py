@@ -85,12 +85,14 @@ class Executor:
             lease = slices.lease(
                 session, org_id, job_id, number, owner=self.owner, lasts=self.runtime.settings.lease
             )
-        if lease is None:
-            return
+            if lease is None:
+                return
+            run = _SliceRun(self, lease)
+            run.load(session)
         reach("slice.leased")
         with structlog.contextvars.bound_contextvars(job_id=str(job_id), slice=number, epoch=lease.epoch):
             try:
-                _SliceRun(self, lease).run()
+                run.run()
             except LeaseLost:
                 log.warning("slice.lost")
 
@@ -118,6 +120,8 @@ class _SliceRun:
         self.settings = executor.runtime.settings
         self.lease = lease
         self.sender: Sender | None = None
+        self.queue: list[Due] = []
+        """What is due and not claimed yet."""
         self.stopped = False
         """Nothing more may be claimed: the job was paused or cancelled, or this process shuts down."""
         self.halt = Event()
@@ -137,9 +141,9 @@ class _SliceRun:
         """Work until the slice holds nothing due, or nothing more may be claimed; then close it."""
         started = time.monotonic()
         try:
-            queue = self._persist(self._load)
-            while queue and not self._should_stop():
-                wave = [queue.popleft() for _ in range(min(self.settings.wave_size, len(queue)))]
+            size = self.settings.wave_size
+            while self.queue and not self._should_stop():
+                wave, self.queue = self.queue[:size], self.queue[size:]
                 self._deliver(self._prepare(self._claim(wave)))
                 reach("wave.sent")
             self._persist(self._close)
@@ -157,22 +161,23 @@ class _SliceRun:
         self.stopped = not state.may_claim
         return state
 
-    def _load(self, session: Session, *, again: bool) -> deque[Due]:  # noqa: ARG002
-        """What is due. A sender that cannot be had, or must wait, makes the whole job wait instead."""
+    def load(self, session: Session) -> None:
+        """Find out what is due, in the lease's own transaction. A sender that cannot be had, or must wait, makes the
+        whole job wait instead.
+        """
         lease = self.lease
-        self._hold(session, waves.tally((), in_flight=0))
         now = self.runtime.database.clock.now()
         try:
             sender = self.executor.senders.of_job(session, lease.org_id, lease.job_id)
         except SenderUnavailable as error:
             log.error("sender.unavailable", reason=str(error))  # noqa: TRY400 - the reason says it all
             health.wait(session, lease, until=now + _UNAVAILABLE, reason=str(error))
-            return deque()
+            return
         if sender.blocked_until is not None and sender.blocked_until > now:
             health.wait(session, lease, until=sender.blocked_until, reason=sender.blocked_reason or "")
-            return deque()
+            return
         self.sender = sender
-        return deque(waves.load(session, lease))
+        self.queue = waves.load(session, lease)
 
     def _claim(self, wave: list[Due]) -> list[_Claimed]:
         """Claim a wave and settle what is known of the one before, in one transaction."""

@@ -21,6 +21,7 @@ from engine.channels.secrets import Secrets
 from engine.content.links import Links
 from engine.content.templates import CompiledTemplate, TemplateError, compile_template
 from engine.delivery.outcomes import Policy
+from engine.delivery.statements import execute, statements
 from state.tables import Channel as ChannelRow
 from state.tables import Job, Template, Touchpoint
 
@@ -97,33 +98,34 @@ class Senders:
         Raises:
             SenderUnavailable: see there; the message says which.
         """
-        step = _step(session, org_id, job_id)
-        if step is None:
+        found = execute(session, statements(session).sender, p_org_id=org_id, p_job_id=job_id).first()
+        if found is None:
             raise SenderUnavailable("the campaign's flow has no message touchpoint")
-        template = session.get(Template, step.template_id) if step.template_id else None
-        if template is None or template.org_id != org_id:
+        if found.template_id is None:
             raise SenderUnavailable("the touchpoint's template does not exist any more")
-        row = _channel_of(session, org_id, step)
-        if row is None:
+        if found.channel_id is None:
             raise SenderUnavailable("the organization has no default channel")
-        channel = self._channel(row)
+        channel = self._channel(session, found.channel_id, found.channel_updated_at)
         return Sender(
             channel=channel,
-            channel_id=row.id,
-            kind=row.kind,
-            policy=Policy(row.doubt_policy, row.max_attempts, timedelta(seconds=row.retry_base_seconds)),
-            template=self._template(template),
+            channel_id=found.channel_id,
+            kind=found.kind,
+            policy=Policy(
+                found.doubt_policy, found.max_attempts, timedelta(seconds=found.retry_base_seconds)
+            ),
+            template=self._template(session, found.template_id, found.template_updated_at),
             links=self._links if channel.links else None,
-            blocked_until=row.blocked_until,
-            blocked_reason=row.blocked_reason,
-            failures=row.consecutive_failures,
+            blocked_until=found.blocked_until,
+            blocked_reason=found.blocked_reason,
+            failures=found.consecutive_failures,
         )
 
-    def _channel(self, row: ChannelRow) -> Channel:
+    def _channel(self, session: Session, channel_id: UUID, updated_at: datetime) -> Channel:
         with self._lock:
-            known = self._channels.get(row.id)
-            if known is not None and known[0] == row.updated_at:
+            known = self._channels.get(channel_id)
+            if known is not None and known[0] == updated_at:
                 return known[1]
+            row = session.get_one(ChannelRow, channel_id)
             try:
                 credentials = self._secrets.open(row.credentials) if row.credentials else {}
                 channel = registry.build(row.kind, row.settings, credentials)
@@ -134,11 +136,12 @@ class Senders:
             self._loop.submit(known[1].close())
         return channel
 
-    def _template(self, row: Template) -> CompiledTemplate:
+    def _template(self, session: Session, template_id: UUID, updated_at: datetime) -> CompiledTemplate:
         with self._lock:
-            known = self._templates.get(row.id)
-            if known is not None and known[0] == row.updated_at:
+            known = self._templates.get(template_id)
+            if known is not None and known[0] == updated_at:
                 return known[1]
+            row = session.get_one(Template, template_id)
             try:
                 compiled = compile_template(
                     subject=row.subject,

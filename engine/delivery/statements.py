@@ -26,6 +26,7 @@ from sqlalchemy import (
     any_,
     bindparam,
     case,
+    cast,
     column,
     exists,
     func,
@@ -36,8 +37,8 @@ from sqlalchemy import (
 )
 
 from state.sets import PackedArray, is_postgresql, literal_array, packed
-from state.tables import Entity, Job, Recipient, Slice, Suppression
-from state.transitions import AUTOMATION, AutomationStatus, JobStatus, SliceState
+from state.tables import Channel, Entity, Job, Recipient, Slice, Suppression, Template, Touchpoint
+from state.transitions import AutomationStatus, JobStatus, SliceState
 from state.types import UtcDateTime
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ _slice = typing.cast("Table", Slice.__table__)
 _job = typing.cast("Table", Job.__table__)
 _recipient = typing.cast("Table", Recipient.__table__)
 _entity = typing.cast("Table", Entity.__table__)
+_touchpoint = typing.cast("Table", Touchpoint.__table__)
+_template = typing.cast("Table", Template.__table__)
+_channel = typing.cast("Table", Channel.__table__)
 _suppression = typing.cast("Table", Suppression.__table__)
 
 
@@ -91,6 +95,7 @@ class Statements:
     def __init__(self, *, postgresql: bool) -> None:
         self._postgresql = postgresql
         self.lease = self._lease()
+        self.sender = self._sender()
         self.hold = self._hold()
         self.load = self._load()
         self.claim = self._claim(_recipient.c.automation_status == AutomationStatus.PENDING)
@@ -139,6 +144,45 @@ class Statements:
             )
         )
 
+    def _sender(self) -> Select[Any]:
+        """What a job is sent with: its flow's first message, that one's template, and its channel or the organization's
+        default. Primary keys, touchpoint (org_id, flow_id, position), channel (org_id, id).
+        """
+        step, template, channel = _touchpoint.c, _template.c, _channel.c
+        default = _channel.alias("default_channel")
+        usual = (
+            select(default.c.id)
+            .where(default.c.org_id == _ORG)
+            .order_by(default.c.is_default.desc(), default.c.created_at, default.c.id)
+            .limit(1)
+            .scalar_subquery()
+        )
+        return (
+            select(
+                template.id.label("template_id"),
+                template.updated_at.label("template_updated_at"),
+                channel.id.label("channel_id"),
+                channel.updated_at.label("channel_updated_at"),
+                channel.kind,
+                channel.doubt_policy,
+                channel.max_attempts,
+                channel.retry_base_seconds,
+                channel.blocked_until,
+                channel.blocked_reason,
+                channel.consecutive_failures,
+            )
+            .select_from(
+                _job.join(_touchpoint, step.flow_id == _job.c.flow_id)
+                .outerjoin(_template, (template.id == step.template_id) & (template.org_id == _ORG))
+                .outerjoin(
+                    _channel, (channel.id == func.coalesce(step.channel_id, usual)) & (channel.org_id == _ORG)
+                )
+            )
+            .where(_job.c.id == _JOB, step.org_id == _ORG, step.type == "message")
+            .order_by(step.position)
+            .limit(1)
+        )
+
     def _this_slice(self) -> tuple[ColumnElement[bool], ...]:
         return (_slice.c.job_id == _JOB, _slice.c.number == _NUMBER)
 
@@ -173,7 +217,7 @@ class Statements:
         )
 
     def _load(self) -> Select[Any]:
-        """Pending, due recipients of a slice with their entities, in key order.
+        """Pending, due recipients of a slice with their entities, in key order; attributes as their JSON text.
 
         Index recipient (job_id, slice_number, entity_id), then the entity's primary key: 500 rows at most. The
         organization is compared beside the join, not in it: as a condition it offers the index by organization, which
@@ -181,15 +225,14 @@ class Statements:
         every recipient (measured with 20,000 entities: a second a slice).
         """
         entity, recipient = _entity.c, _recipient.c
-        known = case((entity.org_id == _ORG, entity.id))
+        attributes = case((entity.org_id == _ORG, cast(entity.attributes, Text)))
         return (
             select(
                 recipient.entity_id,
                 recipient.error_code,
-                entity.attributes,
+                attributes.label("attributes"),
                 entity.title,
                 entity.external_id,
-                known.label("known"),
             )
             .select_from(_recipient.outerjoin(_entity, entity.id == recipient.entity_id))
             .where(
@@ -231,7 +274,9 @@ class Statements:
         code: ColumnElement[Any],
         text: ColumnElement[Any],
     ) -> Update:
-        """In flight → `status`, where the table of transitions allows it. Index as `load`."""
+        """In flight → `status`. Only from in_progress: failed and cancelled may become pending as well, but not by an
+        outcome of what somebody else has ended meanwhile. Index as `load`.
+        """
         recipient = _recipient.c
         return (
             update(_recipient)
@@ -239,7 +284,7 @@ class Statements:
                 which,
                 *self._of_slice(),
                 recipient.in_flight.is_(True),
-                recipient.automation_status.in_(sorted(AUTOMATION.sources(status))),
+                recipient.automation_status == AutomationStatus.IN_PROGRESS,
             )
             .values(
                 automation_status=status,

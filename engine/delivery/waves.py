@@ -7,9 +7,9 @@ when loading); the statements stand in `engine.delivery.statements`.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from orjson import loads
 from sqlalchemy import update
 
 from engine.delivery.outcomes import OUTCOME_UNKNOWN
@@ -32,8 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Due", "cancel_pending", "claim", "load", "next_due", "settle", "tally"]
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(NamedTuple):
     """A recipient that is to be delivered to, and what a template may say about it."""
 
     entity_id: UUID
@@ -54,11 +53,12 @@ def load(session: Session, lease: Lease) -> list[Due]:
         p_now=clock_of(session).now(),
     )
     people = []
-    for entity_id, error_code, attributes, title, external_id, known in found.all():
+    for entity_id, error_code, text, title, external_id in found.all():
         doubted = error_code == OUTCOME_UNKNOWN
-        if known is None:
+        if text is None:
             people.append(Due(entity_id, None, doubted))
             continue
+        attributes = loads(text)
         attributes["_id"] = str(entity_id)
         attributes["_title"] = title
         attributes["external_id"] = external_id
