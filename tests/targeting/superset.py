@@ -129,6 +129,23 @@ def _differs(theirs: Document, schema: Any, ours: Document, our_schema: Any, *, 
     want, have = theirs.flat(schema), ours.flat(our_schema)
     if "oneOf" in want or "anyOf" in want:
         return _choices(theirs, want, ours, have, asked=asked)
+    found = _kind_differs(want, have, asked=asked)
+    for name, its in want.get("properties", {}).items():
+        if name not in have.get("properties", {}):
+            found.append(f".{name}: there is none")
+        else:
+            found += [
+                f".{name}{what}"
+                for what in _differs(theirs, its, ours, have["properties"][name], asked=asked)
+            ]
+    if "items" in want:
+        inner = have.get("items", {})
+        found += [f"[]{what}" for what in _differs(theirs, want["items"], ours, inner, asked=asked)]
+    return found
+
+
+def _kind_differs(want: Schema, have: Schema, *, asked: bool) -> list[str]:
+    """What is different beside the parts."""
     found = []
     if have.get("nullable", False) != want.get("nullable", False) and have.get("nullable", False) != asked:
         found.append(": may be null" if not asked else ": must not be null")
@@ -149,17 +166,6 @@ def _differs(theirs: Document, schema: Any, ours: Document, our_schema: Any, *, 
         found.append(f": need not have {sorted(missing)}")
     if asked and have.get("additionalProperties") is False and want.get("additionalProperties") is not False:
         found.append(": is closed")
-    for name, its in want.get("properties", {}).items():
-        if name not in have.get("properties", {}):
-            found.append(f".{name}: there is none")
-        else:
-            found += [
-                f".{name}{what}"
-                for what in _differs(theirs, its, ours, have["properties"][name], asked=asked)
-            ]
-    if "items" in want:
-        inner = have.get("items", {})
-        found += [f"[]{what}" for what in _differs(theirs, want["items"], ours, inner, asked=asked)]
     return found
 
 

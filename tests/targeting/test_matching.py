@@ -176,7 +176,9 @@ def test_a_target_that_fails_is_null_with_an_error_and_hinders_no_other(world):
     """contract.md §1 "Filters and queries", §7.5: query is nullable; a failed target is no failed request."""
     good, bad, unknown = world.target(), world.target(), uuid4()
     with world.api.database.begin() as session:
-        session.get_one(Target, bad).entity_filters = {"filter": {"items": [{"key": "a", "operator": "LIKE"}]}}
+        session.get_one(Target, bad).entity_filters = {
+            "filter": {"items": [{"key": "a", "operator": "LIKE"}]}
+        }
     body = {"target_ids": [str(one) for one in (bad, unknown, good)]}
     found = world.client.post("/v1/target/queries", json=body).json()["results"]
     assert [one["target_id"] for one in found] == body["target_ids"]

@@ -91,7 +91,11 @@ def test_an_entity_that_matches_nothing_has_an_empty_list(world, campaign, disco
         assert discover(who, schema) == {"hits": 0, "results": [], "dismissed": []}
     body = {"entity_id": entity_id, "entity_schema": "contact"}
     assert stranger.post("/v1/campaign:discover", json=body).json()["hits"] == 0
-    for wrong, field in ((body | {"more": 1}, "more"), ({"entity_id": entity_id}, "entity_schema"), ({}, "entity_id")):
+    for wrong, field in (
+        (body | {"more": 1}, "more"),
+        ({"entity_id": entity_id}, "entity_schema"),
+        ({}, "entity_id"),
+    ):
         answer = world.client.post("/v1/campaign:discover", json=wrong)
         assert only(answer, 400, "message")["message"].startswith(f"{field}: ")
 
@@ -115,7 +119,11 @@ def test_the_highest_priority_comes_first_and_an_action_comes_back_as_written(ca
         "body": "Since {{contract.start}}",
         "priority": "high",
         "is_dismissable": False,
-        "cta": {"type": "journey", "target": "j", "context_params": [{"key": "id", "value": "{{entity._id}}"}]},
+        "cta": {
+            "type": "journey",
+            "target": "j",
+            "context_params": [{"key": "id", "value": "{{entity._id}}"}],
+        },
     }
 
 
@@ -140,7 +148,9 @@ def test_an_action_that_cannot_be_shown_is_refused_when_it_is_written(world, cam
     assert "next_best_action" not in emptied.json()
 
 
-def test_an_action_alone_is_a_delivery_method_and_a_broken_one_has_its_code(world, campaign, discover, entity_id):
+def test_an_action_alone_is_a_delivery_method_and_a_broken_one_has_its_code(
+    world, campaign, discover, entity_id
+):
     made = campaign(state="draft")
     path = f"/v1/campaign/{made}/status"
     with world.api.database.begin() as session:
@@ -251,7 +261,9 @@ def test_restoring_without_a_known_past_is_seen(world, campaign, restore):
     assert restore(made, entity_id).json()["entity_ui_status"] == "seen"
 
 
-def test_discovery_tells_what_was_done_and_keeps_what_was_put_away(world, campaign, discover, tell, restore, entity_id):
+def test_discovery_tells_what_was_done_and_keeps_what_was_put_away(
+    world, campaign, discover, tell, restore, entity_id
+):
     seen, clicked, away, fresh = (campaign() for _ in range(4))
     for one in (seen, clicked, away):
         tell(one, entity_id, "seen", entity_schema="contact")
@@ -264,7 +276,9 @@ def test_discovery_tells_what_was_done_and_keeps_what_was_put_away(world, campai
     [dismissed] = found["dismissed"]
     assert (dismissed["campaign_id"], dismissed["status"]) == (away, "dismissed")
     assert dismissed["nba"] == SHOWN
-    assert dismissed["status_updated_at"] == world.row(UUID(away), UUID(entity_id)).entity_ui_status_updated_at.isoformat().replace("+00:00", "Z")
+    assert dismissed["status_updated_at"] == world.row(
+        UUID(away), UUID(entity_id)
+    ).entity_ui_status_updated_at.isoformat().replace("+00:00", "Z")
     world.set_campaign(UUID(away), status="completed")
     assert discover(entity_id)["dismissed"] == []
     world.set_campaign(UUID(away), status="active")

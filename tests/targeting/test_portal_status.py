@@ -109,7 +109,9 @@ def test_of_many_at_once_one_is_in_time(world, campaign_id):
     with ThreadPoolExecutor(8) as pool:
         answers = list(
             pool.map(
-                lambda _: world.client.patch(path(campaign_id, entity_id), json={"status": "clicked"}).status_code,
+                lambda _: (
+                    world.client.patch(path(campaign_id, entity_id), json={"status": "clicked"}).status_code
+                ),
                 range(8),
             )
         )

@@ -191,7 +191,9 @@ def test_updating_writes_any_portal_status_and_stamps_its_time(world, campaign_i
     create(world, campaign_id, body)
     for minute, status in enumerate(("sent", "dismissed", "seen"), 1):
         world.api.database.clock.forward(minutes=1)
-        after = only(update(world, campaign_id, body["entity_id"], portal_status=status), 200, *BOTH[2:4], *BOTH[5:])
+        after = only(
+            update(world, campaign_id, body["entity_id"], portal_status=status), 200, *BOTH[2:4], *BOTH[5:]
+        )
         assert (after["portal_status"], after["portal_status_updated_at"]) == (
             status, f"2026-03-02T09:0{minute}:00Z",
         )  # fmt: skip
@@ -202,10 +204,12 @@ def test_a_reported_outcome_moves_the_jobs_counters_with_it(world, campaign_id):
     """From every status to every other: the counters say what a recount says, and what goes on elsewhere has
     left the job.
     """
-    pairs = [(old, new) for old, new in product(AUTOMATION, AUTOMATION) if old != new and old != "in_progress"]
+    pairs = [(old, new) for old, new in product(AUTOMATION, AUTOMATION) if old not in (new, "in_progress")]
     old = [pair[0] for pair in pairs]
     job = world.job(
-        campaign_id, total=len(pairs), **{word: old.count(word) for word in ("success", "failed", "cancelled")}
+        campaign_id,
+        total=len(pairs),
+        **{word: old.count(word) for word in ("success", "failed", "cancelled")},
     )
     ids = world.recipients(campaign_id, *old, job_id=job, slice_number=0)
     world.check_counters(campaign_id)
@@ -218,7 +222,9 @@ def test_a_reported_outcome_moves_the_jobs_counters_with_it(world, campaign_id):
         assert (row.job_id is None, row.slice_number is None, row.in_flight) == (left, left, False)
     assert world.client.get(f"/v1/campaign/{campaign_id}/recipients").json()["total"] == len(pairs)
     with world.api.database.read() as session:
-        assert session.get_one(Job, job).total == sum(new not in ("pending", "in_progress") for _, new in pairs)
+        assert session.get_one(Job, job).total == sum(
+            new not in ("pending", "in_progress") for _, new in pairs
+        )
 
 
 def test_the_same_status_again_changes_no_counter(world, campaign_id):

@@ -81,7 +81,11 @@ def test_one_request_makes_everything(world, target_id):
     assert made["type"] == "tariff_change"
     assert made["journey_id"] == body["journey"]["journey_id"]
     campaign = world.client.get(f"/v1/campaign/{made['campaign_id']}").json()
-    assert (campaign["name"], campaign["ends"], campaign["target_ids"]) == ("Autumn", "when_told", [target_id])
+    assert (campaign["name"], campaign["ends"], campaign["target_ids"]) == (
+        "Autumn",
+        "when_told",
+        [target_id],
+    )
     assert campaign["target"] == {"$relation": [{"entity_id": target_id, "_tags": []}]}
     shown = world.client.get(f"/v1/campaign/{made['campaign_id']}/portals").json()
     assert shown == [{"portal": {"name": "p"}, "widgets": [{"id": made["portal_widget_id"]}]}]
