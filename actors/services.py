@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from threading import Event, Thread
@@ -34,6 +35,8 @@ log = structlog.get_logger(__name__)
 
 #: How long an idle worker waits before it asks the broker again: the most a wake-up waits for an idle worker.
 _IDLE_MS = 100
+#: Objects that are new, and not gone again, before the collector looks at them: what a dozen slices hold.
+_NEW_OBJECTS = 50_000
 
 
 class Service(Protocol):
@@ -159,5 +162,18 @@ def run(service: Service, *, metrics_port: int | None = None) -> None:
     if metrics_port is not None:
         start_http_server(metrics_port)
     service.start()
+    _spare_the_collector()
     ended.wait()
     service.stop()
+
+
+def _spare_the_collector() -> None:
+    """Look for cycles among what is new, and rarely.
+
+    A slice makes thousands of objects that end with it, by reference counts alone; Python's defaults would go through
+    them, and through everything that was ever imported, several times a slice to find nothing (measured: a quarter of
+    a worker's processor time).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_NEW_OBJECTS)
