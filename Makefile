@@ -10,6 +10,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
+# Tests start hundreds of processes; none of them shall compile Muster anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 # QUICK=1: one iteration of the benchmarks, a short chaos run. What CI does, so that neither rots.
 QUICK ?=
 # Files that pytest is given, and anything else for it: `make test T=tests/cli ARGS=-x`.
