@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from tests.chaos.house import House
+from tests.chaos.house import House, Kind
 from tests.chaos.scene import VERDICTS
 from tests.harness.results import table
 
@@ -17,18 +17,17 @@ if TYPE_CHECKING:
 
 
 class Street:
-    """One house of each kind at a time."""
+    """One house at a time."""
 
     def __init__(self, factory: pytest.TempPathFactory) -> None:
         self._factory = factory
         self._house: House | None = None
-        self._kind: bool | None = None
 
-    def house(self, *, proxied: bool) -> House:
-        if self._house is not None and (self._house.condemned or self._kind is not proxied):
+    def house(self, kind: Kind) -> House:
+        if self._house is not None and (self._house.condemned or self._house.kind is not kind):
             self.clear()
         if self._house is None:
-            self._house, self._kind = House(self._factory.mktemp("house"), proxied=proxied), proxied
+            self._house = House(self._factory.mktemp("house"), kind)
             self._house.open()
         return self._house
 
@@ -47,13 +46,19 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
 
 @pytest.fixture
 def house(street: Street) -> House:
-    return street.house(proxied=False)
+    return street.house(Kind.PLAIN)
 
 
 @pytest.fixture
 def proxied_house(street: Street) -> House:
     """Muster reaches PostgreSQL through `house.proxy`."""
-    return street.house(proxied=True)
+    return street.house(Kind.PROXIED)
+
+
+@pytest.fixture
+def rabbitmq_house(street: Street) -> House:
+    """The broker is RabbitMQ, reached through `house.proxy`."""
+    return street.house(Kind.RABBITMQ)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

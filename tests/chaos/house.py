@@ -10,10 +10,12 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from datetime import timedelta
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from config.settings import Settings
 from engine.runtime import Runtime
+from tests.harness.rabbitmq import RabbitMQ
 from tests.harness.stack import Stack
 from tests.servers.proxy import Proxy
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from tests.harness.process import Process
 
-__all__ = ["GRACE", "LEASE", "QUICK", "SIZE", "SWEEP", "THREADS", "WAVE", "House"]
+__all__ = ["GRACE", "LEASE", "QUICK", "SIZE", "SWEEP", "THREADS", "WAVE", "House", "Kind"]
 
 QUICK = os.environ.get("MUSTER_CHAOS_QUICK") == "1"
 """Fewer recipients in smaller slices; the same faults and, relative to them, the same bounds."""
@@ -44,30 +46,43 @@ _ENVIRONMENT = {
 }
 
 
+class Kind(Enum):
+    """What stands between Muster and its servers."""
+
+    PLAIN = "nothing; the broker is Redis"
+    PROXIED = "a proxy before PostgreSQL; the broker is Redis"
+    RABBITMQ = "a proxy before RabbitMQ, which is the broker"
+
+
 class House:
-    """A stack, and a proxy between Muster and its PostgreSQL.
+    """A stack, and a proxy.
 
     Args:
         directory: For the logs.
-        proxied: Muster's processes reach PostgreSQL through `proxy`; else directly.
+        kind: What `proxy` leads to.
     """
 
-    def __init__(self, directory: Path, *, proxied: bool = False) -> None:
+    def __init__(self, directory: Path, kind: Kind = Kind.PLAIN) -> None:
+        self.kind = kind
         self.stack = Stack(directory, workers=0, scheduler=False, smtp=False, env=_ENVIRONMENT)
         self.condemned = False
-        self._proxied = proxied
         self._parts = ExitStack()
 
     def open(self) -> None:
         """Start the servers."""
+        postgres, env = self.stack.postgres, self.stack.env
+        rabbitmq = self._parts.enter_context(RabbitMQ()) if self.kind is Kind.RABBITMQ else None
         self._parts.enter_context(self.stack)
-        self.proxy = self._parts.enter_context(Proxy(self.stack.postgres.port))
-        if self._proxied:
-            self.stack.env["MUSTER_DATABASE_URL"] = self.stack.postgres.url_on(self.proxy.port)
+        self.proxy = self._parts.enter_context(Proxy(rabbitmq.port if rabbitmq else postgres.port))
+        if self.kind is Kind.PROXIED:
+            env["MUSTER_DATABASE_URL"] = postgres.url_on(self.proxy.port)
+        if rabbitmq:
+            env["MUSTER_BROKER_URL"] = rabbitmq.url_on(self.proxy.port)
         self.runtime = Runtime(
             Settings(
-                database_url=self.stack.postgres.url,
+                database_url=postgres.url,
                 redis_url=self.stack.redis.url,
+                broker_url=env.get("MUSTER_BROKER_URL"),
                 lease=LEASE,
                 sweep_interval=SWEEP,
             ),

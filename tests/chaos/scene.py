@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from tests.chaos.house import House
     from tests.harness.process import Process
 
-__all__ = ["RECOVERY", "SLACK", "VERDICTS", "Mark", "Scene", "last"]
+__all__ = ["CONNECTIONS", "RECOVERY", "SLACK", "VERDICTS", "Mark", "Scene", "last"]
 
 SLACK = 2.0
 """Seconds."""
@@ -52,7 +52,7 @@ VERDICTS: list[Result] = []
 """Of this run, for the table at its end."""
 
 #: Connections of each worker process, and the seconds that an undisturbed delivery takes at least.
-_CONNECTIONS = 10
+CONNECTIONS = 10
 _TAKES = 4.0 if QUICK else 6.0
 _OVER = (JobStatus.FINISHED, JobStatus.FAILED, JobStatus.CANCELLED)
 
@@ -100,7 +100,7 @@ class Scene:
         self.house = house
         self.stack = house.stack
         self.size = size
-        pace = 2 * _CONNECTIONS * _TAKES / size if latency is None else latency
+        pace = 2 * CONNECTIONS * _TAKES / size if latency is None else latency
         self.sink = SmtpSink(directory, "smtp", "--latency", f"{pace:.4f}")
         self._manned = (workers, schedulers)
         self._channel = channel
@@ -110,7 +110,7 @@ class Scene:
         try:
             self.sink.start()
             self.house.man(workers=self._manned[0], schedulers=self._manned[1])
-            settings = smtp_settings(self.sink.port, concurrency=_CONNECTIONS)
+            settings = smtp_settings(self.sink.port, concurrency=CONNECTIONS)
             made = self.stack.seed(
                 seed,
                 self.stack.env["MUSTER_SECRET_KEY"],
