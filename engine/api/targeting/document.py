@@ -107,6 +107,14 @@ _WORDS: dict[str, Any] = {
     "portal_status": _ref("PortalStatus"),
     "email_status": _ref("EmailStatus"),
 }
+#: What a key, or a body, may be answered with on every route that takes one.
+_KEYED: dict[str, Any] = {
+    status: {"description": text, "content": {"application/json": {"schema": _ref("ClientError")}}}
+    for status, text in (
+        ("409", "The Idempotency-Key belongs to another request, or its first still runs"),
+        ("413", "The body is too long"),
+    )
+}
 
 
 def complete(document: dict[str, Any]) -> None:
@@ -122,6 +130,8 @@ def complete(document: dict[str, Any]) -> None:
         for operation in operations.values():
             for parameter in operation.get("parameters", ()):
                 _never_null(parameter)
+                if parameter["name"] == "Idempotency-Key":
+                    operation["responses"] = {**_KEYED, **operation["responses"]}
             for response in operation["responses"].values():
                 _as_client_error(response)
     paths = document["paths"]
