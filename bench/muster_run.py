@@ -1,0 +1,134 @@
+"""One campaign delivered by Muster, from its activation to the end of its job, on real processes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import exists, select
+
+from bench.ground import WORKERS
+from bench.meter import Memory, cpu_seconds
+from config.settings import Settings
+from engine.campaigns import lifecycle
+from engine.runtime import Runtime
+from state.tables import Job, Slice
+from state.transitions import JobStatus
+from tests.harness.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from uuid import UUID
+
+    from bench.ground import Ground
+
+__all__ = ["MusterRun", "deliver"]
+
+_DEADLINE = 1800.0
+
+
+@dataclass(frozen=True)
+class MusterRun:
+    """What was measured."""
+
+    size: int
+    seconds: float
+    """From the commit of the activation until the job is finished, its report included."""
+    first: float
+    """Seconds until the first recipient's success is committed."""
+    worker_cpu: float
+    """Processor seconds of the workers."""
+    database_cpu: float
+    """Processor seconds of PostgreSQL."""
+    peak_worker: float
+    """MiB of the largest worker."""
+    peak_redis: float
+    """MiB."""
+    samples: list[tuple[float, list[float], float]]
+
+    @property
+    def rate(self) -> float:
+        """Recipients a second."""
+        return self.size / self.seconds
+
+    @property
+    def cpu(self) -> float:
+        """Microseconds of processor time a recipient."""
+        return (self.worker_cpu + self.database_cpu) / self.size * 1e6
+
+
+def deliver(
+    ground: Ground,
+    database_url: str,
+    org_id: UUID,
+    campaign_id: UUID,
+    size: int,
+    *,
+    settings: Mapping[str, str] | None = None,
+) -> MusterRun:
+    """Activate the campaign with fresh workers and wait for the end.
+
+    Raises:
+        RuntimeError: not every recipient ended in success.
+    """
+    ground.redis.flushall()
+    env = {**ground.environment(database_url), **(settings or {})}
+    workers = [ground.start("worker", env) for _ in range(WORKERS)]
+    scheduler = ground.start("scheduler", env)
+    runtime = Runtime(
+        Settings(_env_file=None, database_url=database_url, redis_url=ground.redis.url, database_pool=2)
+    )
+    try:
+        with Memory(workers, ground.redis) as memory:
+            before = cpu_seconds(*workers), cpu_seconds(ground.postgres)
+            with runtime.transaction() as session:
+                job = lifecycle.activate(session, org_id, campaign_id, window=runtime.settings.window)
+                assert job is not None
+            started = time.monotonic()
+            wait_until(lambda: _has_success(runtime, job.id), "somebody has it", interval=0.005, deadline=60)
+            first = time.monotonic() - started
+            wait_until(
+                lambda: _status(runtime, job.id) == JobStatus.FINISHED,
+                "the job is finished",
+                interval=0.05,
+                deadline=_DEADLINE,
+            )
+            seconds = time.monotonic() - started
+            after = cpu_seconds(*workers), cpu_seconds(ground.postgres)
+        _check(runtime, job.id, size)
+    finally:
+        runtime.close()
+        for process in [*workers, scheduler]:
+            process.terminate()
+            process.wait(30)
+    return MusterRun(
+        size=size,
+        seconds=seconds,
+        first=first,
+        worker_cpu=after[0] - before[0],
+        database_cpu=after[1] - before[1],
+        peak_worker=memory.peak_worker,
+        peak_redis=memory.peak_redis,
+        samples=memory.samples,
+    )
+
+
+def _has_success(runtime: Runtime, job_id: UUID) -> bool:
+    """Looks at the counters, which the transaction that settles a recipient changes with it."""
+    settled = exists().where(Slice.job_id == job_id, Slice.success > 0)
+    folded = exists().where(Job.id == job_id, Job.success > 0)
+    with runtime.database.read() as session:
+        return bool(session.execute(select(settled | folded)).scalar_one())
+
+
+def _status(runtime: Runtime, job_id: UUID) -> str:
+    with runtime.database.read() as session:
+        return session.execute(select(Job.status).where(Job.id == job_id)).scalar_one()
+
+
+def _check(runtime: Runtime, job_id: UUID, size: int) -> None:
+    with runtime.database.read() as session:
+        job = session.execute(select(Job).where(Job.id == job_id)).scalar_one()
+    if (job.total, job.success, (job.report or {})["counts"]["success"]) != (size, size, size):
+        raise RuntimeError(f"{size} recipients, and the job counts {job.success} of {job.total}")
