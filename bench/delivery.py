@@ -1,4 +1,4 @@
-"""Delivery beside the raw program: rate, processor time, first send, and memory that does not grow with the audience."""
+"""Delivery beside the raw program: rate, processor time, first send, and memory that does not grow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plans of the statements that carry the load, on a delivered campaign: EXPLAIN (ANALYZE, BUFFERS), kept as text."""
+"""The plans of the statements that carry the load: EXPLAIN (ANALYZE, BUFFERS), kept as text."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _explain(session: Session, statement: tuple[Executable, dict[str, Any]]) -> 
     compiled = statement[0].compile(  # type: ignore[attr-defined]
         dialect=session.get_bind().dialect, compile_kwargs={"render_postcompile": True}
     )
-    processors = compiled._bind_processors
+    processors = compiled._bind_processors  # noqa: SLF001 - as the dialect itself would bind them
     values = {
         key: processors[key](value) if key in processors and value is not None else value
         for key, value in {**compiled.params, **statement[1]}.items()

@@ -1,7 +1,8 @@
 """The same rows written by a program that does nothing else: plain psycopg, no rules, no recovery.
 
 It plans by `INSERT … SELECT` in pages of 10,000, cuts slices of 500, takes a slice, marks its recipients in progress
-and reads what a message needs, commits, marks them successful, closes the slice, counts on the job, and commits. Tables,
+and reads what a message needs, commits, marks them successful, closes the slice, counts on the job, and commits.
+Tables,
 indexes, server and number of processes are Muster's. One process plans first and then delivers; the others deliver
 from the first page on. It cannot retry, pause, exclude, fence off a second worker or say what was on the wire when it
 died: the distance between it and Muster is what those cost.

@@ -63,7 +63,10 @@ def enrol(session: Session, org_id: UUID, schema: str, entity_ids: Sequence[UUID
     enrolled = 0
     for campaign, targets in _running(session, org_id, schema):
         for target in targets:
-            if session.execute(_newcomers(session, campaign, target, entity_ids).limit(1)).first() is not None:
+            if (
+                session.execute(_newcomers(session, campaign, target, entity_ids).limit(1)).first()
+                is not None
+            ):
                 enrolled += _take_in(session, campaign, target, entity_ids)
     return enrolled
 

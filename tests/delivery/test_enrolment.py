@@ -46,7 +46,9 @@ def test_newcomers_are_delivered_to_once(bench: Bench, running: UUID) -> None:
     assert 25 == write(bench, people, email="new@example.com")
     assert 0 == write(bench, people, email="newer@example.com")
     bench.work()
-    assert Counter(people) == Counter({key: count for key, count in bench.channel.sent().items() if key in people})
+    assert Counter(people) == Counter(
+        {key: count for key, count in bench.channel.sent().items() if key in people}
+    )
     assert {"success": 37} == bench.statuses()
     bench.check_counters(running)
     assert "active" == bench.campaign_status(running)
