@@ -7,6 +7,8 @@ from uuid import UUID, uuid4
 
 from engine.delivery.statements import execute, statements
 from engine.events.outbox import record
+from engine.insight.email import MAIL_KINDS
+from engine.insight.feedback import Feedback, take_feedback
 from state.change import clock_of
 from state.sets import insert_into
 from state.tables import Suppression
@@ -30,7 +32,18 @@ def suppressed(session: Session, org_id: UUID, channel_kind: str, addresses: Ite
 
 
 def unsubscribe(session: Session, invitation: Invitation) -> bool:
-    """Suppress the address that a signed link was sent to; False when it was already."""
+    """Suppress the address that a signed link was sent to; False when it was already.
+
+    The recipient whose message held the link has it in its story either way, once.
+    """
+    told = Feedback(
+        entity_id=invitation.entity_id,
+        kind="unsubscribed",
+        at=clock_of(session).now(),
+        event_id=f"unsubscribe:{invitation.campaign_id}:{invitation.entity_id}",
+    )
+    if invitation.channel_kind in MAIL_KINDS:
+        take_feedback(session, invitation.org_id, invitation.campaign_id, [told])
     added = session.execute(
         insert_into(session, Suppression)
         .values(

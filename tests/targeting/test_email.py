@@ -10,6 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from engine.audience.suppression import unsubscribe
+from engine.content.links import Invitation
 from engine.insight.feedback import CLICKS_KEPT, Feedback, take_feedback
 from state.tables import Engagement, Recipient
 from tests.targeting.test_matching import statements
@@ -166,6 +168,17 @@ def test_a_report_is_taken_once_and_only_about_a_recipient(world, mail):
     found = stats(world, campaign_id)
     assert (found["opened"], found["total_opens"], found["total_clicks"]) == (2, 2, 1)
     assert world.log(campaign_id) == [("email", "read"), ("email", "read"), ("email", "clicked")]
+
+
+def test_an_unsubscribe_link_is_feedback_too(world, mail):
+    campaign_id, (reader, *_) = mail
+    whom = Invitation(world.api.org_id, campaign_id, reader, "smtp", "a@b.example")
+    for expected in (True, False):
+        with world.api.database.begin() as session:
+            assert unsubscribe(session, whom) is expected
+    assert shown(world, campaign_id, reader)["email_unsubscribed_at"] == "2026-03-02T09:00:00Z"
+    assert stats(world, campaign_id)["unsubscribed"] == 1
+    assert world.log(campaign_id) == [("email", "unsubscribed")]
 
 
 def test_hours_are_those_of_utc(world, mail):
