@@ -61,6 +61,17 @@ def rabbitmq_house(street: Street) -> House:
     return street.house(Kind.RABBITMQ)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one kind of house after one another: changing houses takes longer than most faults."""
+    kinds = ("house", "proxied_house", "rabbitmq_house")
+
+    def kind(item: pytest.Item) -> int:
+        names = getattr(item, "fixturenames", ())
+        return next((place for place, name in enumerate(kinds) if name in names), -1)
+
+    items.sort(key=kind)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """What was injected in this run, and what it did."""
     if VERDICTS:

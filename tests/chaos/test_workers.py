@@ -91,11 +91,19 @@ def test_zombie(house: House, tmp_path: Path) -> None:
         assert found.statuses == {AutomationStatus.SUCCESS: scene.size}
 
 
-def test_supervisor_is_killed(house: House, tmp_path: Path) -> None:
-    """Its workers end in good order; none is left behind."""
+def test_supervised_worker_and_then_the_supervisor_are_killed(house: House, tmp_path: Path) -> None:
+    """It starts another worker in place of the dead one; when it dies itself, its workers end in good order."""
+    supervisor = house.stack.start("worker", "--processes", "2", name="supervisor")
     with Scene(house, tmp_path, workers=0) as scene:
-        supervisor = house.stack.start("worker", "--processes", "2", name="supervisor")
         supervisor.wait_for_log("worker.started", count=2, deadline=30)
+        scene.begin()
+        scene.wait_for_share(0.3)
+        mark = scene.mark()
+        os.kill(supervisor.descendants()[0], signal.SIGKILL)
+        recovery = scene.recovery(mark)
+        supervisor.wait_for_log("worker.started", count=3, deadline=30)
+        scene.judge("kill -9 of a supervised worker", duplicated=IN_FLIGHT, recovery=recovery)
+    with Scene(house, tmp_path, workers=0) as scene:
         scene.begin()
         scene.wait_for_share(0.3)
         workers = supervisor.descendants()
@@ -107,20 +115,3 @@ def test_supervisor_is_killed(house: House, tmp_path: Path) -> None:
         house.man()
         recovery = scene.recovery(scene.mark())
         scene.judge("kill -9 of a supervisor", recovery=recovery)
-
-
-def test_supervised_worker_is_killed(house: House, tmp_path: Path) -> None:
-    """The supervisor starts another in its place."""
-    with Scene(house, tmp_path, workers=0) as scene:
-        supervisor = house.stack.start("worker", "--processes", "2", name="supervisor-of-two")
-        supervisor.wait_for_log("worker.started", count=2, deadline=30)
-        scene.begin()
-        scene.wait_for_share(0.3)
-        mark = scene.mark()
-        os.kill(supervisor.descendants()[0], signal.SIGKILL)
-        recovery = scene.recovery(mark)
-        supervisor.wait_for_log("worker.started", count=3, deadline=30)
-        scene.judge("kill -9 of a supervised worker", duplicated=IN_FLIGHT, recovery=recovery)
-        supervisor.terminate()
-        assert supervisor.wait(GRACE.total_seconds() + 5) == 0
-        assert not supervisor.descendants()
