@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from sqlalchemy import FromClause
     from sqlalchemy.orm import Session
 
-__all__ = ["take_in"]
+__all__ = ["OF_MESSAGE", "take_in"]
+
+#: What came back about a recipient's message says nothing of the next one's; the engagement log keeps it.
+OF_MESSAGE = ("email_status", "email_status_updated_at", "email_bounce_type", "email_feedback")
 
 
 def take_in(
@@ -62,7 +65,9 @@ def take_in(
         list(columns), select(*columns.values()).where(literal(value=True))
     )
     replaced = ("job_id", "slice_number", "automation_status", "attempt", "updated_at")
-    cleared: dict[str, Any] = dict.fromkeys(("execution_id", "error_code", "error_text", "due_at"))
+    cleared: dict[str, Any] = dict.fromkeys(
+        ("execution_id", "error_code", "error_text", "due_at", *OF_MESSAGE)
+    )
     session.execute(
         statement.on_conflict_do_update(
             index_elements=["campaign_id", "entity_id"],

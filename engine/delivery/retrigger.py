@@ -16,6 +16,7 @@ from sqlalchemy import Integer, Uuid, select, update
 from engine.campaigns.errors import Refusal, Refused
 from engine.commands import Retrigger
 from engine.delivery import history, slices
+from engine.delivery.intake import OF_MESSAGE
 from engine.events.outbox import record
 from engine.runtime import wake
 from state.change import change_status, clock_of
@@ -222,6 +223,7 @@ def _start_over(
             error_code=None,
             error_text=None,
             updated_at=now,
+            **dict.fromkeys(OF_MESSAGE),
         )
         .execution_options(synchronize_session=False)
     )

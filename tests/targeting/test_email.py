@@ -181,6 +181,18 @@ def test_an_unsubscribe_link_is_feedback_too(world, mail):
     assert world.log(campaign_id) == [("email", "unsubscribed")]
 
 
+def test_what_came_back_about_one_message_says_nothing_of_the_next(world, mail):
+    """A failure in doubt was delivered after all, is run again, and its next message has no status yet."""
+    campaign_id, ids = mail
+    take(world, campaign_id, report(ids[2], "delivered"), report(ids[2], "opened"))
+    assert stats(world, campaign_id)["delivered"] == 1
+    path = f"/v1/campaign/{campaign_id}/automations:retrigger"
+    answer = world.client.post(path, json={"recipient_ids": [str(ids[2])]})
+    assert answer.json()["results"][0]["result"] == "success"
+    assert not any(name.startswith("email_") for name in shown(world, campaign_id, ids[2]))
+    counted(world, campaign_id, total_emailed=4, sent=3, failed=1, opened=1, total_opens=1)
+
+
 def test_hours_are_those_of_utc(world, mail):
     campaign_id, (reader, *_) = mail
     kolkata = timezone(timedelta(hours=5, minutes=30))
