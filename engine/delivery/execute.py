@@ -17,7 +17,6 @@ import random
 import socket
 import time
 from collections import Counter, deque
-from dataclasses import dataclass
 from datetime import timedelta
 from threading import Event
 from typing import TYPE_CHECKING, TypeVar
@@ -26,13 +25,14 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from engine.audience.suppression import suppressed
-from engine.channels.port import Doubtful, Down, Message, Outcome, Throttled
+from engine.channels.port import Delivered, Doubtful, Down, Message, Outcome, Throttled
 from engine.content.links import Invitation
 from engine.content.templates import RenderError
 from engine.delivery import health, slices, waves
 from engine.delivery.outcomes import Settlement, decide
 from engine.delivery.sender import SenderUnavailable
 from engine.delivery.slices import LeaseLost
+from engine.delivery.waves import Unsettled
 from engine.triggers import reach
 from state.database import is_connection_loss
 from state.transitions import AutomationStatus, JobStatus
@@ -101,16 +101,6 @@ class Executor:
         self.stopping.set()
 
 
-@dataclass(frozen=True, slots=True)
-class _Claimed:
-    """A recipient of the wave at hand."""
-
-    due: Due
-    address: str
-    execution_id: UUID
-    attempt: int
-
-
 class _SliceRun:
     """One lease's worth of work."""
 
@@ -132,7 +122,7 @@ class _SliceRun:
         """Given to the channel, outcome unknown: entity id → attempt, and whether an earlier one is in doubt."""
         self.arrived_at = self.runtime.database.clock.now()
         """When outcomes were last taken in; back-off counts from there."""
-        self.unsettled: list[Settlement] = []
+        self.unsettled = Unsettled()
         self.trouble: Throttled | Down | None = None
         self.jitter = random.random()  # noqa: S311 - spreads retries, guards nothing
         self.counts: Counter[str] = Counter()
@@ -144,7 +134,7 @@ class _SliceRun:
             size = self.settings.wave_size
             while self.queue and not self._should_stop():
                 wave, self.queue = self.queue[:size], self.queue[size:]
-                self._deliver(self._prepare(self._claim(wave)))
+                self._deliver(self._claim(wave))
                 reach("wave.sent")
             self._persist(self._close)
         finally:
@@ -179,13 +169,13 @@ class _SliceRun:
         self.sender = sender
         self.queue = waves.load(session, lease)
 
-    def _claim(self, wave: list[Due]) -> list[_Claimed]:
-        """Claim a wave and settle what is known of the one before, in one transaction."""
+    def _claim(self, wave: list[Due]) -> list[Message]:
+        """Claim a wave, settling what is known of the one before in the same transaction, and make it ready to send."""
         address_of = self._sender.channel.address_of
         addresses = [None if due.attributes is None else address_of(due.attributes) for due in wave]
 
         def claim(session: Session, *, again: bool) -> tuple[dict[UUID, tuple[UUID, int]], dict[str, str]]:
-            expected = waves.tally(self.unsettled, in_flight=len(wave))
+            expected = self.unsettled.tally(in_flight=len(wave))
             state = self._hold(session, expected)
             taken: dict[UUID, tuple[UUID, int]] = {}
             if not self._should_stop():
@@ -202,20 +192,17 @@ class _SliceRun:
         if not taken:
             return []
         reach("wave.claimed")
-        claimed = []
+        messages = []
         for due, address in zip(wave, addresses, strict=True):
-            if due.entity_id not in taken:
+            claimed = taken.get(due.entity_id)
+            if claimed is None:
                 continue
-            execution_id, attempt = taken[due.entity_id]
-            if due.attributes is None:
-                self._exclude(due.entity_id, "ENTITY_DELETED", "the entity was deleted")
-            elif address is None:
-                self._exclude(due.entity_id, "NO_ADDRESS", f"no address for channel {self._sender.kind}")
-            elif address in barred:
-                self._exclude(due.entity_id, "SUPPRESSED", barred[address])
-            else:
-                claimed.append(_Claimed(due, address, execution_id, attempt))
-        return claimed
+            execution_id, attempt = claimed
+            message = self._message(due, address, execution_id, barred)
+            if message is not None:
+                self.on_wire[due.entity_id] = (attempt, due.doubted)
+                messages.append(message)
+        return messages
 
     @property
     def _sender(self) -> Sender:
@@ -223,47 +210,48 @@ class _SliceRun:
         return self.sender
 
     def _exclude(self, entity_id: UUID, code: str, why: str) -> None:
+        """The recipient is recorded as cancelled, with the reason."""
         self._note(Settlement(entity_id, AutomationStatus.CANCELLED, code, why))
 
     def _note(self, settlement: Settlement) -> None:
-        self.unsettled.append(settlement)
+        self.unsettled.others.append(settlement)
         self.counts[settlement.status] += 1
 
-    def _prepare(self, claimed: list[_Claimed]) -> list[Message]:
-        """Render a wave. A template that fails for one recipient fails that recipient."""
-        messages = []
-        for item in claimed:
-            try:
-                url = self._unsubscribe_url(item)
-                extras = {} if url is None else {"unsubscribe_url": url}
-                content = self._sender.template.render(item.due.attributes or {}, extras)
-            except RenderError as error:
-                self._note(
-                    Settlement(
-                        item.due.entity_id, AutomationStatus.FAILED, "TEMPLATE_ERROR", str(error)[:1000]
-                    )
-                )
-                continue
-            self.on_wire[item.due.entity_id] = (item.attempt, item.due.doubted)
-            messages.append(
-                Message(
-                    execution_id=item.execution_id,
-                    org_id=self.lease.org_id,
-                    campaign_id=self.lease.campaign_id,
-                    entity_id=item.due.entity_id,
-                    address=item.address,
-                    content=content,
-                    unsubscribe_url=url,
-                )
-            )
-        return messages
-
-    def _unsubscribe_url(self, item: _Claimed) -> str | None:
-        if self._sender.links is None:
+    def _message(
+        self, due: Due, address: str | None, execution_id: UUID, barred: dict[str, str]
+    ) -> Message | None:
+        """What is sent to a recipient. None: there is nothing to send, and why is noted; a template that fails for
+        one recipient fails that recipient.
+        """
+        lease, sender, entity_id = self.lease, self._sender, due.entity_id
+        if due.attributes is None:
+            self._exclude(entity_id, "ENTITY_DELETED", "the entity was deleted")
             return None
-        lease = self.lease
-        return self._sender.links.unsubscribe(
-            Invitation(lease.org_id, lease.campaign_id, item.due.entity_id, self._sender.kind, item.address)
+        if address is None:
+            self._exclude(entity_id, "NO_ADDRESS", f"no address for channel {sender.kind}")
+            return None
+        if address in barred:
+            self._exclude(entity_id, "SUPPRESSED", barred[address])
+            return None
+        url = None
+        if sender.links is not None:
+            url = sender.links.unsubscribe(
+                Invitation(lease.org_id, lease.campaign_id, entity_id, sender.kind, address)
+            )
+        try:
+            extras = {} if url is None else {"unsubscribe_url": url}
+            content = sender.template.render(due.attributes, extras)
+        except RenderError as error:
+            self._note(Settlement(entity_id, AutomationStatus.FAILED, "TEMPLATE_ERROR", str(error)[:1000]))
+            return None
+        return Message(
+            execution_id=execution_id,
+            org_id=lease.org_id,
+            campaign_id=lease.campaign_id,
+            entity_id=entity_id,
+            address=address,
+            content=content,
+            unsubscribe_url=url,
         )
 
     def _deliver(self, messages: list[Message]) -> None:
@@ -297,13 +285,19 @@ class _SliceRun:
 
     def _take_arrivals(self) -> None:
         self.arrived_at = self.runtime.database.clock.now()
+        delivered = self.unsettled.delivered
+        known = len(delivered)
         while self.arrivals:
             message, outcome = self.arrivals.popleft()
             flight = self.on_wire.pop(message.entity_id, None)
             if flight is None:
                 log.error("channel.reported_twice", entity_id=str(message.entity_id))
                 continue
-            self._decide(message.entity_id, flight, outcome)
+            if type(outcome) is Delivered:
+                delivered.append(message.entity_id)
+            else:
+                self._decide(message.entity_id, flight, outcome)
+        self.counts[AutomationStatus.SUCCESS] += len(delivered) - known
 
     def _decide(self, entity_id: UUID, flight: tuple[int, bool], outcome: Outcome) -> None:
         attempt, doubted = flight
@@ -327,7 +321,7 @@ class _SliceRun:
 
     def _flush(self, session: Session, *, again: bool) -> None:  # noqa: ARG002 - settling twice settles once
         in_flight = len(self.on_wire)
-        expected = waves.tally(self.unsettled, in_flight=in_flight)
+        expected = self.unsettled.tally(in_flight=in_flight)
         self._hold(session, expected)
         waves.settle(session, self.lease, self.unsettled, expected=expected, in_flight=in_flight)
         reach("settle.before_commit")
@@ -337,7 +331,7 @@ class _SliceRun:
     def _close(self, session: Session, *, again: bool) -> None:  # noqa: ARG002 - a closed lease is a lost one
         """Settle the last wave and give the slice back: done, or ready when its next recipient is due."""
         lease = self.lease
-        expected = waves.tally(self.unsettled, in_flight=0)
+        expected = self.unsettled.tally(in_flight=0)
         state = self._hold(session, expected)
         waves.settle(session, lease, self.unsettled, expected=expected, in_flight=0)
         if self.trouble is not None:

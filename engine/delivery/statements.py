@@ -15,6 +15,7 @@ from __future__ import annotations
 import typing
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from sqlalchemy import (
     ARRAY,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    and_,
     any_,
     bindparam,
     case,
@@ -64,9 +66,12 @@ def execute(session: Session, statement: Executable, **parameters: Any) -> Any:
     Sets are given as lists, whatever the database.
     """
     pack = literal_array if is_postgresql(session) else packed
+    if "p_keys" in parameters:
+        keys = [key.hex for key in parameters["p_keys"]]
+        parameters |= {"p_keys": pack(keys), "p_first": UUID(min(keys)), "p_last": UUID(max(keys))}
     if "p_ids" in parameters:
         parameters["p_ids"] = pack(parameters["p_ids"])
-    elif pack is packed:
+    if pack is packed:
         parameters = {
             key: packed(value) if isinstance(value, list) else value for key, value in parameters.items()
         }
@@ -103,8 +108,7 @@ class Statements:
             (_recipient.c.automation_status == AutomationStatus.PENDING) | _recipient.c.in_flight.is_(True)
         )
         self.settle = {
-            status: self._settle(status, self._among(_recipient.c.entity_id), null(), null())
-            for status in AutomationStatus
+            status: self._settle(status, self._recipients(), null(), null()) for status in AutomationStatus
         }
         self.settle_each = {status: self._settle_each(status) for status in AutomationStatus}
         self.land = self._land()
@@ -246,16 +250,26 @@ class Statements:
     def _of_slice(self) -> tuple[ColumnElement[bool], ...]:
         return (_recipient.c.job_id == _JOB, _recipient.c.slice_number == _NUMBER)
 
+    def _recipients(self) -> ColumnElement[bool]:
+        """Those of `p_keys`."""
+        return and_(*self._between(), self._among(_recipient.c.entity_id, "p_keys"))
+
+    def _between(self) -> tuple[ColumnElement[bool], ...]:
+        """Index (job_id, slice_number, entity_id), from the first of `p_keys` to the last.
+
+        Without these bounds a planner whose statistics lag behind expects a slice to be one row, takes the keys for a
+        filter, and reads the whole slice for every wave, dead versions included.
+        """
+        key = _recipient.c.entity_id
+        first, last = bindparam("p_first", type_=Uuid()), bindparam("p_last", type_=Uuid())
+        return (*self._of_slice(), key >= first, key <= last)
+
     def _claim(self, claimable: ColumnElement[bool]) -> Update:
         """Pending → in_progress, in flight, attempt + 1, an execution id if there is none. Index as `load`."""
         recipient = _recipient.c
         return (
             update(_recipient)
-            .where(
-                self._among(recipient.entity_id),
-                *self._of_slice(),
-                claimable,
-            )
+            .where(self._recipients(), claimable)
             .values(
                 automation_status=AutomationStatus.IN_PROGRESS,
                 execution_id=func.coalesce(recipient.execution_id, func.gen_random_uuid()),
@@ -282,7 +296,6 @@ class Statements:
             update(_recipient)
             .where(
                 which,
-                *self._of_slice(),
                 recipient.in_flight.is_(True),
                 recipient.automation_status == AutomationStatus.IN_PROGRESS,
             )
@@ -300,18 +313,17 @@ class Statements:
     def _settle_each(self, status: AutomationStatus) -> Update:
         """The same, each recipient with an error of its own."""
         given = self._given()
-        return self._settle(
-            status, _recipient.c.entity_id == given.c.entity_id, given.c.error_code, given.c.error_text
-        )
+        which = and_(*self._between(), _recipient.c.entity_id == given.c.key)
+        return self._settle(status, which, given.c.code, given.c.text)
 
     def _given(self) -> FromClause:
-        types: dict[str, TypeEngine[Any]] = {
-            "entity_id": Uuid(),
-            "error_code": String(),
-            "error_text": Text(),
-        }
+        """`p_keys`, `p_codes` and `p_texts` as a table."""
+        types: dict[str, TypeEngine[Any]] = {"key": Uuid(), "code": String(), "text": Text()}
         if self._postgresql:
-            arrays = [bindparam(f"p_{name}s", type_=ARRAY(kind)) for name, kind in types.items()]
+            packings = (PackedArray(Uuid()), ARRAY(String()), ARRAY(Text()))
+            arrays = [
+                bindparam(f"p_{name}s", type_=packing) for name, packing in zip(types, packings, strict=True)
+            ]
             return (
                 func.unnest(*arrays)
                 .table_valued(*(column(name, kind) for name, kind in types.items()), name="given")
@@ -341,11 +353,7 @@ class Statements:
         """End the flight of recipients whose status somebody else changed meanwhile; it stands. Index as `load`."""
         return (
             update(_recipient)
-            .where(
-                self._among(_recipient.c.entity_id),
-                *self._of_slice(),
-                _recipient.c.in_flight.is_(True),
-            )
+            .where(self._recipients(), _recipient.c.in_flight.is_(True))
             .values(in_flight=False)
         )
 
@@ -449,9 +457,9 @@ class Statements:
             self._among(_suppression.c.address),
         )
 
-    def _among(self, left: ColumnElement[Any]) -> ColumnElement[bool]:
-        """`left` is one of `p_ids`, which travel as one text."""
+    def _among(self, left: ColumnElement[Any], name: str = "p_ids") -> ColumnElement[bool]:
+        """`left` is one of a list, which travels as one text."""
         if self._postgresql:
-            return left == any_(bindparam("p_ids", type_=PackedArray(left.type)))
-        elements = func.json_each(bindparam("p_ids", type_=String())).table_valued("value")
+            return left == any_(bindparam(name, type_=PackedArray(left.type)))
+        elements = func.json_each(bindparam(name, type_=String())).table_valued("value")
         return left.in_(select(type_coerce(elements.c.value, left.type)))

@@ -20,7 +20,7 @@ from state.tables import Recipient
 from state.transitions import AutomationStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from engine.delivery.outcomes import Settlement
     from engine.delivery.slices import Lease
 
-__all__ = ["Due", "cancel_pending", "claim", "load", "next_due", "settle", "tally"]
+__all__ = ["Due", "Unsettled", "cancel_pending", "claim", "load", "next_due", "settle"]
 
 
 class Due(NamedTuple):
@@ -84,21 +84,37 @@ def claim(
         ours.claim_again if again else ours.claim,
         p_job_id=lease.job_id,
         p_number=lease.number,
-        p_ids=entity_ids,
+        p_keys=entity_ids,
         p_now=clock_of(session).now(),
     )
     return {entity_id: (execution_id, attempt) for entity_id, execution_id, attempt in claimed.all()}
 
 
-def tally(settlements: Iterable[Settlement], *, in_flight: int) -> Tally:
-    """What these settlements will count to, if nobody interferes."""
-    counts = Counter(item.status for item in settlements)
-    return _tally(counts, in_flight)
+class Unsettled:
+    """Outcomes that are known and not written yet. What is usual, a message that was taken, costs no object."""
+
+    __slots__ = ("delivered", "others")
+
+    def __init__(self) -> None:
+        self.delivered: list[UUID] = []
+        self.others: list[Settlement] = []
+
+    def __bool__(self) -> bool:
+        return bool(self.delivered or self.others)
+
+    def clear(self) -> None:
+        """They were written."""
+        self.delivered.clear()
+        self.others.clear()
+
+    def tally(self, *, in_flight: int) -> Tally:
+        """What they will count to, if nobody interferes."""
+        counts = Counter(item.status for item in self.others)
+        counts[AutomationStatus.SUCCESS] += len(self.delivered)
+        return _tally(counts, in_flight)
 
 
-def settle(
-    session: Session, lease: Lease, settlements: Iterable[Settlement], *, expected: Tally, in_flight: int
-) -> None:
+def settle(session: Session, lease: Lease, unsettled: Unsettled, *, expected: Tally, in_flight: int) -> None:
     """Write outcomes, which `slices.hold` has counted as `expected`.
 
     Equal settlements travel in one statement. A recipient whose status somebody changed meanwhile through an API
@@ -107,12 +123,18 @@ def settle(
     Args:
         in_flight: How many recipients of the slice are on the wire when this transaction ends.
     """
-    groups: dict[tuple[AutomationStatus, datetime | None, bool, bool], list[Settlement]] = defaultdict(list)
-    for item in settlements:
-        groups[(item.status, item.due_at, item.refund, item.error_code is None)].append(item)
     counts: Counter[AutomationStatus] = Counter()
-    for (status, due_at, refund, _), group in groups.items():
-        counts[status] += _write(session, lease, status, group, due_at=due_at, refund=refund)
+    if unsettled.delivered:
+        counts[AutomationStatus.SUCCESS] += _write(
+            session, lease, AutomationStatus.SUCCESS, unsettled.delivered
+        )
+    groups: dict[tuple[AutomationStatus, datetime | None, bool, bool], list[Settlement]] = defaultdict(list)
+    for item in unsettled.others:
+        groups[(item.status, item.due_at, item.refund, item.error_code is None)].append(item)
+    for (status, due_at, refund, silent), group in groups.items():
+        ids = [item.entity_id for item in group]
+        errors = None if silent else [(item.error_code, item.error_text) for item in group]
+        counts[status] += _write(session, lease, status, ids, errors, due_at=due_at, refund=refund)
     written = _tally(counts, in_flight)
     if written != expected:
         _correct(session, lease, written, expected)
@@ -148,31 +170,24 @@ def _write(
     session: Session,
     lease: Lease,
     status: AutomationStatus,
-    group: Sequence[Settlement],
+    ids: list[UUID],
+    errors: Sequence[tuple[str | None, str | None]] | None = None,
     *,
-    due_at: datetime | None,
-    refund: bool,
+    due_at: datetime | None = None,
+    refund: bool = False,
 ) -> int:
-    """Write one group of settlements that are equal but for their errors; returns how many were."""
+    """Write settlements that are equal but for their errors; returns how many were."""
     ours = statements(session)
-    ids = [item.entity_id for item in group]
-    scope = {"p_job_id": lease.job_id, "p_number": lease.number}
-    values = {"p_refund": int(refund), "p_due_at": due_at, "p_now": clock_of(session).now()}
-    if group[0].error_code is None:
-        written = execute(session, ours.settle[status], p_ids=ids, **scope, **values).rowcount
-    else:
-        written = execute(
-            session,
-            ours.settle_each[status],
-            p_entity_ids=ids,
-            p_error_codes=[item.error_code for item in group],
-            p_error_texts=[item.error_text for item in group],
-            **scope,
-            **values,
-        ).rowcount
+    scope: dict[str, Any] = {"p_job_id": lease.job_id, "p_number": lease.number}
+    values: dict[str, Any] = {"p_refund": int(refund), "p_due_at": due_at, "p_now": clock_of(session).now()}
+    statement = ours.settle[status]
+    if errors is not None:
+        statement = ours.settle_each[status]
+        values |= {"p_codes": [code for code, _ in errors], "p_texts": [text for _, text in errors]}
+    written: int = execute(session, statement, p_keys=ids, **scope, **values).rowcount
     if written < len(ids):
-        execute(session, ours.land, p_ids=ids, **scope)
-    return int(written)
+        execute(session, ours.land, p_keys=ids, **scope)
+    return written
 
 
 def next_due(session: Session, lease: Lease) -> datetime | None:
