@@ -27,7 +27,14 @@ ROUTES = [
     for route in router.routes
     for method in sorted(route.methods)
 ]
-MUTATING = [param for param in ROUTES if param.values[1] != "GET"]
+#: What is asked by POST and changes nothing.
+QUESTIONS = {
+    "POST /v1/campaign:match",
+    "POST /v1/campaign:discover",
+    "POST /v1/target:match",
+    "POST /v1/target/queries",
+}
+MUTATING = [param for param in ROUTES if param.values[1] != "GET" and param.id not in QUESTIONS]
 
 
 def filled(path: str) -> str:
@@ -66,7 +73,7 @@ def test_no_route_opens_without_a_key(api, client):
 
 
 def test_every_mutating_route_asks_for_its_role(api):
-    below = {Role.OPERATOR: ["viewer"], Role.ADMIN: ["viewer", "operator"]}
+    below = {Role.VIEWER: [], Role.OPERATOR: ["viewer"], Role.ADMIN: ["viewer", "operator"]}
     for param in MUTATING:
         route, method = param.values
         for role in below[route.needs(method)]:
