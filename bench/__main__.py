@@ -1,52 +1,73 @@
-"""`python -m bench`: measure everything, print a table, write `results.json`, plans and plots.
+"""`python -m bench [--quick] [CASE …]`: measure, print a table, write results.json, plots and plans.
 
-`--quick` runs every case once at small sizes, so that none rots; its figures are printed, not kept.
+Exit code 1 when an aim was not met. With --quick, whose sizes say nothing about speed, nothing is judged or kept.
 """
 
 from __future__ import annotations
 
 import argparse
-import tempfile
+import logging
+import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
-from bench import content, delivery, explain, raw
-from bench.ground import Ground
-from bench.plots import draw
-from bench.results import Row, show, write
-from bench.seeding import seed
-from state.database import Database
+import structlog
+from rich.console import Console
 
-HERE = Path(__file__).parent
+from bench import celery_case, content, delivery, explain, filters, importing, smtp
+from bench.conditions import conditions
+from bench.results import record, table
+from bench.scale import FULL, QUICK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bench.results import Result
+    from bench.scale import Scale
+
+CASES: dict[str, Callable[[Scale, Path], list[Result]]] = {
+    "content": content.run,
+    "smtp": smtp.run,
+    "import": importing.run,
+    "filters": filters.run,
+    "explain": explain.run,
+    "celery": celery_case.run,
+    "delivery": delivery.run,
+}
 
 
-def main() -> None:
-    """See the module."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="small sizes, once")
-    parser.add_argument("--sizes", type=int, nargs="+", help="recipients of each delivery")
+def main() -> int:
+    """Run the cases that were named, or all."""
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"one or more of {', '.join(CASES)}")
+    parser.add_argument("--quick", action="store_true", help="small sizes, one run of each")
+    parser.add_argument("--repeats", type=int, help="runs of each delivery; the median counts")
     given = parser.parse_args()
-    sizes = given.sizes or ([1_000, 5_000] if given.quick else [10_000, 100_000, 1_000_000])
-    rows = content.measure(5 if given.quick else 100)
-    with tempfile.TemporaryDirectory() as scratch, Ground(Path(scratch)) as ground:
-        delivered, runs = delivery.measure(ground, sizes)
-        rows += delivered
-        rows += _plans(ground, Path(scratch) if given.quick else HERE, sizes[-1])
-        if not given.quick:
-            draw(HERE / "plots", delivered, runs)
-    show(rows)
-    if not given.quick:
-        write(HERE / "results.json", rows)
-
-
-def _plans(ground: Ground, directory: Path, size: int) -> list[Row]:
-    """Explained where a campaign of the largest size was just delivered by the raw program."""
-    url = ground.create_seed()
-    database = Database(url)
-    org_id, campaign_id = seed(database, size)
-    database.close()
-    raw.deliver(ground, url, org_id, campaign_id, size, processes=1)
-    return explain.measure(url, org_id, campaign_id, directory / "explain", size=size)
+    unknown = set(given.cases) - set(CASES)
+    if unknown:
+        parser.error(f"there is no case {', '.join(sorted(unknown))}; there are {', '.join(CASES)}")
+    scale = QUICK if given.quick else FULL
+    if given.repeats:
+        scale = scale.repeated(given.repeats)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    console = Console(width=120)
+    for name, value in conditions().items():
+        console.print(f"[dim]{name:16}[/dim] {value}", highlight=False)
+    results: list[Result] = []
+    for name in given.cases or CASES:
+        console.print(f"\n[bold]{name}[/bold] …")
+        with TemporaryDirectory(prefix="muster-bench-") as directory:
+            found = CASES[name](scale, Path(directory))
+        console.print(table(found, name))
+        results += found
+        if scale.kept:
+            record(found)
+    missed = [result.case for result in results if result.met is False]
+    if missed:
+        console.print(f"[red]not met: {', '.join(missed)}")
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

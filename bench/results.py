@@ -1,58 +1,108 @@
-"""What was measured: a row a case, printed as a table and kept as JSON (design.md §7)."""
+"""What the benchmarks say: one line a figure, for people as a table and for machines as JSON."""
 
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
-__all__ = ["Row", "show", "write"]
+__all__ = ["HERE", "RESULTS", "Result", "load", "record", "table"]
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results.json"
 
 
 @dataclass(frozen=True)
-class Row:
-    """One figure, beside what it is measured against."""
+class Result:
+    """One figure."""
 
     case: str
+    """A stable id: `delivery.rate.1000000`."""
     value: float
     unit: str
     baseline: float | None = None
+    """What it is compared with, measured in the same run, in the same unit."""
     ratio: float | None = None
+    """Value over baseline."""
     aim: str | None = None
+    """What was wanted, in words: `ratio >= 0.5`."""
     met: bool | None = None
+    """Whether it is so; absent where nothing was wanted."""
+
+    @classmethod
+    def compared(
+        cls, case: str, value: float, unit: str, baseline: float, *, ratio: float | None = None, **aim: float
+    ) -> Result:
+        """A figure beside its baseline.
+
+        Args:
+            ratio: The median of several runs' ratios; absent: of these two values.
+            aim: `at_least` or `at_most`, of the ratio.
+        """
+        ratio = value / baseline if ratio is None else ratio
+        wanted, met = _judged("ratio", ratio, **aim)
+        return cls(case, _figures(value), unit, _figures(baseline), _figures(ratio), wanted, met)
+
+    @classmethod
+    def alone(cls, case: str, value: float, unit: str, **aim: float) -> Result:
+        """A figure with nothing beside it. `aim`: `at_least` or `at_most`, of the value."""
+        wanted, met = _judged("value", value, **aim)
+        return cls(case, _figures(value), unit, aim=wanted, met=met)
 
 
-def write(path: Path, rows: list[Row]) -> None:
-    """Keep them as data."""
-    path.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+def _judged(
+    name: str, value: float, at_least: float | None = None, at_most: float | None = None
+) -> tuple[str | None, bool | None]:
+    if at_least is not None:
+        return f"{name} >= {at_least:g}", value >= at_least
+    if at_most is not None:
+        return f"{name} <= {at_most:g}", value <= at_most
+    return None, None
 
 
-def show(rows: list[Row]) -> None:
-    """Print them."""
-    table = Table(title="Benchmarks")
-    for name in ("case", "value", "unit", "baseline", "ratio", "aim", "met"):
-        table.add_column(name, justify="left" if name in ("case", "unit", "aim") else "right")
-    for row in rows:
-        met = "" if row.met is None else ("[green]yes[/]" if row.met else "[red]NO[/]")
-        table.add_row(
-            row.case,
-            _number(row.value),
-            row.unit,
-            _number(row.baseline),
-            _number(row.ratio),
-            row.aim or "",
+def _figures(value: float) -> float:
+    """No more figures than mean something."""
+    return round(value) if abs(value) >= 1000 else float(f"{value:.3g}")
+
+
+def load(path: Path = RESULTS) -> list[Result]:
+    """What was recorded last."""
+    return [Result(**row) for row in json.loads(path.read_text())] if path.exists() else []
+
+
+def record(results: Sequence[Result], path: Path = RESULTS) -> None:
+    """Put in results, in place of earlier ones of the same case."""
+    known = {result.case: result for result in load(path)} | {result.case: result for result in results}
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps([asdict(result) for result in known.values()], indent=2) + "\n")
+    os.replace(fresh, path)  # noqa: PTH105 - says that it is atomic
+
+
+def table(results: Sequence[Result], title: str) -> Table:
+    """For a terminal."""
+    drawn = Table(title=title, title_justify="left")
+    drawn.add_column("case")
+    for name in ("value", "baseline", "ratio"):
+        drawn.add_column(name, justify="right")
+    drawn.add_column("unit")
+    drawn.add_column("aim")
+    drawn.add_column("met", justify="right")
+    for result in results:
+        met = "" if result.met is None else "[green]yes" if result.met else "[bold red]NO"
+        drawn.add_row(
+            result.case,
+            f"{result.value:,g}" if result.value < 1000 else f"{result.value:,.0f}",
+            "" if result.baseline is None else f"{result.baseline:,g}",
+            "" if result.ratio is None else f"{result.ratio:g}",
+            result.unit,
+            result.aim or "",
             met,
         )
-    Console(width=150).print(table)
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2f}"
+    return drawn
