@@ -6,14 +6,14 @@ A value that cannot be used is refused at start with the name of the variable; n
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AnyHttpUrl, BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["Settings", "get_settings"]
+__all__ = ["Settings"]
 
 
 def _seconds(value: Any) -> Any:
@@ -48,15 +48,15 @@ class Settings(BaseSettings):
     log_format: Literal["console", "json"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    worker_threads: int = Field(default=4, ge=1, le=256)
-    """Slices one worker process executes at once."""
+    worker_threads: int = Field(default=8, ge=1, le=256)
+    """Slices one worker process executes at once. They wait for the database and the wire most of their time."""
     database_pool: int = Field(default=16, ge=2, le=500)
 
     slice_size: int = Field(default=500, ge=1, le=500)
     """Recipients a slice (design.md §1)."""
     wave_size: int = Field(default=100, ge=1, le=100)
     """Recipients in doubt at most per slice when a worker dies (design.md §4.3)."""
-    window: int = Field(default=16, ge=1, le=1000)
+    window: int = Field(default=32, ge=1, le=1000)
     """Slices of one job in flight at once."""
     lease: Duration = timedelta(seconds=30)
     """How long a worker may be silent before its slice is taken from it."""
@@ -66,6 +66,13 @@ class Settings(BaseSettings):
     """Where a worker or scheduler serves its own `/metrics`; the API serves its own under its port."""
     shutdown_grace: Duration = timedelta(seconds=20)
     """How long sends that are on the wire may take to finish after SIGTERM."""
+
+    webhook_timeout: Duration = timedelta(seconds=10)
+    """How long a webhook's receiver may take to answer."""
+    webhook_allowed_networks: str | None = None
+    """Networks that webhooks may reach although they are not public, by comma: `10.0.0.0/8,127.0.0.1/32`."""
+    event_retention_days: int = Field(default=30, ge=3, le=3650)
+    """How long events, and the log of telling them, are kept."""
 
     @field_validator("database_url")
     @classmethod
@@ -83,17 +90,21 @@ class Settings(BaseSettings):
             raise ValueError("use redis://…, rediss://…, amqp://…, amqps://… or embedded://")
         return url
 
+    @field_validator("webhook_allowed_networks")
+    @classmethod
+    def _networks(cls, text: str | None) -> str | None:
+        for part in (text or "").split(","):
+            if part.strip():
+                ip_network(part.strip())
+        return text
+
+    @property
+    def webhook_networks(self) -> list[IPv4Network | IPv6Network]:
+        """`webhook_allowed_networks`, read."""
+        parts = (self.webhook_allowed_networks or "").split(",")
+        return [ip_network(part.strip()) for part in parts if part.strip()]
+
     @property
     def broker(self) -> str:
         """The broker's URL: `broker_url`, or Redis when it is not set."""
         return self.broker_url or self.redis_url
-
-
-@lru_cache(maxsize=1)
-def get_settings() -> Settings:
-    """The process's settings, read once.
-
-    Raises:
-        pydantic.ValidationError: a variable holds what cannot be used; the message names it.
-    """
-    return Settings()

@@ -23,6 +23,8 @@ from sqlalchemy import Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
+from state.sampling import place
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -134,6 +136,7 @@ class Database:
         def _prepare(connection: Any, _record: object) -> None:
             connection.isolation_level = None  # we say BEGIN ourselves
             connection.create_function("gen_random_uuid", 0, lambda: uuid4().hex)
+            connection.create_function("muster_place", 2, place, deterministic=True)
             for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-65536"):
                 connection.execute(f"PRAGMA {pragma}")
 

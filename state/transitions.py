@@ -21,6 +21,7 @@ __all__ = [
     "MACHINES",
     "PORTAL",
     "SLICE",
+    "STOPPED",
     "AutomationStatus",
     "CampaignStatus",
     "EntityUiStatus",
@@ -149,6 +150,9 @@ AUTOMATION = _machine(
         "cancelled": "pending",
     },
 )
+
+#: Jobs that ended before they were done: what they left pending is recorded as cancelled.
+STOPPED = (JobStatus.CANCELLED, JobStatus.FAILED)
 
 PORTAL = _machine(
     "portal",

@@ -12,10 +12,13 @@ from sqlalchemy.types import TypeDecorator
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
 
-__all__ = ["Json", "UtcDateTime"]
+__all__ = ["ExactJson", "Json", "UtcDateTime"]
 
 #: A JSON value: `jsonb` on PostgreSQL, checked text on SQLite.
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+#: A JSON value that comes back as it was written: `jsonb` sorts names and makes 1e16 a whole number. It has no
+#: equality on PostgreSQL, so rows with it cannot be grouped by all their columns or made DISTINCT.
+ExactJson = JSON(none_as_null=True)
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -2,35 +2,51 @@
 
 from state.tables.audience import Entity, Suppression, Target
 from state.tables.base import Base, JsonObject
-from state.tables.campaign import Campaign, Channel, Flow, Template, Touchpoint
-from state.tables.delivery import Event, Execution, Job, Recipient, Slice
-from state.tables.engagement import Engagement, EngagementHour
+from state.tables.campaign import Campaign, Channel, Flow, Template, TemplateAttachment, Touchpoint
+from state.tables.delivery import DeliveryHour, Execution, Job, JobPace, Recipient, Slice
+from state.tables.engagement import Engagement, EngagementHour, TakenEvent
+from state.tables.events import Event, Webhook, WebhookDelivery, WebhookLane
+from state.tables.experiment import Experiment
+from state.tables.limits import Contact, DomainThrottle
 from state.tables.organization import ApiKey, IdempotencyKey, Organization
 from state.tables.portal import JourneyLink, Portal, ProductRecommendation, Widget
+from state.tables.run import DryRun, ScheduledRun
 
 __all__ = [
     "ApiKey",
     "Base",
     "Campaign",
     "Channel",
+    "Contact",
+    "DeliveryHour",
+    "DomainThrottle",
+    "DryRun",
     "Engagement",
     "EngagementHour",
     "Entity",
     "Event",
     "Execution",
+    "Experiment",
     "Flow",
     "IdempotencyKey",
     "Job",
+    "JobPace",
     "JourneyLink",
     "JsonObject",
     "Organization",
     "Portal",
     "ProductRecommendation",
     "Recipient",
+    "ScheduledRun",
     "Slice",
     "Suppression",
+    "TakenEvent",
     "Target",
     "Template",
+    "TemplateAttachment",
     "Touchpoint",
+    "Webhook",
+    "WebhookDelivery",
+    "WebhookLane",
     "Widget",
 ]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
+from uuid import UUID
 
-from sqlalchemy import Index, String, Text, UniqueConstraint
+from sqlalchemy import Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from state.tables.base import Base, Identified, JsonObject, Owned, Timestamped
 
-__all__ = ["Entity", "Suppression", "Target"]
+__all__ = ["EVERY_CAMPAIGN", "Entity", "Suppression", "Target"]
+
+#: In place of a campaign where all are meant, so that the unique key sees two of them as the same.
+EVERY_CAMPAIGN = UUID(int=0)
 
 
 class Entity(Identified, Owned, Timestamped, Base):
@@ -40,6 +44,11 @@ class Target(Identified, Owned, Timestamped, Base):
     entity_schema: Mapped[str] = mapped_column(String(64))
     entity_filters: Mapped[JsonObject | None]
     """`{"filter": {"items": […], "combination": "AND"|"OR"}}`; absent: the target has no filters."""
+    base_id: Mapped[UUID | None]
+    """The target that this one narrows: an entity must be let through by both. No foreign key: when the base is gone
+    nobody is in it, rather than everybody."""
+    campaign_id: Mapped[UUID | None]
+    """The campaign whose own it is (filters written into it); goes with it, and no list shows it."""
     extras: Mapped[JsonObject] = mapped_column(default=dict)
 
 
@@ -47,11 +56,15 @@ class Suppression(Identified, Owned, Base):
     """An address that a channel kind must not be used for."""
 
     __tablename__ = "suppression"
-    __table_args__ = (UniqueConstraint("org_id", "channel_kind", "address"),)
+    __table_args__ = (UniqueConstraint("org_id", "channel_kind", "address", "campaign_id"),)
 
     channel_kind: Mapped[str] = mapped_column(String(32))
     address: Mapped[str] = mapped_column(String(320))
     """Normalised as the channel does it: e-mail in lower case."""
     reason: Mapped[str] = mapped_column(String(32))
     """unsubscribe, hard_bounce, complaint or manual."""
+    campaign_id: Mapped[UUID] = mapped_column(
+        default=EVERY_CAMPAIGN, server_default=text(f"'{EVERY_CAMPAIGN.hex}'")
+    )
+    """The one campaign that must not use it; all zeros: none of the organization may."""
     created_at: Mapped[datetime]

@@ -3,7 +3,8 @@
 Counters: a recipient is counted by exactly one job, the one in its `job_id`. `job.total`, `.success`, `.failed`
 and `.cancelled` change with the rows they count; what a slice has settled under its current lease waits in the
 slice's own counters and is folded into the job when the lease ends, so that workers of one job never queue for
-the job's row. Sums are always true; a part alone may be negative for as long as a lease (a failure that was counted
+the job's row. `in_progress` is folded likewise, so that whoever waits between two touchpoints is counted without
+being read. Sums are always true; a part alone may be negative for as long as a lease (a failure that was counted
 by its slice and retriggered away from its job). Pending is what is left of the total.
 """
 
@@ -13,12 +14,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text, text
+from sqlalchemy import ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from state.tables.base import Base, Identified, JsonObject, Owned, Timestamped
 
-__all__ = ["Event", "Execution", "Job", "Recipient", "Slice"]
+__all__ = ["DeliveryHour", "Execution", "Job", "JobPace", "Recipient", "Slice"]
 
 
 class Job(Identified, Owned, Timestamped, Base):
@@ -45,10 +46,18 @@ class Job(Identified, Owned, Timestamped, Base):
     waits_until: Mapped[datetime | None]
     """Its channel is throttled or down: no claims before then."""
     waits_reason: Mapped[str | None] = mapped_column(Text)
+    waits_for: Mapped[str | None] = mapped_column(String(16))
+    """limit, throttled, breaker or unavailable."""
     token: Mapped[str | None] = mapped_column(String(64))
     """The task token; a job without one can be neither approved nor cancelled (JOB_TOKEN_MISSING)."""
     window: Mapped[int]
     """Slices in flight at once at most."""
+    pace: Mapped[int | None]
+    """A smaller window, as many slices as its limits keep busy; absent: it has none."""
+    priority: Mapped[str] = mapped_column(String(8), default="normal", server_default="normal")
+    """low, normal or high: its share of the workers, which is what `window` was made of."""
+    reach: Mapped[float] = mapped_column(default=100.0, server_default="100")
+    """Percent of the audience that is planned: those whose place in it lies below (state.sampling)."""
     flow_id: Mapped[UUID | None]
     target_ids: Mapped[list[Any]] = mapped_column(default=list)
     """The audience as it was named when the job was made."""
@@ -59,6 +68,8 @@ class Job(Identified, Owned, Timestamped, Base):
     success: Mapped[int] = mapped_column(default=0)
     failed: Mapped[int] = mapped_column(default=0)
     cancelled: Mapped[int] = mapped_column(default=0)
+    in_progress: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    """Recipients in progress as of the last fold of each slice: those between two touchpoints."""
     slices_total: Mapped[int] = mapped_column(default=0)
     slices_done: Mapped[int] = mapped_column(default=0)
     touched_at: Mapped[datetime]
@@ -67,6 +78,16 @@ class Job(Identified, Owned, Timestamped, Base):
     finished_at: Mapped[datetime | None]
     report: Mapped[JsonObject | None]
     error: Mapped[str | None] = mapped_column(Text)
+
+
+class JobPace(Base):
+    """How many recipients of a running job had an outcome at an instant; the sweeper notes it (engine.insight.pace)."""
+
+    __tablename__ = "job_pace"
+
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("job.id", ondelete="CASCADE"), primary_key=True)
+    at: Mapped[datetime] = mapped_column(primary_key=True)
+    processed: Mapped[int]
 
 
 class Slice(Owned, Base):
@@ -105,15 +126,29 @@ class Slice(Owned, Base):
     size: Mapped[int]
     due_at: Mapped[datetime]
     """Not before then."""
+    waits_for: Mapped[str | None] = mapped_column(String(16))
+    """What keeps it until `due_at`: limit, throttled or quiet_hours; absent: back-off, or nothing."""
     woken_at: Mapped[datetime | None]
     """When a wake-up for it was last put on its way, kept while it is leased; absent: outside the window."""
     lease_epoch: Mapped[int] = mapped_column(default=0)
     lease_expires_at: Mapped[datetime | None]
     lease_owner: Mapped[str | None] = mapped_column(String(128))
     in_progress: Mapped[int] = mapped_column(default=0)
+    """Its recipients that are in progress: on the wire, or between two touchpoints."""
+    in_progress_folded: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    """How many of them `job.in_progress` counts."""
     success: Mapped[int] = mapped_column(default=0)
     failed: Mapped[int] = mapped_column(default=0)
     cancelled: Mapped[int] = mapped_column(default=0)
+    sent: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    """Messages that the provider took."""
+    target_id: Mapped[UUID | None]
+    """The target that let all its recipients in."""
+    touchpoint_id: Mapped[UUID | None]
+    """What `sent`, `failed` and `cancelled` were counted at since the last fold: this touchpoint, `variant`, within
+    `hour`. A lease folds before it goes on to another."""
+    variant: Mapped[str | None] = mapped_column(String(64))
+    hour: Mapped[datetime | None]
 
 
 class Recipient(Timestamped, Base):
@@ -147,6 +182,14 @@ class Recipient(Timestamped, Base):
             postgresql_where=text("email_status IS NOT NULL"),
             sqlite_where=text("email_status IS NOT NULL"),
         ),
+        # What went wrong, by code: whoever did not fail costs this nothing.
+        Index(
+            "ix_recipient_failed",
+            "campaign_id",
+            "error_code",
+            postgresql_where=text("automation_status = 'failed'"),
+            sqlite_where=text("automation_status = 'failed'"),
+        ),
         # Those that no job counts: they are counted here.
         Index(
             "ix_recipient_unplanned",
@@ -175,6 +218,17 @@ class Recipient(Timestamped, Base):
     due_at: Mapped[datetime | None]
     error_code: Mapped[str | None] = mapped_column(String(64))
     error_text: Mapped[str | None] = mapped_column(Text)
+    step: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    """How many touchpoints of the flow lay before the one it is at; where it goes on if that one is removed. Between
+    two of them it is in_progress, not in flight, and due at `due_at`."""
+    touchpoint_id: Mapped[UUID | None]
+    """Of a flow of several: the touchpoint it is at, or waits for. Absent: it has not begun."""
+    sent_at: Mapped[datetime | None]
+    """When the provider took the latest message."""
+    variant: Mapped[str | None] = mapped_column(String(64))
+    """Which variant it was given at its first message that has any; absent: none yet."""
+    target_id: Mapped[UUID | None]
+    """The target that let it in, which is the segment that statistics count it under."""
     portal_status: Mapped[str | None] = mapped_column(String(12))
     portal_status_updated_at: Mapped[datetime | None]
     portal_state: Mapped[JsonObject | None]
@@ -196,7 +250,9 @@ class Recipient(Timestamped, Base):
 
 
 class Execution(Base):
-    """An earlier execution of a recipient, kept when it was retriggered or re-activated."""
+    """An earlier execution of a recipient: kept when it was retriggered or re-activated, and for each touchpoint of a
+    flow of several that it has been through.
+    """
 
     __tablename__ = "execution"
     __table_args__ = (Index(None, "campaign_id", "entity_id", "ended_at"),)
@@ -207,24 +263,36 @@ class Execution(Base):
     entity_id: Mapped[UUID]
     job_id: Mapped[UUID | None]
     status: Mapped[str] = mapped_column(String(12))
+    """success, failed, cancelled; or skipped: the touchpoint's condition did not let it through."""
     attempt: Mapped[int]
     error_code: Mapped[str | None] = mapped_column(String(64))
     error_text: Mapped[str | None] = mapped_column(Text)
     ended_at: Mapped[datetime]
+    touchpoint_id: Mapped[UUID | None]
+    """Absent: the only one of its flow."""
+    step: Mapped[int | None]
+    """How many touchpoints lay before it then."""
+    variant: Mapped[str | None] = mapped_column(String(64))
+    """Of that touchpoint; absent: it has none."""
 
 
-class Event(Owned, Base):
-    """The outbox: what happened, written in the transaction in which it happened."""
+class DeliveryHour(Owned, Base):
+    """What deliveries came to within one hour: written in the transaction that folds a lease into its job."""
 
-    __tablename__ = "event"
-    __table_args__ = (Index(None, "org_id", "id"),)
+    __tablename__ = "delivery_hour"
 
-    id: Mapped[int] = mapped_column(
-        BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True
-    )
-    name: Mapped[str] = mapped_column(String(64))
-    """A stable id: `campaign.started`, `job.finished`."""
-    campaign_id: Mapped[UUID | None]
-    job_id: Mapped[UUID | None]
-    data: Mapped[JsonObject] = mapped_column(default=dict)
-    created_at: Mapped[datetime]
+    campaign_id: Mapped[UUID] = mapped_column(ForeignKey("campaign.id", ondelete="CASCADE"), primary_key=True)
+    hour: Mapped[datetime] = mapped_column(primary_key=True)
+    """Its beginning."""
+    touchpoint_id: Mapped[UUID] = mapped_column(primary_key=True)
+    variant: Mapped[str] = mapped_column(String(64), primary_key=True, default="")
+    """Empty: the touchpoint has none."""
+    target_id: Mapped[UUID] = mapped_column(primary_key=True)
+    """The segment; all zeros: enrolled by no target."""
+    sent: Mapped[int] = mapped_column(default=0)
+    """Messages that the provider took."""
+    failed: Mapped[int] = mapped_column(default=0)
+    cancelled: Mapped[int] = mapped_column(default=0)
+    """Excluded or cancelled recipients."""
+    cost: Mapped[float] = mapped_column(default=0.0, server_default=text("0"))
+    """Of what was sent, at the channel's price by then."""

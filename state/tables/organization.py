@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Index, LargeBinary, String, UniqueConstraint
+from sqlalchemy import Index, LargeBinary, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from state.tables.base import Base, Identified, JsonObject, Owned
@@ -18,7 +18,13 @@ class Organization(Identified, Base):
     __tablename__ = "organization"
 
     name: Mapped[str] = mapped_column(String(150), unique=True)
+    time_zone: Mapped[str | None] = mapped_column(String(64))
+    """Of recipients whose own is not known (IANA); absent: UTC."""
     created_at: Mapped[datetime]
+    limits: Mapped[JsonObject | None]
+    """A rate, a frequency cap, send windows, quiet hours and a time zone (engine.limits.config); absent: none."""
+    limits_epoch: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    """Counts changes of any limit in the organization, so that whoever sends sees that there is a new one."""
 
 
 class ApiKey(Identified, Owned, Base):

@@ -15,7 +15,10 @@ def upgrade() -> None:
     op.create_table(
         "organization",
         sa.Column("name", sa.String(length=150), nullable=False),
+        sa.Column("time_zone", sa.String(length=64), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("limits", Json, nullable=True),
+        sa.Column("limits_epoch", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_organization"),
         sa.UniqueConstraint("name", name="uq_organization_name"),

@@ -7,8 +7,8 @@ from alembic import op
 
 from state.types import Json, UtcDateTime
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 
 
 def upgrade() -> None:
@@ -34,6 +34,12 @@ def upgrade() -> None:
         sa.Column("channel_kind", sa.String(length=32), nullable=False),
         sa.Column("address", sa.String(length=320), nullable=False),
         sa.Column("reason", sa.String(length=32), nullable=False),
+        sa.Column(
+            "campaign_id",
+            sa.Uuid(),
+            server_default=sa.text("'00000000000000000000000000000000'"),
+            nullable=False,
+        ),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("org_id", sa.Uuid(), nullable=False),
@@ -42,7 +48,11 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name="pk_suppression"),
         sa.UniqueConstraint(
-            "org_id", "channel_kind", "address", name="uq_suppression_org_id_channel_kind_address"
+            "org_id",
+            "channel_kind",
+            "address",
+            "campaign_id",
+            name="uq_suppression_org_id_channel_kind_address_campaign_id",
         ),
     )
     op.create_table(
@@ -51,6 +61,8 @@ def upgrade() -> None:
         sa.Column("description", sa.Text(), nullable=True),
         sa.Column("entity_schema", sa.String(length=64), nullable=False),
         sa.Column("entity_filters", Json, nullable=True),
+        sa.Column("base_id", sa.Uuid(), nullable=True),
+        sa.Column("campaign_id", sa.Uuid(), nullable=True),
         sa.Column("extras", Json, nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("org_id", sa.Uuid(), nullable=False),

@@ -7,8 +7,8 @@ from alembic import op
 
 from state.types import Json, UtcDateTime
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 
 def upgrade() -> None:
@@ -24,6 +24,9 @@ def upgrade() -> None:
         sa.Column("error_code", sa.String(length=64), nullable=True),
         sa.Column("error_text", sa.Text(), nullable=True),
         sa.Column("ended_at", UtcDateTime(), nullable=False),
+        sa.Column("touchpoint_id", sa.Uuid(), nullable=True),
+        sa.Column("step", sa.Integer(), nullable=True),
+        sa.Column("variant", sa.String(length=64), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_execution"),
     )
     op.create_index(
@@ -45,6 +48,11 @@ def upgrade() -> None:
         sa.Column("due_at", UtcDateTime(), nullable=True),
         sa.Column("error_code", sa.String(length=64), nullable=True),
         sa.Column("error_text", sa.Text(), nullable=True),
+        sa.Column("step", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("touchpoint_id", sa.Uuid(), nullable=True),
+        sa.Column("sent_at", UtcDateTime(), nullable=True),
+        sa.Column("variant", sa.String(length=64), nullable=True),
+        sa.Column("target_id", sa.Uuid(), nullable=True),
         sa.Column("portal_status", sa.String(length=12), nullable=True),
         sa.Column("portal_status_updated_at", UtcDateTime(), nullable=True),
         sa.Column("portal_state", Json, nullable=True),
@@ -74,6 +82,13 @@ def upgrade() -> None:
         sqlite_where=sa.text("email_status IS NOT NULL"),
     )
     op.create_index(
+        "ix_recipient_failed",
+        "recipient",
+        ["campaign_id", "error_code"],
+        postgresql_where=sa.text("automation_status = 'failed'"),
+        sqlite_where=sa.text("automation_status = 'failed'"),
+    )
+    op.create_index(
         "ix_recipient_job_id_slice_number_entity_id", "recipient", ["job_id", "slice_number", "entity_id"]
     )
     op.create_index(
@@ -91,22 +106,27 @@ def upgrade() -> None:
         sqlite_where=sa.text("job_id IS NULL"),
     )
     op.create_table(
-        "event",
-        sa.Column(
-            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
-        ),
-        sa.Column("name", sa.String(length=64), nullable=False),
-        sa.Column("campaign_id", sa.Uuid(), nullable=True),
-        sa.Column("job_id", sa.Uuid(), nullable=True),
-        sa.Column("data", Json, nullable=False),
-        sa.Column("created_at", UtcDateTime(), nullable=False),
+        "delivery_hour",
+        sa.Column("campaign_id", sa.Uuid(), nullable=False),
+        sa.Column("hour", UtcDateTime(), nullable=False),
+        sa.Column("touchpoint_id", sa.Uuid(), nullable=False),
+        sa.Column("variant", sa.String(length=64), nullable=False),
+        sa.Column("target_id", sa.Uuid(), nullable=False),
+        sa.Column("sent", sa.Integer(), nullable=False),
+        sa.Column("failed", sa.Integer(), nullable=False),
+        sa.Column("cancelled", sa.Integer(), nullable=False),
+        sa.Column("cost", sa.Double(), server_default=sa.text("0"), nullable=False),
         sa.Column("org_id", sa.Uuid(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["org_id"], ["organization.id"], name="fk_event_org_id_organization", ondelete="CASCADE"
+            ["campaign_id"], ["campaign.id"], name="fk_delivery_hour_campaign_id_campaign", ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint("id", name="pk_event"),
+        sa.ForeignKeyConstraint(
+            ["org_id"], ["organization.id"], name="fk_delivery_hour_org_id_organization", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint(
+            "campaign_id", "hour", "touchpoint_id", "variant", "target_id", name="pk_delivery_hour"
+        ),
     )
-    op.create_index("ix_event_org_id_id", "event", ["org_id", "id"])
     op.create_table(
         "job",
         sa.Column("campaign_id", sa.Uuid(), nullable=False),
@@ -115,8 +135,12 @@ def upgrade() -> None:
         sa.Column("held", sa.Boolean(), nullable=False),
         sa.Column("waits_until", UtcDateTime(), nullable=True),
         sa.Column("waits_reason", sa.Text(), nullable=True),
+        sa.Column("waits_for", sa.String(length=16), nullable=True),
         sa.Column("token", sa.String(length=64), nullable=True),
         sa.Column("window", sa.Integer(), nullable=False),
+        sa.Column("pace", sa.Integer(), nullable=True),
+        sa.Column("priority", sa.String(length=8), server_default="normal", nullable=False),
+        sa.Column("reach", sa.Double(), server_default="100", nullable=False),
         sa.Column("flow_id", sa.Uuid(), nullable=True),
         sa.Column("target_ids", Json, nullable=False),
         sa.Column("planned", sa.Boolean(), nullable=False),
@@ -125,6 +149,7 @@ def upgrade() -> None:
         sa.Column("success", sa.Integer(), nullable=False),
         sa.Column("failed", sa.Integer(), nullable=False),
         sa.Column("cancelled", sa.Integer(), nullable=False),
+        sa.Column("in_progress", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("slices_total", sa.Integer(), nullable=False),
         sa.Column("slices_done", sa.Integer(), nullable=False),
         sa.Column("touched_at", UtcDateTime(), nullable=False),
@@ -153,20 +178,35 @@ def upgrade() -> None:
     )
     op.create_index("ix_job_org_id_campaign_id_created_at", "job", ["org_id", "campaign_id", "created_at"])
     op.create_table(
+        "job_pace",
+        sa.Column("job_id", sa.Uuid(), nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.Column("processed", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["job.id"], name="fk_job_pace_job_id_job", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("job_id", "at", name="pk_job_pace"),
+    )
+    op.create_table(
         "slice",
         sa.Column("job_id", sa.Uuid(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("state", sa.String(length=8), nullable=False),
         sa.Column("size", sa.Integer(), nullable=False),
         sa.Column("due_at", UtcDateTime(), nullable=False),
+        sa.Column("waits_for", sa.String(length=16), nullable=True),
         sa.Column("woken_at", UtcDateTime(), nullable=True),
         sa.Column("lease_epoch", sa.Integer(), nullable=False),
         sa.Column("lease_expires_at", UtcDateTime(), nullable=True),
         sa.Column("lease_owner", sa.String(length=128), nullable=True),
         sa.Column("in_progress", sa.Integer(), nullable=False),
+        sa.Column("in_progress_folded", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("success", sa.Integer(), nullable=False),
         sa.Column("failed", sa.Integer(), nullable=False),
         sa.Column("cancelled", sa.Integer(), nullable=False),
+        sa.Column("sent", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("target_id", sa.Uuid(), nullable=True),
+        sa.Column("touchpoint_id", sa.Uuid(), nullable=True),
+        sa.Column("variant", sa.String(length=64), nullable=True),
+        sa.Column("hour", UtcDateTime(), nullable=True),
         sa.Column("org_id", sa.Uuid(), nullable=False),
         sa.ForeignKeyConstraint(["job_id"], ["job.id"], name="fk_slice_job_id_job", ondelete="CASCADE"),
         sa.ForeignKeyConstraint(

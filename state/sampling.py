@@ -1,0 +1,53 @@
+"""Everybody's place in a campaign's audience, from 0 to 100: what makes a sample deterministic and larger ones include
+smaller ones.
+
+The place is a hash of campaign and entity, so it needs no column and no draw: the same percentage means the same
+people, whoever asks, whenever; and whoever joins later has a place already. Another campaign orders people anew. It is
+computed where rows are selected: MD5 for its even spread, as PostgreSQL has it; SQLite is given it as a function
+(`state.database`).
+"""
+
+from __future__ import annotations
+
+from hashlib import md5
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import BigInteger, String, Text, cast, func, literal
+from sqlalchemy.dialects.postgresql import BIT
+
+from state.sets import is_postgresql
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from sqlalchemy import ColumnElement
+    from sqlalchemy.orm import InstrumentedAttribute, Session
+
+__all__ = ["PLACES", "place", "place_of", "within"]
+
+#: How many places there are: a ten-thousandth of a percent each.
+PLACES = 1_000_000
+
+
+def place(salt: str, key: str) -> int:
+    """The place of `key` (a UUID as 32 hexadecimal digits) in the order that `salt` makes."""
+    digest = md5(f"{salt}{key}".encode(), usedforsecurity=False).hexdigest()
+    return int(digest[:8], 16) % PLACES
+
+
+def place_of(session: Session, salt: UUID, key: InstrumentedAttribute[Any]) -> ColumnElement[int]:
+    """The same for a column, to select or compare in a statement."""
+    if not is_postgresql(session):
+        return func.muster_place(salt.hex, key, type_=BigInteger())
+    digits = func.substr(func.md5(literal(salt.hex, Text) + func.replace(cast(key, Text), "-", "")), 1, 8)
+    number = cast(cast(literal("x", String) + digits, BIT(32)), BigInteger)
+    return func.mod(number, PLACES, type_=BigInteger())
+
+
+def within(
+    session: Session, salt: UUID, key: InstrumentedAttribute[Any], reach: float
+) -> ColumnElement[bool] | None:
+    """The condition for being among the first `reach` percent; None when that is everybody, so that a statement
+    without sampling has nothing of it.
+    """
+    return None if reach >= 100 else place_of(session, salt, key) < round(reach * PLACES / 100)  # noqa: PLR2004
