@@ -1,0 +1,213 @@
+"""Permits to send, leased from Redis for all workers together.
+
+Promises:
+- One lease takes from every bucket that applies (channel, campaign, organization, mail domains) in one Lua call, or
+  from none of them.
+- A bucket's leases follow each other without overlap, so any second holds at most its rate and one lease: a tenth of a
+  second's worth (at least 1, at most `MOST`).
+- A lease may begin up to `HORIZON` in the future: whoever takes it waits until then. So workers queue for a limit in
+  the order in which they ask, and none of the rate is lost between two of them.
+- When Redis was emptied, buckets begin empty: nothing is leased for one `HORIZON`, by when all earlier leases are used.
+- When Redis is away nothing is leased (`BucketsAway`): whoever is limited waits.
+
+The embedded form runs the same script on the Redis inside the process.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import redis
+
+from engine.wakeups import redis_client
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from uuid import UUID
+
+__all__ = ["HORIZON", "MOST", "Bucket", "Buckets", "BucketsAway", "Denied", "Grant", "RedisBuckets", "Wish"]
+
+#: How far in the future a lease may begin, in seconds: the longest that a thread waits for one.
+HORIZON = 1.0
+#: Permits a lease at most: a wave.
+MOST = 100
+#: A lease's length in seconds, where the rate allows for whole permits.
+_LENGTH = 0.1
+#: From so many messages a second on, a fiftieth of the rate is kept back for what is late on the wire.
+_BRISK, _MARGIN = 10.0, 0.98
+#: A bucket slower than one message a horizon may catch up on one: nobody is there at the very moment.
+_CATCH_UP = 1
+_GIVE_UP_SECONDS = 1.0
+
+
+class BucketsAway(Exception):
+    """Redis does not answer, so nobody knows what may be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """One limit."""
+
+    key: str
+    """Which; `channel:ID`, `domain:ID:gmail.com`."""
+    rate: float
+    """Messages a second."""
+    burst: int = 0
+    """Messages beyond the even spread after a pause."""
+    text: str = field(default="", compare=False)
+    """For people: `200 a second on channel Newsletter`."""
+
+    @property
+    def lease(self) -> int:
+        """Permits of one lease."""
+        return max(1, min(math.ceil(self.rate * _LENGTH), MOST))
+
+    @property
+    def spacing(self) -> float:
+        """Permits a millisecond."""
+        return self.rate * (_MARGIN if self.rate >= _BRISK else 1.0) / 1000
+
+    @property
+    def credit(self) -> float:
+        """Milliseconds of a pause that may be made up for."""
+        burst = max(self.burst, _CATCH_UP if self.rate * HORIZON < 1 else 0)
+        return burst / self.spacing
+
+
+class Wish(NamedTuple):
+    """Messages to one mail domain that has a bucket."""
+
+    bucket: Bucket
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Permits."""
+
+    permits: int
+    wait: float
+    """Seconds until they may be used."""
+    unlimited: int
+    """Of them: for messages to domains without a bucket."""
+    domains: tuple[int, ...]
+    """Of them: for each wish, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """Nothing for now."""
+
+    wait: float
+    """Seconds until asking again is worth it."""
+    bucket: Bucket
+    """The one that is empty."""
+
+
+class Buckets(Protocol):
+    """Where permits come from."""
+
+    def take(
+        self,
+        org_id: UUID,
+        general: Sequence[Bucket],
+        wishes: Sequence[Wish] = (),
+        *,
+        unlimited: int,
+        most: int = MOST,
+        spare: int = 0,
+        patient: bool = False,
+    ) -> Grant | Denied:
+        """Lease permits for messages that all of `general` apply to.
+
+        Args:
+            wishes: How many of the messages go to which mail domain with a bucket.
+            unlimited: How many go to domains without one.
+            most: Permits at most, however large the lease.
+            spare: Permits of `general` left from the last lease and still good.
+            patient: Wait for a domain when nothing else is wanted; else be denied.
+
+        Raises:
+            BucketsAway: Redis does not answer. Nothing may be sent.
+        """
+        ...
+
+    def queue_up(self, org_id: UUID, wishes: Sequence[Wish]) -> float:
+        """Take a place behind everybody else who waits for these mail domains; seconds until the first of them has its
+        turn. A place is an estimate, not a permit: nobody who comes later is kept from asking.
+
+        Raises:
+            BucketsAway: Redis does not answer.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back connections. Safe to call twice."""
+        ...
+
+
+class RedisBuckets:
+    """Buckets in Redis, or in the one inside this process.
+
+    Args:
+        now: A clock in milliseconds, for tests; None: the server's own, one for all workers.
+    """
+
+    def __init__(self, url: str, *, now: Callable[[], float] | None = None) -> None:
+        self._client = redis_client(url, give_up=_GIVE_UP_SECONDS)
+        self._take = self._client.register_script(_script("take"))
+        self._queue = self._client.register_script(_script("queue"))
+        self._now = now
+
+    def take(
+        self,
+        org_id: UUID,
+        general: Sequence[Bucket],
+        wishes: Sequence[Wish] = (),
+        *,
+        unlimited: int,
+        most: int = MOST,
+        spare: int = 0,
+        patient: bool = False,
+    ) -> Grant | Denied:
+        """See `Buckets.take`."""
+        space = f"muster:limits:{{{org_id}}}:"
+        buckets = [*general, *(wish.bucket for wish in wishes)]
+        most = min([most, MOST, *(bucket.lease for bucket in general)])
+        now = "" if self._now is None else self._now()
+        args: list[str | float] = [now, HORIZON * 1000, len(general), unlimited, most, spare, int(patient)]
+        for bucket in general:
+            args += (bucket.spacing, bucket.credit)
+        for bucket, messages in wishes:
+            args += (bucket.spacing, bucket.credit, bucket.lease, messages)
+        try:
+            answer = self._take(keys=[space + "era", *(space + bucket.key for bucket in buckets)], args=args)
+        except redis.RedisError as error:
+            raise BucketsAway(f"Redis does not answer: {error}") from error
+        permits, wait, blame, *given = answer
+        if permits == 0:
+            return Denied(wait / 1e6, buckets[blame - 1])
+        return Grant(permits, wait / 1e6, given[0], tuple(given[1:]))
+
+    def queue_up(self, org_id: UUID, wishes: Sequence[Wish]) -> float:
+        """See `Buckets.queue_up`."""
+        space = f"muster:limits:{{{org_id}}}:"
+        args: list[str | float] = ["" if self._now is None else self._now()]
+        for bucket, messages in wishes:
+            args += (bucket.spacing, messages)
+        try:
+            turn = self._queue(keys=[space + wish.bucket.key for wish in wishes], args=args)
+        except redis.RedisError as error:
+            raise BucketsAway(f"Redis does not answer: {error}") from error
+        return float(turn) / 1e6
+
+    def close(self) -> None:
+        """See `Buckets.close`."""
+        self._client.close()
+
+
+def _script(name: str) -> str:
+    return files("engine.limits").joinpath(f"{name}.lua").read_text(encoding="utf-8")

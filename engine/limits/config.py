@@ -1,0 +1,169 @@
+"""What operators may limit: closed models, kept as JSON on the rows of channels, campaigns and organizations.
+
+    {"rate": {"messages": 200, "per": "second", "burst": 50},
+     "domain_rate": {"messages": 20}, "domains": {"gmail.com": {"messages": 5}},
+     "frequency_cap": {"messages": 3, "hours": 168, "over": "exclude"},
+     "send_windows": [{"days": ["mon", "tue"], "from": "09:00", "to": "18:00"}],
+     "quiet_hours": [{"from": "21:00", "to": "08:00"}]}
+
+Every part may be absent, which is no limit. A channel knows mail domains; a campaign and an organization know hours.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
+
+from engine.channels.addresses import normalise_email
+from engine.inputs import Input
+from engine.limits.zones import is_zone
+
+__all__ = [
+    "DAYS",
+    "MAX_CAP_HOURS",
+    "CampaignLimits",
+    "ChannelLimits",
+    "FrequencyCap",
+    "Limits",
+    "OrganizationLimits",
+    "Rate",
+    "TimeZone",
+    "Window",
+    "stored",
+]
+
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+DAYS: tuple[Day, ...] = get_args(Day)
+#: The longest window of a frequency cap: contacts older than that are forgotten.
+MAX_CAP_HOURS = 24 * 92
+
+_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
+_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d|24:00")
+
+
+class Rate(Input):
+    """So many messages per unit of time, evenly spread over it."""
+
+    messages: int = Field(ge=1, le=10_000_000)
+    per: Literal["second", "minute", "hour", "day"] = "second"
+    burst: int = Field(default=0, ge=0, le=1_000_000)
+    """Messages that may leave at once after a pause, beyond the even spread."""
+
+    @property
+    def per_second(self) -> float:
+        """Messages a second."""
+        return self.messages / _SECONDS[self.per]
+
+    def __str__(self) -> str:
+        return f"{self.messages:,} {'an' if self.per == 'hour' else 'a'} {self.per}"
+
+
+class FrequencyCap(Input):
+    """At most so many messages to one entity within so many hours."""
+
+    messages: int = Field(ge=1, le=1000)
+    hours: int = Field(ge=1, le=MAX_CAP_HOURS)
+    over: Literal["exclude", "delay"] = "exclude"
+    """What becomes of a message above it: cancelled with FREQUENCY_CAP, or sent when the window allows it again."""
+
+
+def _time(text: str) -> str:
+    if not _TIME.fullmatch(text):
+        raise ValueError("is a time of day like 09:00, up to 24:00")
+    return text
+
+
+TimeOfDay = Annotated[str, AfterValidator(_time)]
+
+
+class Window(Input):
+    """Hours of some days, in the recipient's time zone. `from` after `to` runs into the next day."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    days: Annotated[tuple[Day, ...], Field(min_length=1, max_length=7)] = DAYS
+    """On which it begins."""
+    begin: TimeOfDay = Field(default="00:00", alias="from")
+    end: TimeOfDay = Field(default="24:00", alias="to")
+
+    @model_validator(mode="after")
+    def _some_time(self) -> Window:
+        if self.begin == self.end:
+            raise ValueError("from and to are the same time; leave both out for the whole day")
+        if self.begin == "24:00":
+            raise ValueError("from: 24:00 is the next day's 00:00")
+        return self
+
+    @property
+    def minutes(self) -> tuple[int, int]:
+        """Begin and end in minutes after midnight of the day it begins on; the end may be the next day's."""
+        begin, end = _minutes(self.begin), _minutes(self.end)
+        return begin, end if end > begin else end + 24 * 60
+
+
+def _minutes(text: str) -> int:
+    return int(text[:2]) * 60 + int(text[3:])
+
+
+def _domain(name: str) -> str:
+    address = normalise_email(f"x@{name.strip().removeprefix('@')}")
+    if address is None:
+        raise ValueError(f"{name[:64]!r} is not a mail domain")
+    return address.removeprefix("x@")
+
+
+Domain = Annotated[str, AfterValidator(_domain)]
+
+
+def _zone(name: str) -> str:
+    if not is_zone(name):
+        raise ValueError(f"{name[:64]!r} is not a time zone like Europe/Berlin")
+    return name
+
+
+TimeZone = Annotated[str, Field(max_length=64), AfterValidator(_zone)]
+
+
+class Limits(Input):
+    """What every owner of limits may set."""
+
+    rate: Rate | None = None
+    frequency_cap: FrequencyCap | None = None
+
+
+class ChannelLimits(Limits):
+    """A channel's."""
+
+    domain_rate: Rate | None = None
+    """For each mail domain that `domains` does not name."""
+    domains: Annotated[dict[Domain, Rate], Field(max_length=1000)] = Field(default_factory=dict)
+
+
+class CampaignLimits(Limits):
+    """A campaign's."""
+
+    send_windows: Annotated[tuple[Window, ...], Field(max_length=20)] = ()
+    """Nothing is sent outside of all of them; none: any time."""
+    quiet_hours: Annotated[tuple[Window, ...], Field(max_length=20)] = ()
+    """Nothing is sent within any of them."""
+
+    @model_validator(mode="after")
+    def _some_hour(self) -> CampaignLimits:
+        from engine.limits.hours import Hours  # noqa: PLC0415 - which is made from these models
+
+        if Hours([self]).never:
+            raise ValueError("these send windows and quiet hours leave no time to send")
+        return self
+
+
+class OrganizationLimits(CampaignLimits):
+    """An organization's, for all its campaigns together."""
+
+
+def stored(limits: Limits | None) -> dict[str, Any] | None:
+    """As the row keeps it; None when nothing is limited."""
+    if limits is None:
+        return None
+    return limits.model_dump(mode="json", by_alias=True, exclude_defaults=True) or None
