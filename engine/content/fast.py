@@ -16,21 +16,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from liquid import Undefined
 from liquid.builtin.content import ContentNode
 from liquid.builtin.expressions import FilteredExpression, Path
-from liquid.builtin.expressions.primitive import (
-    FalseLiteral,
-    FloatLiteral,
-    IntegerLiteral,
-    StringLiteral,
-    TrueLiteral,
-)
 from liquid.builtin.output import OutputNode
 from liquid.builtin.tags.comment_tag import CommentNode
 from liquid.exceptions import LiquidError, OutputStreamLimitError
 from liquid.stringify import to_liquid_string
 from markupsafe import escape
 
+from engine.content.filters import LOCATED, SAMPLE_PLACE
 from engine.content.names import ENTITY, Layout, Source
-from engine.content.sandbox import OUTPUT_LIMIT
+from engine.content.sandbox import CONSTANTS, OUTPUT_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,6 +32,7 @@ if TYPE_CHECKING:
     from liquid import Token
     from liquid.builtin.expressions.filtered import Filter
 
+    from engine.content.locales import Place
     from engine.content.sandbox import SandboxTemplate
 
 __all__ = ["Bound", "Plan", "checked", "plan"]
@@ -47,14 +42,13 @@ _BUILT_IN = frozenset({"now", "today"})
 _SPECIAL = frozenset({"size", "first", "last"})
 #: No character takes more than four bytes.
 _SURELY_WITHIN = OUTPUT_LIMIT // 4
-_CONSTANTS = (StringLiteral, IntegerLiteral, FloatLiteral, TrueLiteral, FalseLiteral)
 
 
 class _Hole(NamedTuple):
     """One `{{ … }}`."""
 
     path: tuple[str, ...]
-    filters: tuple[Callable[[Any], Any], ...]
+    filters: tuple[Callable[[Any, Place], Any], ...]
     token: Token
 
 
@@ -67,7 +61,7 @@ class _Filled(NamedTuple):
     rest: tuple[str, ...]
     hole: _Hole
 
-    def value(self, attributes: Mapping[str, Any], extras: Mapping[str, Any]) -> Any:
+    def value(self, attributes: Mapping[str, Any], extras: Mapping[str, Any], place: Place) -> Any:
         value: Any
         if self.extra is not None:
             value = extras[self.extra]
@@ -82,7 +76,7 @@ class _Filled(NamedTuple):
                 value = Undefined(self.hole.path[0], token=self.hole.token)
                 break
         for function in self.hole.filters:
-            value = function(value)
+            value = function(value, place)
         return value
 
 
@@ -103,7 +97,9 @@ class Bound:
             else:
                 self._rich.append(item)
 
-    def render(self, attributes: Mapping[str, Any], extras: Mapping[str, Any]) -> str:
+    def render(
+        self, attributes: Mapping[str, Any], extras: Mapping[str, Any], place: Place = SAMPLE_PLACE
+    ) -> str:
         """The output for one recipient.
 
         Raises:
@@ -123,7 +119,7 @@ class Bound:
                 pieces[index] = value
         for filled in self._rich:
             try:
-                pieces[filled.at] = to_liquid_string(filled.value(attributes, extras), html)
+                pieces[filled.at] = to_liquid_string(filled.value(attributes, extras, place), html)
             except LiquidError as error:
                 error.token = error.token or filled.hole.token
                 raise
@@ -198,25 +194,31 @@ def _hole(expression: FilteredExpression, template: SandboxTemplate) -> _Hole | 
     return _Hole(path, tuple(function for function in filters if function is not None), left.token)
 
 
-def _filter(used: Filter, template: SandboxTemplate) -> Callable[[Any], Any] | None:
-    """The filter as a function of its value alone, when its arguments are constants."""
-    function = template.env.filters[used.name]
-    if getattr(function, "with_context", False) or not all(
-        isinstance(arg.value, _CONSTANTS) for arg in used.args
-    ):
+def _filter(used: Filter, template: SandboxTemplate) -> Callable[[Any, Place], Any] | None:
+    """The filter as a function of its value and the place alone, when its arguments are constants."""
+    if not all(isinstance(arg.value, CONSTANTS) for arg in used.args):
         return None
     context = template.context_class(template)
     args, options = used.evaluate_args(context)
+    if used.name in LOCATED:
+        placed = LOCATED[used.name]
+
+        def locate(value: Any, place: Place) -> Any:
+            return placed(value, *args, place=place, **options)
+
+        return locate
+    function = template.env.filters[used.name]
+    if getattr(function, "with_context", False):
+        return None
     if getattr(function, "with_environment", False):
         options["environment"] = template.env
 
-    def apply(value: Any) -> Any:
+    def apply(value: Any, _: Place) -> Any:
         return function(value, *args, **options)
 
-    def default(value: Any) -> Any:
-        return (
-            value if type(value) is str and value else apply(value)
-        )  # by far the most used, and then a no-op
+    def default(value: Any, _: Place) -> Any:
+        # By far the most used, and then a no-op.
+        return value if type(value) is str and value else function(value, *args, **options)
 
     return default if used.name == "default" else apply
 

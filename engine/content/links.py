@@ -1,7 +1,9 @@
-"""Links in messages that only we could have made: signed, stateless, one per recipient.
+"""What a message carries so that whatever comes back finds its recipient: no row in any table, nothing to look up.
 
-A link says which organization, campaign, entity, channel kind and address it is for, and carries a MAC over that. It
-needs no row in any table and works for as long as the key does. Whoever changes a letter of it has no link.
+- The unsubscribe link says which organization, campaign, entity, channel kind and address it is for, and carries a MAC
+  over that. It works for as long as the key does; whoever changes a letter of it has no link.
+- The Message-ID, and the return path where a channel wants it (VERP), hold the recipient's key. They are not signed:
+  two random ids are as hard to guess as a MAC, and who knows them has had the message.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -17,10 +20,21 @@ from uuid import UUID
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Invitation", "LinkError", "Links"]
+__all__ = [
+    "Invitation",
+    "LinkError",
+    "Links",
+    "message_id_of",
+    "read_message_id",
+    "read_return_path",
+    "return_path_of",
+]
 
 _MAC = 16
 _IDS = 48
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+_MESSAGE_ID = re.compile(r"<?[0-9a-f-]{36}\.([A-Za-z0-9_-]{43})@[^<>@\s]+>?")
+_RETURN_PATH = re.compile(r"[^@\s]*\+([a-z2-7]{52})@[^@\s]+", re.IGNORECASE)
 
 
 class LinkError(ValueError):
@@ -86,3 +100,32 @@ class Links:
     @staticmethod
     def _mac(key: bytes, payload: bytes) -> bytes:
         return hmac.digest(key, payload, hashlib.sha256)[:_MAC]
+
+
+def message_id_of(execution_id: UUID, campaign_id: UUID, entity_id: UUID) -> bytes:
+    """What stands before the `@` of a Message-ID: the execution, so that a repeat is recognised, and the recipient."""
+    key = binascii.b2a_base64(campaign_id.bytes + entity_id.bytes, newline=False)
+    return b"%b.%b" % (str(execution_id).encode(), key[:-1].translate(_URL_SAFE))
+
+
+def read_message_id(text: str) -> tuple[UUID, UUID] | None:
+    """Campaign and entity in a Message-ID of ours, with angle brackets or without; None: it is none."""
+    found = _MESSAGE_ID.fullmatch(text.strip())
+    return None if found is None else _pair(base64.urlsafe_b64decode(found[1] + "="))
+
+
+def return_path_of(return_path: str, campaign_id: UUID, entity_id: UUID) -> str:
+    """A return path with the recipient in it: `b+…@bounces.example`."""
+    local, _, domain = return_path.rpartition("@")
+    key = base64.b32encode(campaign_id.bytes + entity_id.bytes).rstrip(b"=").decode().lower()
+    return f"{local}+{key}@{domain}"
+
+
+def read_return_path(text: str) -> tuple[UUID, UUID] | None:
+    """Campaign and entity in a return path of ours, whatever became of its case; None: it is none."""
+    found = _RETURN_PATH.fullmatch(text.strip())
+    return None if found is None else _pair(base64.b32decode(found[1].upper() + "===="))
+
+
+def _pair(key: bytes) -> tuple[UUID, UUID]:
+    return UUID(bytes=key[:16]), UUID(bytes=key[16:])

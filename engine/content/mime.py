@@ -1,5 +1,7 @@
 """The bytes of an e-mail: multipart/alternative with text and HTML, and the headers that bulk mail needs.
 
+Files stand around it: multipart/related with the images that the HTML shows, multipart/mixed with attachments.
+
 The standard library takes milliseconds for what is the same for everybody. Here the frame (sender,
 structure) is written once by the standard library itself, and per recipient only what differs is encoded and
 joined; a part that is the same text as in the message before is not encoded again. Tests compare the result
@@ -22,23 +24,21 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 from engine.content.bodies import BodyEncoder
-from engine.content.headers import address_header, subject_value
+from engine.content.headers import address_header, check_header, header_line, subject_value
+from engine.content.links import message_id_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-    from engine.channels.port import Message
+    from engine.channels.port import Content, Message
+    from engine.content.dkim import Signer
+    from engine.content.enclosed import Enclosed
 
 __all__ = ["MimeBuilder"]
 
 _ADDRESS = re.compile(r"[!#-'*+\--9=?A-Z^-~]+(?:\.[!#-'*+\--9=?A-Z^-~]+)*@[A-Za-z0-9.-]+")
 _URL = re.compile(r"(?:https?|mailto):[!-;=?-~]{1,900}")
-_HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
 _HEADER_VALUE = re.compile(r"[!-~](?:[ -~]{0,900}[!-~])?")
-_OWN_HEADERS = frozenset(
-    {"from", "to", "subject", "date", "message-id", "mime-version", "reply-to", "bcc", "cc", "sender"}
-    | {"list-unsubscribe", "list-unsubscribe-post", "return-path", "dkim-signature"}
-)
 _FRAMES_KEPT = 256
 
 
@@ -51,6 +51,7 @@ class MimeBuilder:
         reply_to: The address of the Reply-To header, if there is to be one.
         domain: Behind the `@` of a Message-ID; absent: the sender's.
         headers: More headers, the same for every message: printable ASCII.
+        signer: Signs the messages of the senders that it covers.
         clock: Seconds since 1970.
 
     Raises:
@@ -65,37 +66,51 @@ class MimeBuilder:
         reply_to: str | None = None,
         domain: str | None = None,
         headers: Mapping[str, str] | None = None,
+        signer: Signer | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._sender = (sender_email, sender_name)
+        self._sender = (sender_email, sender_name, reply_to)
         self._domain = domain
         self._clock = clock
-        self._fixed = b"" if reply_to is None else address_header("Reply-To", _address(reply_to), None)
-        self._fixed += b"".join(_fixed_header(name, value) for name, value in (headers or {}).items())
-        self._frames: dict[tuple[str, str | None], tuple[bytes, bytes]] = {}
+        self._signer = signer
+        self._fixed = b"".join(_fixed_header(name, value) for name, value in (headers or {}).items())
+        self._frames: dict[tuple[str, str | None, str | None], tuple[bytes, bytes, bool]] = {}
         self._second = -1
         self._date = b""
         boundary = f"=_{secrets.token_hex(16)}"
         self._plain = BodyEncoder("plain", boundary)
         self._html = BodyEncoder("html", boundary)
-        self._open = (
-            f'Content-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n--{boundary}\r\n'.encode()
-        )
-        self._between = f"\r\n--{boundary}\r\n".encode()
-        self._close = f"\r\n--{boundary}--\r\n".encode()
+        self._open, self._between, self._close = _around("alternative", f"{boundary}a")
+        self._related = _around("related", f"{boundary}r", '; type="text/html"')
+        self._mixed = _around("mixed", f"{boundary}m")
         self._frame(self._sender)
 
     def build(self, message: Message) -> bytes:
-        """The message with CRLF line ends.
+        """The message with CRLF line ends, signed.
 
         Raises:
             ValueError: the address, the sender or the subject could break out of its header, the URL is
                 none, or a text holds half of a surrogate pair.
         """
+        raw, signs = self._build(message)
+        return raw if not signs or self._signer is None else self._signer.sign(raw) + raw
+
+    async def built(self, message: Message) -> bytes:
+        """As `build`; an event loop goes on while it is signed.
+
+        Raises:
+            ValueError: as `build`.
+        """
+        raw, signs = self._build(message)
+        return raw if not signs or self._signer is None else await self._signer.signed(raw) + raw
+
+    def _build(self, message: Message) -> tuple[bytes, bool]:
+        """The message without a signature, and whether it is to have one."""
         content = message.content
-        email = content.sender_email
-        sender = self._sender if email is None else (email, content.sender_name)
-        head, tail = self._frames.get(sender) or self._frame(sender)
+        sender = self._sender
+        if not (content.sender_email is content.sender_name is content.reply_to is None):
+            sender = self._sender_of(content)
+        head, tail, signs = self._frames.get(sender) or self._frame(sender)
         unsubscribe = b""
         if message.unsubscribe_url is not None:
             unsubscribe = (
@@ -107,7 +122,9 @@ class MimeBuilder:
         if now != self._second:
             self._date = format_datetime(datetime.fromtimestamp(now, UTC)).encode("ascii")
             self._second = now
-        return b"".join(
+        if content.headers:
+            unsubscribe += b"\r\n" + b"".join(header_line(*one) for one in content.headers)[:-2]
+        raw = b"".join(
             (
                 head,
                 _address(message.address).encode("ascii"),
@@ -116,13 +133,18 @@ class MimeBuilder:
                 b"\r\nDate: ",
                 self._date,
                 b"\r\nMessage-ID: <",
-                str(message.execution_id).encode("ascii"),
+                message_id_of(message.execution_id, message.campaign_id, message.entity_id),
                 tail,
                 unsubscribe,
                 b"\r\n",
-                *self._body(content.text, content.html),
+                *(
+                    self._body(content.text, content.html)
+                    if content.enclosed is None
+                    else self._enclosing(content.text, content.html, content.enclosed)
+                ),
             )
         )
+        return raw, signs
 
     def sender_of(self, message: Message) -> str:
         """The address in the From header."""
@@ -141,13 +163,39 @@ class MimeBuilder:
             self._close,
         )
 
-    def _frame(self, sender: tuple[str, str | None]) -> tuple[bytes, bytes]:
-        """What stands before the recipient's address, and behind the Message-ID's left half."""
-        email, name = sender
-        head = (
-            b"MIME-Version: 1.0\r\n" + address_header("From", _address(email), name) + self._fixed + b"To: "
-        )
-        frame = (head, f"@{self._domain or email.rpartition('@')[2]}>".encode("ascii"))
+    def _enclosing(self, text: str | None, html: str | None, enclosed: Enclosed) -> tuple[bytes, ...]:
+        """The body with the files around it. Images that no HTML shows are attached."""
+        attached = enclosed.attached
+        if html and enclosed.inline:
+            opened, between, closed = self._related
+            shown = (opened, self._html.encode(html), *_each(between, enclosed.inline), closed)
+            body = (
+                (self._open, self._plain.encode(text), self._between, *shown, self._close) if text else shown
+            )
+        else:
+            body = self._body(text, html)
+            attached = attached + enclosed.inline
+        if not attached:
+            return body
+        opened, between, closed = self._mixed
+        return (opened, *body, *_each(between, attached), closed)
+
+    def _sender_of(self, content: Content) -> tuple[str, str | None, str | None]:
+        """The content's, completed by the channel's. A channel's name does not stand beside another address."""
+        email, name, reply_to = self._sender
+        if content.sender_email is not None:
+            email, name = content.sender_email, None
+        return email, content.sender_name or name, content.reply_to or reply_to
+
+    def _frame(self, sender: tuple[str, str | None, str | None]) -> tuple[bytes, bytes, bool]:
+        """What stands before the recipient's address, and behind the Message-ID's left half; whether it is signed."""
+        email, name, reply_to = sender
+        head = b"MIME-Version: 1.0\r\n" + address_header("From", _address(email), name)
+        if reply_to is not None:
+            head += address_header("Reply-To", _address(reply_to), None)
+        head += self._fixed + b"To: "
+        tail = f"@{self._domain or email.rpartition('@')[2]}>".encode("ascii")
+        frame = (head, tail, self._signer is not None and self._signer.covers(email))
         if len(self._frames) >= _FRAMES_KEPT:  # sender names that differ by recipient
             self._frames.clear()
         self._frames[sender] = frame
@@ -167,12 +215,20 @@ def _url(url: str) -> bytes:
 
 
 def _fixed_header(name: str, value: str) -> bytes:
-    if (
-        not _HEADER_NAME.fullmatch(name)
-        or name.lower() in _OWN_HEADERS
-        or name.lower().startswith("content-")
-    ):
+    if check_header(name) is not None:
         raise ValueError(f"header {name!r} cannot be set")
     if not _HEADER_VALUE.fullmatch(value):
         raise ValueError(f"header {name!r} holds more than printable ASCII, or too much of it")
     return f"{name}: {value}\r\n".encode("ascii")
+
+
+def _around(subtype: str, boundary: str, parameters: str = "") -> tuple[bytes, bytes, bytes]:
+    """What stands before, between and behind the parts of a multipart."""
+    opened = f'Content-Type: multipart/{subtype}{parameters}; boundary="{boundary}"\r\n\r\n--{boundary}\r\n'
+    return opened.encode(), f"\r\n--{boundary}\r\n".encode(), f"\r\n--{boundary}--\r\n".encode()
+
+
+def _each(between: bytes, parts: tuple[bytes, ...]) -> Iterator[bytes]:
+    for part in parts:
+        yield between
+        yield part

@@ -17,16 +17,26 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from liquid import BoundTemplate, Environment, Expression, Node, RenderContext
-from liquid.builtin.expressions import FilteredExpression
-from liquid.builtin.expressions.primitive import RangeLiteral
+from liquid.builtin.expressions import FilteredExpression, Path
+from liquid.builtin.expressions.primitive import (
+    FalseLiteral,
+    FloatLiteral,
+    IntegerLiteral,
+    RangeLiteral,
+    StringLiteral,
+    TrueLiteral,
+)
 from liquid.exceptions import (
+    LiquidError,
     LiquidSyntaxError,
     LiquidValueError,
     LoopIterationLimitError,
     OutputStreamLimitError,
 )
+from liquid.filter import with_context
 from liquid.output import LimitedStringIO
 
+from engine.content.filters import LOCATED, OPTIONS, SAMPLE_PLACE, SAMPLES, titlecase
 from engine.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -34,10 +44,14 @@ if TYPE_CHECKING:
     from io import StringIO
     from typing import TextIO
 
+    from liquid.builtin.expressions.filtered import Filter
     from liquid.builtin.tags.for_tag import ForLoop
     from liquid.builtin.tags.tablerow_tag import TableRow
 
+    from engine.content.locales import Place
+
 __all__ = [
+    "CONSTANTS",
     "LOOP_LIMIT",
     "OUTPUT_LIMIT",
     "SOURCE_LIMIT",
@@ -58,17 +72,21 @@ NUMBER_LIMIT = 14_000
 #: How deep blocks and scopes may nest.
 DEPTH_LIMIT = 30
 
+#: Expressions that say the same for everybody.
+CONSTANTS = (StringLiteral, IntegerLiteral, FloatLiteral, TrueLiteral, FalseLiteral)
+
 _UNREACHABLE = ("include", "render")
 
 
 class _Context(RenderContext):
     """Counts the rounds of all loops, not only of nested ones."""
 
-    __slots__ = ("_rounds",)
+    __slots__ = ("_rounds", "place")
 
     def __init__(self, template: BoundTemplate, **options: Any) -> None:
         super().__init__(template, **options)
         self._rounds = 0
+        self.place: Place = SAMPLE_PLACE
 
     @contextmanager
     def loop(self, namespace: Mapping[str, object], forloop: ForLoop | TableRow) -> Iterator[RenderContext]:
@@ -87,15 +105,18 @@ class SandboxTemplate(BoundTemplate):
 
     context_class = _Context
 
-    def render_scope(self, scope: Mapping[str, object]) -> str:
-        """The output for one recipient's names (`Layout.scope`).
+    def render_scope(self, scope: Mapping[str, object], place: Place | None = None) -> str:
+        """The output for one recipient's names (`Layout.scope`) at one place.
 
         Raises:
             liquid.exceptions.LiquidError: a bound was reached, or a filter got what it cannot use.
             Exception: whatever a filter raises over a strange value.
         """
         buffer = _buffer(OUTPUT_LIMIT)
-        self.render_with_context(self.context_class(self, globals=scope), buffer)
+        context = self.context_class(self, globals=scope)
+        if place is not None:
+            context.place = place
+        self.render_with_context(context, buffer)
         return buffer.getvalue()
 
     def make_partial_namespace(
@@ -105,6 +126,33 @@ class SandboxTemplate(BoundTemplate):
     ) -> Mapping[str, object]:
         """Nothing: upstream puts a variable `partial` in front of an attribute of that name."""
         return render_args
+
+    @property
+    def located(self) -> bool:
+        """Whether it says something else at another place."""
+        return any(used.name in LOCATED for used in self.filters())
+
+    def filters(self) -> Iterator[Filter]:
+        """Every filter that is used in it."""
+        for expression in self.expressions():
+            if isinstance(expression, FilteredExpression):
+                yield from expression.filters or ()
+
+    def needs(self) -> frozenset[tuple[str, ...]]:
+        """The paths it reads as if they were always there: without `default`, and asked about by no condition."""
+        given = self.global_variables()
+        needed: set[tuple[str, ...]] = set()
+        handled: set[tuple[str, ...]] = set()
+        for node in _nodes(self.nodes, self):
+            for expression in node.expressions():
+                plain = isinstance(expression, FilteredExpression) and not any(
+                    used.name == "default" for used in expression.filters or ()
+                )
+                for inner in _within(expression):
+                    if isinstance(inner, Path) and inner.path and str(inner.path[0]) in given:
+                        path = tuple(str(segment) for segment in inner.path)
+                        (needed if plain else handled).add(path)
+        return frozenset(needed - handled)
 
     def expressions(self) -> Iterator[Expression]:
         """Every expression in it, also those inside others."""
@@ -126,6 +174,8 @@ class _Sandbox(Environment):
         for tag in _UNREACHABLE:
             del self.tags[tag]
         self.filters = {name: _bounded(name, function) for name, function in self.filters.items()}
+        self.filters["titlecase"] = _bounded("titlecase", titlecase)
+        self.filters |= {name: _located(function) for name, function in LOCATED.items()}
 
 
 class _BoundedRange(RangeLiteral):
@@ -158,12 +208,30 @@ def parse(source: str, *, html: bool) -> SandboxTemplate:
     for expression in template.expressions():
         if type(expression) is RangeLiteral:
             expression.__class__ = _BoundedRange  # upstream has no hook for it; the layout is the same
-        elif isinstance(expression, FilteredExpression):
-            for used in expression.filters or ():
-                if used.name not in template.env.filters:
-                    hint = did_you_mean(used.name, template.env.filters)
-                    raise LiquidSyntaxError(f"unknown filter '{used.name}'{hint}", token=used.token)
+    for used in template.filters():
+        if used.name not in template.env.filters:
+            hint = did_you_mean(used.name, template.env.filters)
+            raise LiquidSyntaxError(f"unknown filter '{used.name}'{hint}", token=used.token)
+        if used.name in LOCATED:
+            _try_out(used, template)
     return template
+
+
+def _try_out(used: Filter, template: SandboxTemplate) -> None:
+    """Refuse arguments that can work for nobody."""
+    known = OPTIONS.get(used.name, frozenset())
+    unknown = {name for arg in used.args if (name := getattr(arg, "name", None))} - known
+    if unknown:
+        raise LiquidSyntaxError(
+            f"{used.name}: no such option: {', '.join(sorted(unknown))}", token=used.token
+        )
+    if not all(isinstance(arg.value, CONSTANTS) for arg in used.args):
+        return
+    args, options = used.evaluate_args(template.context_class(template))
+    try:
+        LOCATED[used.name](SAMPLES[used.name], *args, place=SAMPLE_PLACE, **options)
+    except LiquidError as error:
+        raise LiquidSyntaxError(f"{used.name}: {error.message}", token=used.token) from error
 
 
 def _nodes(nodes: list[Node], template: SandboxTemplate) -> Iterator[Node]:
@@ -199,6 +267,17 @@ def _bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         return result
 
     return bounded
+
+
+def _located(function: Callable[..., str]) -> Callable[..., str]:
+    """A filter that is told where the recipient is. Its results are short whatever it is given."""
+
+    @with_context
+    @wraps(function)
+    def located(value: Any, *args: Any, context: _Context, **options: Any) -> str:
+        return function(value, *args, place=context.place, **options)
+
+    return located
 
 
 def _refuse(name: str, size: int) -> None:

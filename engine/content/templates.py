@@ -8,6 +8,8 @@ Promises:
   or another control character, whatever the data holds.
 - A variable that an entity lacks is empty, or its default; how names are found: `engine.content.names`.
 - A template without a text part gets one made from its HTML (`engine.content.plain`).
+- Dates, numbers and names are written as the recipient's language does, in its time zone (`engine.content.filters`);
+  a template whose language is known writes them in that language, so that one message is in one language.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from __future__ import annotations
 import json
 import re
 from collections import OrderedDict
+from collections.abc import Mapping
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +26,18 @@ from liquid.exceptions import LiquidError
 from engine.channels.addresses import normalise_email
 from engine.channels.port import Content
 from engine.content import fast, sandbox
+from engine.content.enclosed import Attachment, Enclosed
 from engine.content.errors import RenderError, TemplateError
-from engine.content.names import Layout
+from engine.content.filters import SAMPLE_PLACE
+from engine.content.headers import check_header
+from engine.content.names import ENTITY, Layout
+from engine.content.places import Places
 from engine.content.plain import html_to_text, text_template
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Iterator, Sequence
+
+    from engine.content.locales import Place
 
 __all__ = ["CompiledTemplate", "RenderError", "TemplateError", "compile_template"]
 
@@ -36,14 +45,18 @@ __all__ = ["CompiledTemplate", "RenderError", "TemplateError", "compile_template
 _UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 _NOTHING: Mapping[str, Any] = {}
+#: Names that Liquid knows by itself.
+_BUILT_IN = ("now", "today")
 _KEPT = 256
+#: Slots of a template's parts; the headers follow.
+_SUBJECT, _HTML, _TEXT, _NAME, _REPLY_TO, _HEADERS = range(6)
 _LAYOUTS_KEPT = 1024
 
 
 class _Part:
     """One field of a template."""
 
-    __slots__ = ("_plan", "_template", "constant", "field", "variables")
+    __slots__ = ("_plan", "_template", "constant", "field", "located", "needs", "variables")
 
     def __init__(self, field: str, source: str, *, html: bool = False) -> None:
         self.field = field
@@ -58,6 +71,8 @@ class _Part:
             raise TemplateError(field, 1, "nests too deeply") from error
         self.constant = self._plan.constant if self._plan is not None else None
         self.variables = frozenset(self._template.global_variables())
+        self.needs = self._template.needs()
+        self.located = self._template.located
 
     @property
     def interpreted(self) -> bool:
@@ -66,8 +81,8 @@ class _Part:
     def bind(self, layout: Layout, extras: frozenset[str]) -> fast.Bound | None:
         return None if self._plan is None or self.constant is not None else self._plan.bind(layout, extras)
 
-    def interpret(self, scope: Mapping[str, Any]) -> str:
-        return self._template.render_scope(scope)
+    def interpret(self, scope: Mapping[str, Any], place: Place | None) -> str:
+        return self._template.render_scope(scope, place)
 
 
 class _Binding:
@@ -95,31 +110,85 @@ class CompiledTemplate:
         text: str | None,
         defaults: Mapping[str, Any],
         sender: Mapping[str, Any],
+        *,
+        headers: Mapping[str, str] = _NOTHING,
+        data: Mapping[str, Any] | None = None,
+        places: Places | None = None,
+        attachments: Sequence[Attachment] = (),
+        within: str = "",
     ) -> None:
         self._defaults = dict(defaults)
         self._bindings: dict[tuple[tuple[str, ...], tuple[str, ...]], _Binding] = {}
         self._sender_email = _sender_email(sender)
-        self._sender_name = _Part("sender.name", str(sender["name"])) if sender.get("name") else None
-        self._subject = _Part("subject", subject)
-        self._html = _Part("html", html, html=True) if html else None
-        self._text = _Part("text", text) if text else None
-        if self._html is None and self._text is None:
-            raise TemplateError("text", 1, "a template needs html or text")
+        self._enclosed = Enclosed(attachments) if attachments else None
+        subject_part = _Part(f"{within}subject", subject)
+        html_part = _Part(f"{within}html", html, html=True) if html else None
+        text_part = _Part(f"{within}text", text) if text else None
+        if html_part is None and text_part is None and not data:
+            raise TemplateError(f"{within}text", 1, "a template needs html or text")
         self._derived = False
-        if self._text is None:
-            self._text = _derive(html or "")
-            self._derived = self._text is not None
-        self._parts = (self._subject, self._html, self._text, self._sender_name)
+        if text_part is None and html is not None:
+            text_part = _derive(html)
+            self._derived = text_part is not None
+        self._header_names = tuple(headers)
+        self._shape = data or None
+        self._parts = (
+            subject_part,
+            html_part,
+            text_part,
+            _Part("sender.name", str(sender["name"])) if sender.get("name") else None,
+            _Part("sender.reply_to", str(sender["reply_to"])) if sender.get("reply_to") else None,
+            *(_header(name, source) for name, source in headers.items()),
+            *(_Part(field, source) for field, source in _texts("data", data or {})),
+        )
+        self._is_plain = not any(self._parts[_REPLY_TO:]) and not data and self._enclosed is None
+        #: Absent: it says the same at every place.
+        self._places = None
+        if any(part.located for part in self._parts if part is not None):
+            self._places = places or Places()
 
     @property
     def variables(self) -> frozenset[str]:
         """The names it reads from an entity; `entity` when it reads some by their exact name."""
         return frozenset().union(*(part.variables for part in self._parts if part is not None))
 
+    def unknown(self, names: Sequence[str], extras: Container[str] = ()) -> frozenset[str]:
+        """What it says of an entity that has none of these attributes, no default and nobody asks about.
+
+        Args:
+            names: The attributes' names.
+            extras: Names of the engine's own.
+        """
+        layout = Layout(names, self._defaults)
+        unknown = set()
+        for root, *rest in frozenset[tuple[str, ...]]().union(
+            *(part.needs for part in self._parts if part is not None)
+        ):
+            if root == ENTITY:
+                if rest and layout.exactly(rest[0]) is None:
+                    unknown.add(f'{ENTITY}["{rest[0]}"]')
+            elif root not in extras and root not in _BUILT_IN and layout.find(root) is None:
+                unknown.add(root)
+        return frozenset(unknown)
+
     @property
     def interpreted(self) -> tuple[str, ...]:
         """The fields that need the interpreter, for whoever wonders about speed."""
         return tuple(part.field for part in self._parts if part is not None and part.interpreted)
+
+    @property
+    def languages(self) -> tuple[str | None, ...]:
+        """It has one; see `TranslatedTemplate`."""
+        return (None,)
+
+    def in_language(self, language: str | None) -> CompiledTemplate:  # noqa: ARG002 - it has one
+        """Itself; see `TranslatedTemplate`."""
+        return self
+
+    @property
+    def enclosed(self) -> Enclosed | None:
+        """The files that go with every message."""
+        return self._enclosed
 
     def render(self, attributes: Mapping[str, Any], extras: Mapping[str, Any] = _NOTHING) -> Content:
         """What the template says to one recipient.
@@ -135,35 +204,54 @@ class CompiledTemplate:
         key = (tuple(attributes), tuple(extras))
         binding = self._bindings.get(key) or self._bind(key)
         said = binding.known.copy()
+        place = self._places.of(attributes) if self._places is not None else SAMPLE_PLACE
         scope: dict[str, Any] | None = None
         slot = 0
         try:
             for slot, bound in binding.bound:
                 if bound is not None:
-                    said[slot] = bound.render(attributes, extras)
+                    said[slot] = bound.render(attributes, extras, place)
                 else:
                     scope = scope or binding.layout.scope(attributes, extras)
-                    said[slot] = self._interpret(slot, scope)
+                    said[slot] = self._interpret(slot, scope, place)
         except LiquidError as error:
             raise RenderError(self._field(slot), _line(error), str(error.message)) from error
         except Exception as error:  # filters meet values nobody foresaw
             raise RenderError(self._field(slot), None, f"{type(error).__name__}: {error}") from error
-        subject, html, text, name = said
+        html, text, name = said[_HTML], said[_TEXT], said[_NAME]
         if text is None:
-            text = html_to_text(html or "")
+            text = None if html is None else html_to_text(html)
         elif self._derived:
             text = text.strip("\n")
+        subject = _one_line(said[_SUBJECT] or "")
+        name = None if name is None else _one_line(name)
+        if self._is_plain:
+            return Content(subject, text, html, self._sender_email, name)
         return Content(
-            _one_line(subject or ""),
+            subject,
             text,
             html,
             self._sender_email,
-            None if name is None else _one_line(name),
+            name,
+            self._data(said) if self._shape is not None else None,
+            _one_line(reply_to) or None if (reply_to := said[_REPLY_TO]) else None,
+            self._headers(said) if self._header_names else (),
+            self._enclosed,
         )
 
-    def _interpret(self, slot: int, scope: Mapping[str, Any]) -> str:
+    def _headers(self, said: list[str | None]) -> tuple[tuple[str, str], ...]:
+        """Those that say something."""
+        values = (_one_line(value or "") for value in said[_HEADERS : _HEADERS + len(self._header_names)])
+        return tuple((name, value) for name, value in zip(self._header_names, values, strict=True) if value)
+
+    def _data(self, said: list[str | None]) -> dict[str, Any]:
+        texts = iter(said[_HEADERS + len(self._header_names) :])
+        filled: dict[str, Any] = _filled(self._shape, texts)
+        return filled
+
+    def _interpret(self, slot: int, scope: Mapping[str, Any], place: Place) -> str:
         part = self._parts[slot]
-        return part.interpret(scope) if part is not None else ""
+        return part.interpret(scope, place) if part is not None else ""
 
     def _field(self, slot: int) -> str:
         part = self._parts[slot]
@@ -191,12 +279,15 @@ def compile_template(
 ) -> CompiledTemplate:
     """Parse a template. The latest 256 are remembered by what they say, so asking again costs microseconds.
 
+    `engine.content.stored` compiles all that a stored template may have.
+
     Args:
         subject: One line; other channels than e-mail may ignore it.
         html: Escapes its variables. Absent or empty: the message has no such part.
         text: Escapes nothing. Absent or empty: made from the HTML.
         defaults: Values for variables that an entity lacks.
-        sender: `{"email", "name"}` of the From header; both may be absent. The name may hold variables.
+        sender: `{"email", "name", "reply_to"}` of the headers From and Reply-To; all may be absent. Name and
+            `reply_to` may hold variables.
 
     Raises:
         TemplateError: it cannot be used; names field and line.
@@ -213,6 +304,36 @@ def compile_template(
         while len(_compiled) > _KEPT:
             _compiled.popitem(last=False)
     return compiled
+
+
+def _header(name: str, source: str) -> _Part:
+    trouble = check_header(name)
+    if trouble is not None:
+        raise TemplateError(f"headers.{name}", 1, trouble)
+    return _Part(f"headers.{name}", source)
+
+
+def _texts(path: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Every text in a JSON value, and where it is."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _texts(f"{path}.{key}", inner)
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _texts(f"{path}[{index}]", inner)
+
+
+def _filled(value: Any, texts: Iterator[str | None]) -> Any:
+    """A JSON value with each of its texts replaced by the next of `texts`."""
+    if isinstance(value, str):
+        return next(texts)
+    if isinstance(value, Mapping):
+        return {key: _filled(inner, texts) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_filled(inner, texts) for inner in value]
+    return value
 
 
 def _derive(html: str) -> _Part | None:

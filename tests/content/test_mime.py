@@ -15,15 +15,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engine.channels.port import Content, Message
+from engine.content.links import message_id_of, read_message_id
 from engine.content.mime import MimeBuilder
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 ID = UUID("0195a000-0000-7000-8000-000000000001")
+CAMPAIGN, ENTITY = uuid4(), uuid4()
+LEFT = message_id_of(ID, CAMPAIGN, ENTITY).decode()
 URL = "https://muster.example/u/abc?d=1"
 
 
 def message(content, *, address="ada@x.org", unsubscribe_url=None, execution_id=ID):
-    return Message(execution_id, uuid4(), uuid4(), uuid4(), address, content, unsubscribe_url)
+    return Message(execution_id, uuid4(), CAMPAIGN, ENTITY, address, content, unsubscribe_url)
 
 
 def builder(**options):
@@ -38,7 +41,7 @@ def reference(content, *, sender, address="ada@x.org"):
     whole["To"] = address
     whole["Subject"] = content.subject
     whole["Date"] = format_datetime(NOW)
-    whole["Message-ID"] = f"<{ID}@x.org>"
+    whole["Message-ID"] = f"<{LEFT}@x.org>"
     whole["List-Unsubscribe"] = f"<{URL}>"
     whole["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     if content.text is not None or content.html is None:
@@ -118,12 +121,14 @@ def test_usual_subjects_read_as_the_standard_library_writes_them(subject):
     assert str(message_from_bytes(raw, policy=SMTP)["Subject"]) == subject
 
 
-def test_the_message_id_is_the_execution_id():
+def test_the_message_id_holds_the_execution_and_the_recipient():
+    assert LEFT.startswith(f"{ID}.")
+    assert read_message_id(f"<{LEFT}@x.org>") == (CAMPAIGN, ENTITY)
     parsed = message_from_bytes(builder().build(message(Content("s", "t"))), policy=SMTP)
-    assert parsed["Message-ID"] == f"<{ID}@x.org>"
+    assert parsed["Message-ID"] == f"<{LEFT}@x.org>"
     assert "List-Unsubscribe" not in parsed
     parsed = message_from_bytes(builder(domain="id.example").build(message(Content("s", "t"))), policy=SMTP)
-    assert parsed["Message-ID"] == f"<{ID}@id.example>"
+    assert parsed["Message-ID"] == f"<{LEFT}@id.example>"
 
 
 def test_the_channels_headers_are_in_every_message():
