@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bench.scale import Scale
     from engine.channels.port import Channel, Outcome
 
-__all__ = ["run"]
+__all__ = ["messages", "rate", "run"]
 
 _WAVE = 100
 _AT_ONCE = 4
@@ -31,7 +31,7 @@ _AT_ONCE = 4
 
 def run(scale: Scale, directory: Path) -> list[Result]:
     """Messages a second, four waves of 100 at once, ten connections."""
-    messages = _messages(scale.messages)
+    sent = messages(scale.messages)
     loop = SendLoop()
     try:
         with SmtpSink(directory) as sink:
@@ -42,14 +42,15 @@ def run(scale: Scale, directory: Path) -> list[Result]:
                 "from_email": "news@example.com",
             }
             channel = registry.build("smtp", settings, {})
-            rates = [_rate(loop, channel, messages) for _ in range(scale.repeats)]
+            rates = [rate(loop, channel, sent) for _ in range(scale.repeats)]
             loop.submit(channel.close()).result(10)
     finally:
         loop.close()
     return [Result.alone("smtp.loopback", median(rates), "messages/s")]
 
 
-def _messages(count: int) -> list[Message]:
+def messages(count: int) -> list[Message]:
+    """Rendered messages, each to an address of its own."""
     template = compile_template("Hello {{ first_name }}", html=HTML, text=TEXT)
     person = {"first_name": "Person", "last_name": "Example", "city": "City", "external_id": "1"}
     return [
@@ -66,7 +67,8 @@ def _messages(count: int) -> list[Message]:
     ]
 
 
-def _rate(loop: SendLoop, channel: Channel, messages: list[Message]) -> float:
+def rate(loop: SendLoop, channel: Channel, messages: list[Message]) -> float:
+    """Messages a second. Raises RuntimeError: not every one was taken."""
     outcomes: Counter[type] = Counter()
 
     def report(message: Message, outcome: Outcome) -> None:  # noqa: ARG001 - counted, not looked at

@@ -1,33 +1,71 @@
-"""E-mail addresses: where an entity keeps its, and how one is written down.
+"""Addresses: where an entity keeps its, and how one is written down.
 
-An address is normalised so that it can be compared with the suppression list: lower case, the domain as DNS
-has it (`müller.de` is `xn--mller-kva.de`). What cannot be delivered to is None, never an error: quoted local
-parts, address literals, non-ASCII local parts (they need SMTPUTF8, which few servers have), anything with
-white space in it.
+An address is normalised so that it can be compared with the suppression list: an e-mail address in lower case, its
+domain as DNS has it (`müller.de` is `xn--mller-kva.de`); a phone number in E.164 (`+4930123456`); a Telegram chat as
+its id or its @name. What cannot be delivered to is None, never an error: quoted local parts, address literals,
+non-ASCII local parts (they need SMTPUTF8, which few servers have), anything with white space in it; numbers that no
+country has given out.
 """
 
 from __future__ import annotations
 
 import re
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 import idna
+import phonenumbers
+from pydantic import AfterValidator
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-__all__ = ["EmailFinder", "normalise_email"]
+__all__ = [
+    "ChatFinder",
+    "EmailFinder",
+    "Finder",
+    "PhoneFinder",
+    "Region",
+    "normalise_chat",
+    "normalise_email",
+    "normalise_phone",
+]
 
 _LOCAL = r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _ADDRESS = re.compile(rf"(?=[^@]{{1,64}}@)(?=.{{3,254}}\Z){_LOCAL}@{_LABEL}(?:\.{_LABEL})*")
 
 #: Names an address goes by, without case, white space, `-` and `_`.
-_NAMES = ("email", "emailaddress", "mail")
+_EMAIL = ("email", "emailaddress", "mail")
+_PHONE = (
+    "phone",
+    "mobile",
+    "phonenumber",
+    "mobilephone",
+    "mobilenumber",
+    "cellphone",
+    "msisdn",
+    "telephone",
+    "tel",
+)
+_CHAT = ("telegramchatid", "telegramid", "telegram", "chatid", "telegramuserid")
 #: Keys inside an address that is kept as an object.
 _INNER = ("email", "value", "address")
 _IGNORED = re.compile(r"[\s_-]+")
+_CHAT_ID = re.compile(r"-?[1-9][0-9]{0,19}|@[A-Za-z][A-Za-z0-9_]{3,31}")
+_LARGEST = 10**20
+#: Longer than any way to write a phone number; parsing costs with the length.
+_PHONE_LIMIT = 40
+
+
+def _region(value: str) -> str:
+    code = value.strip().upper()
+    if code not in phonenumbers.SUPPORTED_REGIONS:
+        raise ValueError("is not a country's two letters (ISO 3166-1), such as DE or US")
+    return code
+
+
+Region = Annotated[str, AfterValidator(_region)]
 
 
 def normalise_email(text: str) -> str | None:
@@ -42,56 +80,122 @@ def normalise_email(text: str) -> str | None:
     return address if _ADDRESS.fullmatch(address) else None
 
 
-class EmailFinder:
-    """Finds the address in an entity's attributes.
+@lru_cache(maxsize=4096)
+def normalise_phone(text: str, region: str | None = None) -> str | None:
+    """The number in E.164, or None when it is none that anybody can have (libphonenumber's plans).
 
     Args:
-        path: A dotted path (`contact.email`), or the exact name of an attribute. None: an attribute called
-            `email`, `e-mail`, `Email address` or `mail`, in any spelling of case, spaces, `-` and `_`; the
-            earliest of these that holds an address.
+        region: Where it is from when it has no country code (`0151 …`); None: such a number is none. `+` and, with a
+            region, its international prefix (`00`) begin a country code.
+    """
+    if len(text) > _PHONE_LIMIT:
+        return None
+    try:
+        number = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException:
+        return None
+    if number.extension or not phonenumbers.is_valid_number(number):
+        return None
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def normalise_chat(text: str) -> str | None:
+    """A chat's id, or the @name of a public one, as the Bot API takes it; names in lower case."""
+    chat = text.strip()
+    return chat.lower() if _CHAT_ID.fullmatch(chat) else None
+
+
+class Finder:
+    """Finds an address in an entity's attributes.
+
+    Args:
+        path: A dotted path (`contact.email`), or the exact name of an attribute. None: an attribute that goes by
+            one of `names`, in any spelling of case, spaces, `-` and `_`; the earliest of these that holds an
+            address.
+        names: The usual names, likeliest first, without case, white space, `-` and `_`.
+        normalise: Writes an address down the one way it is compared and sent to; None when it is none.
     """
 
-    def __init__(self, path: str | None = None) -> None:
+    def __init__(
+        self, path: str | None, names: tuple[str, ...], normalise: Callable[[str], str | None]
+    ) -> None:
         self._path = path
         self._steps = tuple(path.split(".")) if path else ()
+        self._names = names
+        self._normalise = normalise
 
     def __call__(self, attributes: Mapping[str, Any]) -> str | None:
         """The normalised address, or None."""
         if self._path is None:
-            for name in _candidates(tuple(attributes)):
-                address = _address(attributes[name])
+            for name in _candidates(tuple(attributes), self._names):
+                address = self._address(attributes[name])
                 if address is not None:
                     return address
             return None
         if self._path in attributes:
-            return _address(attributes[self._path])
+            return self._address(attributes[self._path])
         value: Any = attributes
         for step in self._steps:
             value = _step(value, step)
-        return _address(value)
+        return self._address(value)
+
+    def _address(self, value: Any) -> str | None:
+        """An address kept as text or number, as an object that has it, or as a list of these (its first good one)."""
+        if isinstance(value, str):
+            return self._normalise(value)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return self._normalise(_digits(value))
+        if isinstance(value, list):
+            return next((address for item in value if (address := self._address(item)) is not None), None)
+        if isinstance(value, dict):
+            inner = (value[key] for key in (*self._names, *_INNER) if isinstance(value.get(key), str | int))
+            return next((address for item in inner if (address := self._address(item)) is not None), None)
+        return None
+
+
+class EmailFinder(Finder):
+    """Finds an e-mail address; `path` as `Finder` has it."""
+
+    def __init__(self, path: str | None = None) -> None:
+        super().__init__(path, _EMAIL, normalise_email)
+
+
+class PhoneFinder(Finder):
+    """Finds a phone number that can be written in E.164.
+
+    Args:
+        path: As `Finder` has it.
+        region: Where numbers without a country code are from: `DE`. None: such numbers are none.
+        names: More names it goes by, before the usual ones.
+    """
+
+    def __init__(
+        self, path: str | None = None, *, region: str | None = None, names: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(path, (*names, *_PHONE), partial(normalise_phone, region=region))
+
+
+class ChatFinder(Finder):
+    """Finds a Telegram chat."""
+
+    def __init__(self, path: str | None = None) -> None:
+        super().__init__(path, _CHAT, normalise_chat)
 
 
 @lru_cache(maxsize=1024)
-def _candidates(names: tuple[str, ...]) -> tuple[str, ...]:
+def _candidates(names: tuple[str, ...], usual: tuple[str, ...]) -> tuple[str, ...]:
     """The attributes that may hold the address, likeliest first. Entities of one import share their names."""
     plain = {name: _IGNORED.sub("", name).lower() for name in names}
-    found = [name for name in names if plain[name] in _NAMES]
-    return tuple(sorted(found, key=lambda name: (_NAMES.index(plain[name]), name != "email")))
+    found = [name for name in names if plain[name] in usual]
+    return tuple(sorted(found, key=lambda name: (usual.index(plain[name]), name != plain[name])))
+
+
+def _digits(value: int) -> str:
+    """A number as text; Python refuses to write down those of thousands of digits, and none is an address."""
+    return str(value) if abs(value) < _LARGEST else ""
 
 
 def _step(value: Any, key: str) -> Any:
     if isinstance(value, list):
         value = value[0] if value else None
     return value.get(key) if isinstance(value, dict) else None
-
-
-def _address(value: Any) -> str | None:
-    """An address kept as text, as an object that has it, or as a list of either (its first good one)."""
-    if isinstance(value, str):
-        return normalise_email(value)
-    if isinstance(value, list):
-        return next((address for item in value if (address := _address(item)) is not None), None)
-    if isinstance(value, dict):
-        inner = (value[key] for key in _INNER if isinstance(value.get(key), str))
-        return next((address for item in inner if (address := normalise_email(item)) is not None), None)
-    return None

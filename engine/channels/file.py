@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from config.settings import get_settings
 from engine.channels.addresses import EmailFinder
 from engine.channels.port import Delivered, Down, Outcome, Rejected
 from engine.channels.wave import INTERRUPTED, Wave
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from threading import Event
     from uuid import UUID
 
-    from engine.channels.port import Message, Report
+    from engine.channels.port import Content, Message, Report, Surroundings
 
 __all__ = ["FileChannel", "FileCredentials", "FileSettings"]
 
@@ -57,7 +56,7 @@ def _within(value: str) -> str:
 class FileSettings(BaseModel):
     """The `settings` of a channel of kind `file`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     directory: Annotated[str, AfterValidator(_within)] = ""
     """Within `data_dir/outbox`."""
@@ -73,7 +72,7 @@ class FileSettings(BaseModel):
 class FileCredentials(BaseModel):
     """There are none."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class FileChannel:
@@ -89,8 +88,7 @@ class FileChannel:
         self,
         settings: FileSettings,
         credentials: FileCredentials,  # noqa: ARG002 - every kind is made from both
-        *,
-        root: Path | None = None,
+        surroundings: Surroundings,
     ) -> None:
         """Prepare; the directory is made with the first message.
 
@@ -98,9 +96,20 @@ class FileChannel:
             ValueError: `from_email` is no address.
         """
         self._settings = settings
-        self._directory = (root or get_settings().data_dir / _OUTBOX) / settings.directory
+        self._data_dir = surroundings.data_dir
         self._email_of = EmailFinder(settings.address)
         self._mime = MimeBuilder(sender_email=settings.from_email)
+
+    @property
+    def _directory(self) -> Path:
+        if self._data_dir is None:
+            raise RuntimeError("the channel was built without a data directory")
+        return self._data_dir / _OUTBOX / self._settings.directory
+
+    @classmethod
+    def problems_of(cls, content: Content, settings: BaseModel | None = None) -> list[str]:  # noqa: ARG003
+        """A file takes everything."""
+        return []
 
     def path_of(self, campaign_id: UUID) -> Path:
         """Where a campaign's messages are: a file of lines, or a directory of `.eml` files."""

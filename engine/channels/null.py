@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from threading import Event
 
-    from engine.channels.port import Message, Report
+    from engine.channels.port import Content, Message, Report, Surroundings
 
 __all__ = ["NullChannel"]
 
@@ -26,7 +26,7 @@ _DELIVERED = Delivered()
 class NullSettings(BaseModel):
     """The `settings` of a channel of kind `null`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     latency: timedelta = Field(default=timedelta(0), ge=timedelta(0), le=timedelta(minutes=1))
     """How long each message takes; a wave's messages are then sent one after the other."""
@@ -37,7 +37,7 @@ class NullSettings(BaseModel):
 class NoCredentials(BaseModel):
     """There are none."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class NullChannel:
@@ -49,9 +49,19 @@ class NullChannel:
     Settings = NullSettings
     Credentials = NoCredentials
 
-    def __init__(self, settings: NullSettings, credentials: NoCredentials) -> None:  # noqa: ARG002
+    def __init__(
+        self,
+        settings: NullSettings,
+        credentials: NoCredentials,  # noqa: ARG002 - every kind is made from these three
+        surroundings: Surroundings,  # noqa: ARG002
+    ) -> None:
         self._latency = settings.latency.total_seconds()
         self._email_of = EmailFinder(settings.address)
+
+    @classmethod
+    def problems_of(cls, content: Content, settings: BaseModel | None = None) -> list[str]:  # noqa: ARG003
+        """It takes everything."""
+        return []
 
     def address_of(self, attributes: Mapping[str, Any]) -> str | None:
         """The e-mail address, else the entity's id (`_id`)."""

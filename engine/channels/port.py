@@ -11,7 +11,7 @@ The error classes decide what the engine does next (design.md §4.5):
 | `Delivered` | the provider took it | success |
 | `Rejected` | permanent: the address, the content or the account is refused | failed at once |
 | `Deferred` | transient: this message may be taken later | back-off, up to the channel's attempts |
-| `Throttled` | the provider asks us to slow down | the channel waits; costs nobody an attempt |
+| `Throttled` | the provider asks us to slow down | the channel, or the mail domain, waits; costs nobody an attempt |
 | `Down` | the provider cannot be reached | the channel's breaker opens; costs nobody an attempt |
 | `Doubtful` | sent, and no answer came after the last byte | the channel's doubt policy |
 | `Released` | never started | pending again, costs nothing |
@@ -24,8 +24,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from threading import Event
     from uuid import UUID
+
+    from pydantic import BaseModel
+
+    from engine.content.enclosed import Enclosed
+    from state.database import Database
 
 __all__ = [
     "Channel",
@@ -39,6 +45,7 @@ __all__ = [
     "Rejected",
     "Released",
     "Report",
+    "Surroundings",
     "Throttled",
 ]
 
@@ -52,6 +59,13 @@ class Content:
     html: str | None = None
     sender_email: str | None = None
     sender_name: str | None = None
+    data: Mapping[str, Any] | None = None
+    """What a kind takes beside text, under the kind's name: `{"whatsapp": {"template": {…}}}`. Rendered."""
+    reply_to: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    """More headers, name and value."""
+    enclosed: Enclosed | None = None
+    """Files that go with it: the same for every recipient."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +81,11 @@ class Message:
     """As the channel's `address_of` gave it."""
     content: Content
     unsubscribe_url: str | None = None
+    touchpoint_id: UUID | None = None
+    """What it is the message of."""
     extras: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """The entity's, for channels whose own settings are templates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +102,9 @@ class Rejected:
     code: str
     """A stable id in capitals: `SMTP_550`, `TEMPLATE_ERROR`."""
     text: str
+    suppress: str | None = None
+    """Why the address must not be used again, in the words of the suppression list (`hard_bounce`,
+    `unsubscribe`); None: the refusal says nothing about the address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +119,14 @@ class Deferred:
 
 @dataclass(frozen=True, slots=True)
 class Throttled:
-    """Too fast: the whole channel waits."""
+    """Too fast: the whole channel waits, or one mail domain."""
 
     code: str
     text: str
     retry_after: float | None = None
     """Seconds."""
+    domain: bool = False
+    """It concerns the mail domain of the recipient alone: the others go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +154,14 @@ Outcome = Delivered | Rejected | Deferred | Throttled | Down | Doubtful | Releas
 Report = Callable[[Message, Outcome], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a process lends its channels. Nothing of it is needed to check settings, only to send."""
+
+    data_dir: Path | None = None
+    database: Database | None = None
+
+
 class Channel(Protocol):
     """A configured sender. One instance serves a whole worker process; `send` runs on its event loop.
 
@@ -143,6 +174,15 @@ class Channel(Protocol):
     """The default: `resend` (the receiver recognises a repeat) or `hold` (a duplicate costs money or trust)."""
     links: ClassVar[bool]
     """Whether its messages carry an unsubscribe link of ours."""
+
+    @classmethod
+    def problems_of(cls, content: Content, settings: BaseModel | None = None) -> list[str]:
+        """What the provider would refuse about `content`, in sentences; empty when nothing is known to be wrong.
+
+        Args:
+            settings: The channel's, where they set limits; None: the kind's defaults.
+        """
+        ...
 
     def address_of(self, attributes: Mapping[str, Any]) -> str | None:
         """The normalised address an entity is reached at, or None when it has none (excluded: NO_ADDRESS)."""

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from pydantic import BaseModel, ValidationError
 
+from engine.channels.port import Surroundings
 from engine.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from engine.channels.port import Channel
+    from engine.channels.port import Channel, Content
 
 __all__ = [
     "InvalidChannel",
@@ -26,15 +27,26 @@ __all__ = [
     "credentials_model",
     "doubt_policy",
     "kinds",
+    "problems_of",
     "settings_model",
     "validate",
 ]
 
 _KINDS = {
+    "apprise": "engine.channels.apprise:AppriseChannel",
     "file": "engine.channels.file:FileChannel",
+    "http": "engine.channels.http.channel:HttpChannel",
     "null": "engine.channels.null:NullChannel",
+    "portal": "engine.channels.portal:PortalChannel",
+    "sms": "engine.channels.sms:SmsChannel",
     "smtp": "engine.channels.smtp:SmtpChannel",
+    "telegram": "engine.channels.telegram:TelegramChannel",
+    "whatsapp": "engine.channels.whatsapp:WhatsAppChannel",
 }
+
+
+#: What a channel is built with that will never send.
+_NOTHING = Surroundings()
 
 
 class _ChannelClass(Protocol):
@@ -42,7 +54,9 @@ class _ChannelClass(Protocol):
     Settings: type[BaseModel]
     Credentials: type[BaseModel]
 
-    def __call__(self, settings: Any, credentials: Any) -> Channel: ...
+    def __call__(self, settings: Any, credentials: Any, surroundings: Surroundings) -> Channel: ...
+
+    def problems_of(self, content: Content, settings: BaseModel | None = None) -> list[str]: ...
 
 
 class UnknownKind(ValueError):
@@ -123,8 +137,36 @@ def validate(
     return cast("tuple[BaseModel, BaseModel]", tuple(checked))
 
 
-def build(kind: str, settings: Mapping[str, Any], credentials: Mapping[str, Any]) -> Channel:
+def problems_of(kind: str, content: Content, settings: Mapping[str, Any] | None = None) -> list[str]:
+    """What a channel of this kind would refuse about rendered `content`, in sentences.
+
+    Args:
+        settings: The channel's, where they set limits; None: the kind's defaults.
+
+    Raises:
+        UnknownKind: with a suggestion.
+        InvalidChannel: the settings are none of this kind.
+    """
+    channel = _class_of(kind)
+    if settings is None:
+        return channel.problems_of(content)
+    try:
+        checked = channel.Settings.model_validate(dict(settings))
+    except ValidationError as error:
+        raise InvalidChannel(kind, _told("settings", channel.Settings, error)) from None
+    return channel.problems_of(content, checked)
+
+
+def build(
+    kind: str,
+    settings: Mapping[str, Any],
+    credentials: Mapping[str, Any],
+    surroundings: Surroundings = _NOTHING,
+) -> Channel:
     """A channel that is ready to send; nothing connects yet.
+
+    Args:
+        surroundings: What the process lends it; absent: it is built to see whether it can be.
 
     Raises:
         UnknownKind: with a suggestion.
@@ -132,12 +174,9 @@ def build(kind: str, settings: Mapping[str, Any], credentials: Mapping[str, Any]
     """
     checked = validate(kind, settings, credentials)
     try:
-        return _class_of(kind)(*checked)
+        return _class_of(kind)(*checked, surroundings)
     except ValueError as error:
-        field, _, message = str(error).partition(": ")
-        raise InvalidChannel(
-            kind, [(f"settings.{field}", message)] if message else [("settings", field)]
-        ) from error
+        raise InvalidChannel(kind, [_refused(str(error))]) from None
 
 
 @lru_cache
@@ -146,6 +185,14 @@ def _class_of(kind: str) -> _ChannelClass:
         raise UnknownKind(kind)
     module, _, name = _KINDS[kind].partition(":")
     return cast("_ChannelClass", getattr(import_module(module), name))
+
+
+def _refused(message: str) -> tuple[str, str]:
+    """Field and message of what a channel's constructor said: `url: …`, `credentials.token: …`."""
+    field, _, rest = message.partition(": ")
+    if not rest:
+        return "settings", message
+    return (field if field.startswith("credentials.") else f"settings.{field}"), rest
 
 
 def _told(what: str, model: type[BaseModel], error: ValidationError) -> list[tuple[str, str]]:

@@ -7,7 +7,8 @@ A channel's test module says how its provider is made to fail, and inherits the 
         @pytest.fixture
         def rig(self): ...
 
-`scenarios` are those its provider can be in. A `Rig` brings a provider into one of them.
+`scenarios` are those its provider can be in; a `Rig` brings a provider into one of them. A channel that speaks to a
+server inherits `WireConformance`, which adds what is to be said about doubt.
 """
 
 from __future__ import annotations
@@ -36,15 +37,25 @@ from engine.channels.port import (
     Throttled,
 )
 
+#: SECRET is the password, token or key a rig gives its channel, if the kind takes one. It must not show anywhere.
+from tests.servers.dialects import SECRET
+
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Coroutine, Mapping, Sequence
 
     from engine.channels.port import Channel
 
-__all__ = ["SECRET", "Conformance", "Report", "Rig", "message", "messages", "run"]
-
-#: The password, token or key a rig gives its channel, if the kind takes one. It must not show anywhere.
-SECRET = "s3cret-of-the-channel"
+__all__ = [
+    "EXPECTED",
+    "SECRET",
+    "Conformance",
+    "Report",
+    "Rig",
+    "WireConformance",
+    "message",
+    "messages",
+    "run",
+]
 
 #: What each scenario's messages end as.
 EXPECTED: dict[str, tuple[type, ...]] = {
@@ -75,6 +86,10 @@ class Rig(Protocol):
         """The execution ids the provider took, in order."""
         ...
 
+    def wave(self, count: int) -> list[Message]:
+        """Messages for addresses of its kind; a rig without this gets mail."""
+        ...
+
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
     """On the loop that workers use."""
@@ -97,25 +112,37 @@ def message(address: str = "ada@x.org", **given: Any) -> Message:
 CAMPAIGN = UUID("0195a000-0000-7000-8000-00000000000c")
 
 
-def messages(count: int) -> list[Message]:
+def messages(count: int, rig: Any = None) -> list[Message]:
+    """A wave: mail, or what the rig's kind takes."""
+    if hasattr(rig, "wave"):
+        return list(rig.wave(count))
     return [message(f"user{number}@x.org") for number in range(count)]
 
 
 class Report:
     """Takes outcomes; a second one for the same message is an error."""
 
-    def __init__(self, *, until: int | None = None, stop: threading.Event | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        until: int | None = None,
+        stop: threading.Event | None = None,
+        reached: asyncio.Event | None = None,
+    ) -> None:
         self.outcomes: dict[UUID, Outcome] = {}
         self.at: dict[UUID, float] = {}
         self._until = until
         self._stop = stop
+        self._reached = reached
 
     def __call__(self, sent: Message, outcome: Outcome) -> None:
         assert sent.execution_id not in self.outcomes, "reported twice"
         self.outcomes[sent.execution_id] = outcome
         self.at[sent.execution_id] = time.monotonic()
-        if self._stop is not None and len(self.outcomes) == self._until:
-            self._stop.set()
+        if len(self.outcomes) == self._until:
+            for event in (self._stop, self._reached):
+                if event is not None:
+                    event.set()
 
     @property
     def kinds(self) -> Counter[str]:
@@ -160,6 +187,10 @@ class Conformance:
 
     scenarios: ClassVar[frozenset[str]] = frozenset(EXPECTED)
     """Those its provider can be in; `tests/channels/conftest.py` turns each into a test."""
+    expected: ClassVar[Mapping[str, tuple[type, ...]]] = EXPECTED
+    """What each scenario's messages end as."""
+    asks: ClassVar[bool] = True
+    """Its provider can be asked whether it is there without sending."""
 
     @pytest.fixture(autouse=True)
     def nothing_shows_the_secret(self, caplog, capsys):
@@ -173,8 +204,8 @@ class Conformance:
     def test_every_message_has_the_one_outcome_that_the_provider_caused(self, rig, scenario):
         channel = rig.channel()
         rig.arrange(scenario)
-        report = run(send_and_close(channel, messages(25)))
-        assert all(isinstance(outcome, EXPECTED[scenario]) for outcome in report.outcomes.values()), (
+        report = run(send_and_close(channel, messages(25, rig)))
+        assert all(isinstance(outcome, self.expected[scenario]) for outcome in report.outcomes.values()), (
             report.kinds
         )
         if scenario in EMPTY_HANDED:
@@ -188,18 +219,18 @@ class Conformance:
     def test_a_provider_that_recovered_is_used_again(self, rig, scenario):
         async def go():
             channel = rig.channel()
-            await send(channel, messages(2))
+            await send(channel, messages(2, rig))
             rig.arrange(scenario)
-            await send(channel, messages(5))
+            await send(channel, messages(5, rig))
             rig.arrange("healthy")
-            report = await send(channel, messages(5))
+            report = await send(channel, messages(5, rig))
             await channel.close()
             return report
 
         assert run(go()).kinds == {"Delivered": 5}
 
     def test_several_waves_at_once_share_the_channel(self, rig):
-        waves = [messages(30) for _ in range(4)]
+        waves = [messages(30, rig) for _ in range(4)]
 
         async def go():
             channel = rig.channel()
@@ -216,12 +247,12 @@ class Conformance:
     def test_nothing_is_started_once_stop_is_set(self, rig):
         stop = threading.Event()
         stop.set()
-        report = run(send_and_close(rig.channel(), messages(20), stop=stop))
+        report = run(send_and_close(rig.channel(), messages(20, rig), stop=stop))
         assert report.kinds == {"Released": 20}
         assert rig.accepted() == []
 
     def test_stop_in_the_middle_releases_what_was_not_started(self, rig):
-        wave = messages(100)
+        wave = messages(100, rig)
         stop = threading.Event()
         report = Report(until=5, stop=stop)
 
@@ -239,14 +270,15 @@ class Conformance:
         assert report.with_outcome(Delivered) == set(rig.accepted())
 
     def test_a_cancelled_wave_leaves_no_message_without_outcome(self, rig):
-        wave = messages(60)
-        report = Report()
+        wave = messages(60, rig)
+        reached = asyncio.Event()
+        report = Report(until=5, reached=reached)
 
         async def go():
             channel = rig.channel()
             rig.arrange("slow")
             task = asyncio.create_task(channel.send(wave, report, threading.Event()))
-            await asyncio.sleep(0.12)
+            await reached.wait()
             task.cancel()
             await asyncio.wait([task], timeout=5)
             report.assert_complete(wave)
@@ -262,20 +294,42 @@ class Conformance:
             channel = rig.channel()
             well = await channel.check()
             ill = None
-            if "down" in self.scenarios:
+            if asks:
                 rig.arrange("down")
                 ill = await channel.check()
             await channel.close()
             return well, ill
 
+        asks = self.asks and "down" in self.scenarios
         well, ill = run(go())
         assert well is None
-        assert ("down" not in self.scenarios) or (ill and SECRET not in ill)
+        assert not asks or (ill and SECRET not in ill)
+
+    def test_a_channel_that_is_closed_under_way_finishes_what_it_has(self, rig):
+        """That is what happens when an operator changes it."""
+        wave = messages(40, rig)
+        reached = asyncio.Event()
+        report = Report(until=1, reached=reached)
+
+        async def go():
+            channel = rig.channel()
+            rig.arrange("slow")
+            task = asyncio.create_task(channel.send(wave, report, threading.Event()))
+            await reached.wait()
+            await channel.close()
+            await task
+            rig.arrange("healthy")
+            after = await send(channel, messages(3, rig))  # the slice's next wave
+            await channel.close()
+            return after
+
+        after = run(go())
+        assert (report.kinds, after.kinds) == ({"Delivered": 40}, {"Delivered": 3})
 
     def test_closing_twice_is_no_trouble(self, rig):
         async def go():
             channel = rig.channel()
-            await send(channel, messages(3))
+            await send(channel, messages(3, rig))
             await channel.close()
             await channel.close()
 
@@ -293,3 +347,31 @@ class Conformance:
     def test_whatever_an_entity_holds_it_has_an_address_or_none(self, rig, attributes):
         address = rig.channel().address_of({**attributes, "_id": "0195a000-0000-7000-8000-00000000000e"})
         assert address is None or (isinstance(address, str) and address)
+
+
+class WireConformance(Conformance):
+    """For channels that speak to a server: what silence means, and what comes after it."""
+
+    def test_a_message_sent_again_is_recognisable(self, rig):
+        """Accepted, and no answer: in doubt. Sent again, it comes under the same id."""
+        (sent,) = messages(1, rig)
+
+        async def go():
+            channel = rig.channel()
+            rig.arrange("accepted_in_silence")
+            first = await send(channel, [sent])
+            rig.arrange("healthy")
+            second = await send(channel, [sent])
+            await channel.close()
+            return first, second
+
+        first, second = run(go())
+        assert (first.kinds, second.kinds) == ({"Doubtful": 1}, {"Delivered": 1})
+        assert rig.accepted() == [sent.execution_id, sent.execution_id]
+
+    def test_a_provider_that_is_down_is_not_asked_for_each_message(self, rig):
+        channel = rig.channel()
+        rig.arrange("down")
+        report = run(send_and_close(channel, messages(100, rig)))
+        assert report.kinds == {"Down": 100}
+        assert len({repr(outcome) for outcome in report.outcomes.values()}) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.channels.api_provider import ApiProvider
 from tests.channels.certificate import self_signed
 from tests.channels.smtp_rig import SmtpRig
 
@@ -25,6 +26,33 @@ def smtp():
     yield make
     for rig in rigs:
         rig.close()
+
+
+@pytest.fixture(scope="session")
+def _providers(tmp_path_factory):
+    """Dialect → its server, started when it is first asked for."""
+    started = {}
+
+    def of(dialect):
+        if dialect not in started:
+            started[dialect] = ApiProvider(tmp_path_factory.mktemp(dialect), dialect).start()
+        return started[dialect]
+
+    yield of
+    for server in started.values():
+        server.close()
+
+
+@pytest.fixture
+def provider(_providers):
+    """Gives the server that speaks a dialect, healthy and with an empty journal."""
+
+    def of(dialect):
+        server = _providers(dialect)
+        server.forget()
+        return server
+
+    return of
 
 
 @pytest.fixture(scope="session")

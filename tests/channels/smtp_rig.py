@@ -48,7 +48,7 @@ class SmtpRig:
             case "permanent":
                 server.rule("rcpt", "550 5.1.1 no such user")
             case "transient":
-                server.rule("rcpt", "451 4.3.0 try again later")
+                server.rule("rcpt", "452 4.3.1 try again later")
             case "throttled":
                 server.rule("mail", "421 4.7.0 too many messages")
             case "down":
@@ -64,7 +64,7 @@ class SmtpRig:
         return [message_from_bytes(taken.raw, policy=SMTP) for taken in [*self._past, *self.server.messages]]
 
     def accepted(self):
-        return [UUID(parsed["Message-ID"].strip("<>").partition("@")[0]) for parsed in self.messages]
+        return [UUID(parsed["Message-ID"].strip("<>").partition(".")[0]) for parsed in self.messages]
 
     def close(self):
         if self.server.running:

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.channels.addresses import EmailFinder, normalise_email
+from engine.channels.addresses import (
+    EmailFinder,
+    PhoneFinder,
+    normalise_chat,
+    normalise_email,
+    normalise_phone,
+)
 
 
 @pytest.mark.parametrize(
@@ -103,3 +109,29 @@ def test_a_channel_may_say_where_it_is(path, attributes):
 )
 def test_and_then_it_is_nowhere_else(attributes):
     assert EmailFinder("contact.email")(attributes) is None
+
+
+@given(st.text(max_size=60) | st.from_regex(r"[+0-9 ()/-]{3,20}"), st.sampled_from([None, "DE", "US", "GB"]))
+def test_what_is_a_number_stays_one(text, region):
+    number = normalise_phone(text, region)
+    if number is not None:
+        assert number.startswith("+")
+        assert number[1:].isdecimal()
+        assert number.isascii()
+        assert normalise_phone(number) == number
+
+
+@given(st.text(max_size=40) | st.integers().map(str) | st.from_regex(r"@\w{1,40}"))
+def test_what_is_a_chat_stays_one(text):
+    chat = normalise_chat(text)
+    if chat is not None:
+        assert normalise_chat(chat) == chat
+        assert chat.startswith("@") or int(chat)
+
+
+def test_a_number_is_found_under_its_usual_names():
+    find = PhoneFinder(region="DE", names=("whatsapp",))
+    assert find({"Phone": "030 123456", "WhatsApp": "0151 12345678"}) == "+4915112345678"
+    assert find({"Mobile-Phone": 15112345678}) == "+4915112345678"
+    assert find({"phone": {"number": "x", "value": "030 123456"}}) == "+4930123456"
+    assert find({"phones": "030 123456"}) is None

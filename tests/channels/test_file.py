@@ -17,7 +17,7 @@ import pytest
 from engine.channels import file as file_module
 from engine.channels import registry
 from engine.channels.file import FileChannel, FileCredentials, FileSettings
-from engine.channels.port import Content, Delivered, Doubtful, Down
+from engine.channels.port import Content, Delivered, Doubtful, Down, Surroundings
 from engine.channels.registry import InvalidChannel
 from tests.channels.conformance import CAMPAIGN, Conformance, Report, message, messages, run, send_and_close
 
@@ -28,7 +28,7 @@ class FileRig:
         self.settings = settings
 
     def channel(self):
-        return FileChannel(FileSettings(**self.settings), FileCredentials(), root=self.root)
+        return FileChannel(FileSettings(**self.settings), FileCredentials(), Surroundings(self.root.parent))
 
     def arrange(self, scenario):
         if scenario == "down":
@@ -102,11 +102,11 @@ def test_each_campaign_has_its_file(rig):
 
 
 def test_an_eml_file_is_a_message_and_a_repeat_replaces_it(tmp_path):
-    rig = FileRig(tmp_path, format="eml", from_email="news@x.org")
+    rig = FileRig(tmp_path / "outbox", format="eml", from_email="news@x.org")
     sent = message(content=Content("Grüße", "text"))
     for _ in range(2):
         outcome = run(send_and_close(rig.channel(), [sent])).outcomes[sent.execution_id]
-    (path,) = tmp_path.glob("*/*")
+    (path,) = tmp_path.glob("outbox/*/*")
     assert outcome == Delivered(str(path))
     parsed = message_from_bytes(path.read_bytes(), policy=SMTP)
     assert (parsed["Subject"], parsed["From"]) == ("Grüße", "news@x.org")
@@ -114,9 +114,9 @@ def test_an_eml_file_is_a_message_and_a_repeat_replaces_it(tmp_path):
 
 def test_an_eml_needs_an_address_and_a_line_needs_none(tmp_path):
     attributes = {"_id": "17", "name": "Ada"}
-    assert FileRig(tmp_path).channel().address_of(attributes) == "17"
-    assert FileRig(tmp_path, format="eml").channel().address_of(attributes) is None
-    assert FileRig(tmp_path, format="eml").channel().address_of({"Email": "A@x.org"}) == "a@x.org"
+    assert FileRig(tmp_path / "outbox").channel().address_of(attributes) == "17"
+    assert FileRig(tmp_path / "outbox", format="eml").channel().address_of(attributes) is None
+    assert FileRig(tmp_path / "outbox", format="eml").channel().address_of({"Email": "A@x.org"}) == "a@x.org"
 
 
 def test_a_disk_that_fills_up_takes_whole_lines_only(rig, monkeypatch):
@@ -143,7 +143,7 @@ def test_a_disk_that_fills_up_takes_whole_lines_only(rig, monkeypatch):
 @pytest.mark.parametrize("form", ["jsonl", "eml"])
 @pytest.mark.parametrize("trouble", [errno.ENOSPC, errno.EACCES, errno.EROFS])
 def test_a_disk_that_refuses_is_down(tmp_path, monkeypatch, form, trouble):
-    rig = FileRig(tmp_path, format=form)
+    rig = FileRig(tmp_path / "outbox", format=form)
 
     def refuse(*_args, **_options):
         raise OSError(trouble, os.strerror(trouble))
@@ -204,6 +204,8 @@ def test_a_directory_lies_within_the_outbox(directory):
 
 
 def test_a_directory_of_its_own(tmp_path):
-    rig = FileRig(tmp_path, directory="spring/sale")
+    rig = FileRig(tmp_path / "outbox", directory="spring/sale")
     run(send_and_close(rig.channel(), messages(1)))
-    assert [path.name for path in (tmp_path / "spring" / "sale").iterdir()] == [f"{CAMPAIGN}.jsonl"]
+    assert [path.name for path in (tmp_path / "outbox" / "spring" / "sale").iterdir()] == [
+        f"{CAMPAIGN}.jsonl"
+    ]

@@ -13,10 +13,11 @@ import pytest
 from engine.channels import registry
 from engine.channels.port import Content, Deferred, Delivered, Doubtful, Down, Rejected, Released, Throttled
 from engine.channels.registry import InvalidChannel
+from engine.content.links import read_return_path
 from tests.channels.conformance import (
     SECRET,
-    Conformance,
     Report,
+    WireConformance,
     message,
     messages,
     run,
@@ -26,19 +27,19 @@ from tests.channels.conformance import (
 from tests.channels.smtp_rig import SETTINGS
 
 
-class TestSmtp(Conformance):
+class TestSmtp(WireConformance):
     @pytest.fixture
     def rig(self, smtp):
         return smtp(users={"muster": SECRET}, credentials={"username": "muster", "password": SECRET})
 
 
-class TestSmtpWithoutPipelining(Conformance):
+class TestSmtpWithoutPipelining(WireConformance):
     @pytest.fixture
     def rig(self, smtp):
         return smtp(pipelining=False)
 
 
-class TestSmtpOverTls(Conformance):
+class TestSmtpOverTls(WireConformance):
     scenarios = frozenset({"healthy", "reset", "accepted_in_silence"})
 
     @pytest.fixture
@@ -65,7 +66,9 @@ def outcomes(rig, wave):
         ("data", "451 4.3.0 later", Deferred, "SMTP_451"),
         ("data", "554 5.5.1 no", Rejected, "SMTP_554"),
         ("message", "554 5.7.1 spam", Rejected, "SMTP_554"),
-        ("message", "451 4.3.0 later", Deferred, "SMTP_451"),
+        ("message", "451 4.3.0 later", Throttled, "SMTP_451"),
+        ("rcpt", "450 4.7.1 too fast", Throttled, "SMTP_450"),
+        ("rcpt", "454 4.7.0 later", Throttled, "SMTP_454"),
         ("message", "452 4.3.1 disk full", Deferred, "SMTP_452"),
         ("message", "421 4.3.2 going down", Throttled, "SMTP_421"),
         ("message", "accept, reset", Doubtful, "SMTP_RESET"),
@@ -86,6 +89,26 @@ def test_a_servers_answer_has_its_outcome(smtp, pipelining, stage, reply, kind, 
     for outcome in outcomes(rig, messages(3)):
         assert (type(outcome), outcome.code) == (kind, code)
         assert reply[:3] not in ("550", "451") or reply[4:] in outcome.text
+
+
+@pytest.mark.parametrize(
+    ("stage", "reply", "why"),
+    [
+        ("rcpt", "550 5.1.1 nobody", "hard_bounce"),
+        ("rcpt", "551 5.1.6 moved", "hard_bounce"),
+        ("rcpt", "556 5.1.10 null MX", "hard_bounce"),
+        ("message", "550 5.2.1 disabled", "hard_bounce"),
+        ("rcpt", "550 no", None),
+        ("rcpt", "550 5.7.1 we do not know you", None),
+        ("rcpt", "552 5.2.2 mailbox full", None),
+        ("mail", "553 5.1.3 what a sender", None),
+    ],
+)
+def test_only_a_server_that_knows_nobody_there_says_so_of_an_address(smtp, stage, reply, why):
+    rig = smtp()
+    rig.server.rule(stage, reply)
+    (outcome,) = outcomes(rig, messages(1))
+    assert (type(outcome), outcome.suppress) == (Rejected, why)
 
 
 def test_a_silent_greeting_is_a_server_that_is_down(smtp):
@@ -155,6 +178,38 @@ def test_what_arrives_is_what_was_said(smtp):
     assert html.get_content() == "<p>.\r\n</p>\r\n"
     (taken,) = rig.server.messages
     assert (taken.sender, taken.rcpt) == ("bounces@muster.example", "ada@xn--mller-kva.de")
+
+
+def test_the_return_path_may_hold_the_recipient(smtp):
+    rig = smtp(settings={"return_path": "b@bounces.example", "verp": True})
+    (one,) = wave = [message("a@x.org")]
+    outcomes(rig, wave)
+    (taken,) = rig.server.messages
+    assert taken.sender.endswith("@bounces.example")
+    assert read_return_path(taken.sender) == (one.campaign_id, one.entity_id)
+    for settings, field in (
+        ({"verp": True}, "return_path"),
+        ({"verp": True, "return_path": "bounces-of-ours@x.org"}, "11"),
+    ):
+        with pytest.raises(InvalidChannel, match=field):
+            registry.validate("smtp", {**rig.settings, "return_path": None, **settings}, {})
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        ("550 5.1.1 no such user", "hard_bounce"),
+        ("550 5.2.1 mailbox disabled", "hard_bounce"),
+        ("552 5.2.2 mailbox full", None),
+        ("550 5.7.1 blocked by policy", None),
+        ("550 go away", None),
+    ],
+)
+def test_an_address_is_given_up_only_when_the_server_says_it_is_gone(smtp, reply, reason):
+    rig = smtp()
+    rig.server.rule("rcpt", reply)
+    (outcome,) = outcomes(rig, [message("a@x.org")])
+    assert (type(outcome), outcome.suppress) == (Rejected, reason)
 
 
 def test_a_message_that_could_break_out_is_refused_alone(smtp):
@@ -318,15 +373,15 @@ def test_stop_releases_what_waits_while_the_server_is_silent(smtp, where):
 def test_an_error_inside_the_channel_leaves_no_message_without_outcome(smtp):
     rig = smtp()
     channel = rig.channel()
-    build, wave = channel._mime.build, messages(40)
+    built, wave = channel._mime.built, messages(40)
     poison = {wave[number].execution_id for number in (7, 20, 33)}
 
-    def broken(given):
+    async def broken(given):
         if given.execution_id in poison:
             raise RuntimeError("a bug")
-        return build(given)
+        return await built(given)
 
-    channel._mime.build = broken
+    channel._mime.built = broken
     report = run(send_and_close(channel, wave))
     assert poison <= report.with_outcome(Deferred)
     assert (

@@ -12,7 +12,6 @@ sending again.
 from __future__ import annotations
 
 import asyncio
-import base64
 import socket
 import ssl
 from typing import TYPE_CHECKING, ClassVar
@@ -21,18 +20,23 @@ import aiosmtplib
 
 from engine.channels.addresses import EmailFinder
 from engine.channels.port import Deferred, Doubtful, Rejected, Throttled
+from engine.channels.scrub import Scrub
 from engine.channels.smtp.pool import Pool
 from engine.channels.smtp.replies import CLOSING, Reply, outcome_of
 from engine.channels.smtp.session import Lost, Refused, Session, connect
 from engine.channels.smtp.settings import SmtpCredentials, SmtpSettings
 from engine.channels.wave import Wave, drive
+from engine.content.dkim import Signer
+from engine.content.links import return_path_of
 from engine.content.mime import MimeBuilder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from threading import Event
 
-    from engine.channels.port import Message, Report
+    from pydantic import BaseModel
+
+    from engine.channels.port import Content, Message, Report, Surroundings
 
 __all__ = ["SmtpChannel"]
 
@@ -75,7 +79,12 @@ class SmtpChannel:
     Settings = SmtpSettings
     Credentials = SmtpCredentials
 
-    def __init__(self, settings: SmtpSettings, credentials: SmtpCredentials) -> None:
+    def __init__(
+        self,
+        settings: SmtpSettings,
+        credentials: SmtpCredentials,
+        surroundings: Surroundings,  # noqa: ARG002 - every kind is made from these three
+    ) -> None:
         """Prepare; nothing connects before the first message.
 
         Raises:
@@ -92,12 +101,14 @@ class SmtpChannel:
         self._settings = settings
         self._credentials = credentials
         self.address_of = EmailFinder(settings.address)
+        self._signer = _signer(settings, credentials)
         self._mime = MimeBuilder(
             sender_email=settings.from_email,
             sender_name=settings.from_name,
             reply_to=settings.reply_to,
             domain=settings.message_id_domain,
             headers=settings.headers,
+            signer=self._signer,
         )
         self._command_timeout = settings.command_timeout.total_seconds()
         self._data_timeout = settings.data_timeout.total_seconds()
@@ -112,6 +123,11 @@ class SmtpChannel:
 
     def __repr__(self) -> str:
         return f"<SmtpChannel {self._settings.host}:{self._settings.effective_port}>"
+
+    @classmethod
+    def problems_of(cls, content: Content, settings: BaseModel | None = None) -> list[str]:  # noqa: ARG003
+        """Mail without a subject is taken, and looks like a mistake to whoever gets it."""
+        return [] if content.subject else ["the message has no subject"]
 
     async def send(self, messages: Sequence[Message], report: Report, stop: Event) -> None:
         """Send a wave; see the port."""
@@ -131,6 +147,8 @@ class SmtpChannel:
     async def close(self) -> None:
         """Close the connections; waves on the wire finish on theirs. Safe to call twice."""
         await self._pool.close()
+        if self._signer is not None:
+            self._signer.close()
 
     async def _open(self) -> Session:
         settings, credentials = self._settings, self._credentials
@@ -153,7 +171,8 @@ class SmtpChannel:
         return await connect(
             client,
             within=settings.connect_timeout.total_seconds(),
-            scrub=lambda text: _scrub(text, password),
+            # As it is said in AUTH PLAIN, too, should the server repeat that.
+            scrub=Scrub([password, f"\0{credentials.username}\0{password}"] if password else []),
         )
 
     def _tls_context(self) -> ssl.SSLContext:
@@ -183,7 +202,7 @@ class SmtpChannel:
 
     async def _converse(self, wave: Wave, session: Session) -> None:
         """Send over one session until nothing waits, or the session is broken or worn."""
-        letter = self._begin(wave, session)
+        letter = await self._begin(wave, session)
         while letter is not None:
             try:
                 refused = await self._offer(session, letter)
@@ -194,30 +213,38 @@ class SmtpChannel:
             if refused is not None:
                 if not self._refused(wave, session, letter, *refused):
                     return
-                letter = self._begin(wave, session)
+                letter = await self._begin(wave, session)
                 continue
             letter = await self._deliver(wave, session, letter)
 
-    def _begin(self, wave: Wave, session: Session) -> _Letter | None:
+    async def _begin(self, wave: Wave, session: Session) -> _Letter | None:
         """Take the next message that can be written down; pipelined, its envelope is on its way already."""
-        letter = self._next(wave, session)
+        letter = await self._next(wave, session)
         if letter is not None and session.pipelining:
             session.write(letter.envelope())
         return letter
 
-    def _next(self, wave: Wave, session: Session) -> _Letter | None:
+    async def _next(self, wave: Wave, session: Session) -> _Letter | None:
         if session.offered >= self._settings.messages_per_connection:
             return None
         while (message := wave.take()) is not None:
             try:
-                raw = self._mime.build(message)
+                raw = await self._mime.built(message)
             except ValueError as error:
                 wave.settle(message, Rejected("CONTENT_INVALID", str(error)))
                 continue
             session.offered += 1
-            sender = self._settings.return_path or self._mime.sender_of(message)
-            return _Letter(message, sender, raw, session)
+            return _Letter(message, self._return_path(message), raw, session)
         return None
+
+    def _return_path(self, message: Message) -> str:
+        """Where a bounce of the message goes."""
+        settings = self._settings
+        if settings.return_path is None:
+            return self._mime.sender_of(message)
+        if settings.verp:
+            return return_path_of(settings.return_path, message.campaign_id, message.entity_id)
+        return settings.return_path
 
     async def _offer(self, session: Session, letter: _Letter) -> tuple[str, Reply] | None:
         """See the envelope through; None when the server waits for the content, else who refused what.
@@ -276,7 +303,7 @@ class SmtpChannel:
             session.abort()
             _not_sent(wave, message, lost)
             return None
-        following = self._next(wave, session) if session.pipelining else None
+        following = await self._next(wave, session) if session.pipelining else None
         wave.sent(message)
         session.write(last + _DOT + (following.envelope() if following is not None else b""))
         try:
@@ -296,23 +323,33 @@ class SmtpChannel:
                 wave.settle(following.message, outcome_of(reply, "message"))
             return None
         wave.settle(message, outcome_of(reply, "message"))
-        return following if session.pipelining else self._begin(wave, session)
+        return following if session.pipelining else await self._begin(wave, session)
+
+
+def _signer(settings: SmtpSettings, credentials: SmtpCredentials) -> Signer | None:
+    """What signs with the key that is configured.
+
+    Raises:
+        ValueError: the key cannot be used, is for nobody, or not for the sender; the message names the setting.
+    """
+    key = credentials.dkim_private_key
+    if settings.dkim_domain is None or settings.dkim_selector is None:
+        if key is not None:
+            raise ValueError("dkim_domain: a key needs dkim_domain and dkim_selector beside it")
+        return None
+    if key is None:
+        raise ValueError("dkim_domain: signing needs the credential dkim_private_key")
+    try:
+        signer = Signer(settings.dkim_domain, settings.dkim_selector, key.get_secret_value())
+    except ValueError as error:
+        raise ValueError(f"dkim_domain: {error}") from None
+    if not signer.covers(settings.from_email):
+        signer.close()
+        raise ValueError(f"dkim_domain: {settings.from_email} is not of {settings.dkim_domain}")
+    return signer
 
 
 def _not_sent(wave: Wave, message: Message, lost: Lost) -> None:
     """The connection ended before the message's end: once more on a fresh one, then later."""
     if not wave.retry(message):
         wave.settle(message, Deferred("SMTP_TIMEOUT" if lost.timed_out else "SMTP_RESET", str(lost)))
-
-
-def _scrub(text: str, password: str | None) -> str:
-    """A server's words without the password, should it repeat them."""
-    for secret in _guises(password):
-        text = text.replace(secret, "***")
-    return text
-
-
-def _guises(password: str | None) -> Iterator[str]:
-    if password:
-        yield password
-        yield base64.b64encode(password.encode()).decode()

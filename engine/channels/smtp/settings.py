@@ -14,6 +14,8 @@ from engine.channels.addresses import normalise_email
 __all__ = ["SmtpCredentials", "SmtpSettings"]
 
 _HOST = re.compile(r"[A-Za-z0-9_.:\[\]-]{1,255}")
+#: What a recipient's key (52 characters and a `+`) leaves of the 64 before the `@` (RFC 5321 §4.5.3.1.1).
+_VERP_LOCAL = 11
 _DEFAULT_PORTS = {"none": 25, "opportunistic": 587, "starttls": 587, "tls": 465}
 
 
@@ -44,7 +46,7 @@ Seconds = Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(minutes=10))]
 class SmtpSettings(BaseModel):
     """The `settings` of a channel of kind `smtp`. Durations are seconds or ISO 8601."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     host: Host
     port: int = Field(default=0, ge=0, le=65535)
@@ -63,10 +65,18 @@ class SmtpSettings(BaseModel):
     reply_to: Email | None = None
     return_path: Email | None = None
     """Where bounces go (the envelope's sender); absent: the From header's address."""
+    verp: bool = False
+    """Put the recipient into `return_path` (`b+…@bounces.example`), so that a bounce that returns nothing of the
+    message finds it."""
     headers: dict[str, str] = Field(default_factory=dict)
     """More headers, the same in every message."""
     message_id_domain: Host | None = None
     """Absent: the sender's."""
+    dkim_domain: Host | None = None
+    """Messages from this domain, and those below it, are signed (`d=`); goes with `dkim_selector` and the credential
+    `dkim_private_key`."""
+    dkim_selector: str | None = Field(default=None, max_length=63)
+    """The key's record is at `SELECTOR._domainkey.DOMAIN`."""
     address: str | None = None
     """Where an entity keeps its address: an attribute's name or a dotted path; absent: any usual name."""
 
@@ -87,6 +97,15 @@ class SmtpSettings(BaseModel):
     def _trust(self) -> Self:
         if self.security == "none" and self.ca_file is not None:
             raise ValueError("ca_file: there is no certificate without TLS")
+        if (self.dkim_domain is None) != (self.dkim_selector is None):
+            raise ValueError("dkim_domain and dkim_selector go together")
+        if self.verp:
+            if self.return_path is None:
+                raise ValueError("verp: needs return_path")
+            if len(self.return_path.rpartition("@")[0]) > _VERP_LOCAL:
+                raise ValueError(
+                    f"return_path: with verp at most {_VERP_LOCAL} characters may stand before the @"
+                )
         return self
 
     @property
@@ -96,12 +115,16 @@ class SmtpSettings(BaseModel):
 
 
 class SmtpCredentials(BaseModel):
-    """The `credentials` of a channel of kind `smtp`: none, or both."""
+    """The `credentials` of a channel of kind `smtp`: a login, a key to sign with, either or none."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True
+    )
 
     username: str | None = None
     password: SecretStr | None = None
+    dkim_private_key: SecretStr | None = None
+    """RSA or Ed25519 as PEM without a password, or Ed25519's 32 bytes in base64."""
 
     @model_validator(mode="after")
     def _both(self) -> Self:

@@ -1,0 +1,137 @@
+"""The `http` channel: each message is a request to an API of the operator's choice.
+
+The `Idempotency-Key` is the execution id, the same over all attempts, so that the API can recognise a repeat: doubt
+is resolved by sending again.
+
+Templates in `url`, `query`, `headers` and `body` see the entity's attributes as message templates do, `{{ message.… }}`
+(see `names_of`), and `{{ secrets.… }}` from the credentials.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import AfterValidator
+
+from engine.channels.addresses import EmailFinder, Finder
+from engine.channels.http.request import Request, RequestTemplate
+from engine.channels.http.settings import Connection, RequestCredentials, RequestSettings, http_url
+from engine.channels.http.wire import WireChannel, trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic import BaseModel
+
+    from engine.channels.http.answers import Answer
+    from engine.channels.port import Content, Message, Outcome, Surroundings
+
+__all__ = ["DEFAULT_BODY", "HttpChannel", "HttpCredentials", "HttpSettings", "any_text", "names_of"]
+
+_NAMES = (
+    "execution_id",
+    "campaign_id",
+    "entity_id",
+    "address",
+    "subject",
+    "text",
+    "html",
+    "sender_email",
+    "sender_name",
+    "unsubscribe_url",
+)
+#: What is sent when the settings have no body.
+DEFAULT_BODY: dict[str, Any] = {name: f"{{{{ message.{name} | json }}}}" for name in _NAMES}
+_WITH_BODY = ("POST", "PUT", "PATCH")
+_LONGEST_ADDRESS = 320
+
+
+class HttpSettings(RequestSettings, Connection):
+    """The `settings` of a channel of kind `http`."""
+
+    address: str | None = None
+    """Where an entity keeps its address: an attribute's name or a dotted path; absent: any usual name of an e-mail
+    address, else the entity's id."""
+    check_url: Annotated[str, AfterValidator(http_url)] | None = None
+    """What a test GETs, and must get a success from; absent: OPTIONS of `url`'s host, and any answer is good that is
+    neither about credentials nor an error of the server."""
+
+
+class HttpCredentials(RequestCredentials):
+    """The `credentials` of a channel of kind `http`."""
+
+
+class HttpChannel(WireChannel):
+    """Sends messages to an HTTP API."""
+
+    kind: ClassVar[str] = "http"
+    doubt_policy: ClassVar[str] = "resend"
+    links: ClassVar[bool] = True
+    Settings = HttpSettings
+    Credentials = HttpCredentials
+
+    def __init__(
+        self,
+        settings: HttpSettings,
+        credentials: HttpCredentials,
+        surroundings: Surroundings,  # noqa: ARG002 - every kind is made from these three
+    ) -> None:
+        """Prepare; nothing connects before the first message.
+
+        Raises:
+            ValueError: a template does not parse, or credentials would travel unencrypted; names the setting.
+        """
+        if settings.body is None and settings.method in _WITH_BODY:
+            settings = settings.model_copy(update={"body": DEFAULT_BODY})
+        self._template = RequestTemplate(settings, credentials, insecure_login=settings.insecure_login)
+        super().__init__(settings, self._template.scrub)
+        self._check_url = settings.check_url
+        self._find = EmailFinder() if settings.address is None else Finder(settings.address, (), any_text)
+        self._or_id = settings.address is None
+
+    @classmethod
+    def problems_of(cls, content: Content, settings: BaseModel | None = None) -> list[str]:  # noqa: ARG003
+        """What an unknown API takes is not known."""
+        return []
+
+    def address_of(self, attributes: Mapping[str, Any]) -> str | None:
+        """What the settings say, else the e-mail address, else the entity's id (`_id`)."""
+        found = self._find(attributes)
+        return attributes.get("_id") if found is None and self._or_id else found
+
+    def _request(self, message: Message) -> Request:
+        return self._template.render(message.attributes, names_of(message), key=str(message.execution_id))
+
+    def _read(self, answer: Answer) -> Outcome:
+        return self._template.read(answer)
+
+    def _probe(self) -> Request:
+        return self._template.probe(self._check_url)
+
+    def _well(self, answer: Answer) -> str | None:
+        return trouble(self._template.read_probe(answer, self._check_url))
+
+
+def names_of(message: Message) -> dict[str, Any]:
+    """What a request's templates see of a message, under `message`. Parts that it lacks are null."""
+    content = message.content
+    return {
+        "message": {
+            "execution_id": str(message.execution_id),
+            "campaign_id": str(message.campaign_id),
+            "entity_id": str(message.entity_id),
+            "address": message.address,
+            "subject": content.subject,
+            "text": content.text,
+            "html": content.html,
+            "sender_email": content.sender_email,
+            "sender_name": content.sender_name,
+            "unsubscribe_url": message.unsubscribe_url,
+        }
+    }
+
+
+def any_text(text: str) -> str | None:
+    """An address of a kind that is not known: any line of text."""
+    address = text.strip()
+    return address if address and len(address) <= _LONGEST_ADDRESS and address.isprintable() else None

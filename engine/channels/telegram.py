@@ -1,0 +1,185 @@
+"""The `telegram` channel: the Bot API's sendMessage.
+
+A bot can write only to people who started it and to groups it is in. The Bot API has no idempotency key: what is in
+doubt is held for a person to decide.
+
+The token is part of the URL; no text, log or representation shows it.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from engine.channels.addresses import ChatFinder
+from engine.channels.http.answers import outcome_of, pick, retry_after, seconds
+from engine.channels.http.leaves import Unrenderable
+from engine.channels.http.request import Request
+from engine.channels.http.settings import BaseUrl, Connection, is_private_way
+from engine.channels.http.wire import WireChannel
+from engine.channels.port import Delivered, Down, Rejected, Throttled
+from engine.channels.scrub import Scrub
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from engine.channels.http.answers import Answer
+    from engine.channels.port import Content, Message, Outcome, Surroundings
+
+__all__ = ["TEXT_LIMIT", "TelegramChannel", "TelegramCredentials", "TelegramSettings"]
+
+#: Characters of a message, without its markup.
+TEXT_LIMIT = 4096
+_TAG = re.compile(r"<[^>]*>")
+
+#: What a description says → code, and why the chat must not be written to again. The API has no finer codes.
+_REFUSALS: tuple[tuple[str, str, str | None], ...] = (
+    ("bot was blocked by the user", "TELEGRAM_BLOCKED", "unsubscribe"),
+    ("user is deactivated", "TELEGRAM_DEACTIVATED", "hard_bounce"),
+    ("bot was kicked", "TELEGRAM_KICKED", "unsubscribe"),
+    ("bot is not a member", "TELEGRAM_KICKED", None),
+    ("can't initiate conversation", "TELEGRAM_NOT_STARTED", None),
+    ("chat not found", "TELEGRAM_CHAT_NOT_FOUND", None),
+    ("can't parse entities", "TELEGRAM_MARKUP", None),
+    ("message is too long", "TELEGRAM_TOO_LONG", None),
+)
+
+
+class TelegramSettings(Connection):
+    """The `settings` of a channel of kind `telegram`."""
+
+    base_url: BaseUrl = "https://api.telegram.org"
+    """Of another Bot API server, if you run one."""
+    parse_mode: Literal["HTML", "MarkdownV2"] | None = None
+    """`HTML`: the template's html part, which may use Telegram's few tags, else its text. `MarkdownV2`: the text part
+    as it is; a value that holds Markdown is markup then. Absent: the text part, as text."""
+    silent: bool = False
+    """Arrives without a sound."""
+    link_preview: bool = True
+    protect_content: bool = False
+    """Cannot be forwarded."""
+    address: str | None = None
+    """Where an entity keeps its chat id; absent: any usual name, such as `telegram_chat_id` or `Telegram`."""
+
+
+class TelegramCredentials(BaseModel):
+    """The `credentials` of a channel of kind `telegram`."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True
+    )
+
+    token: Annotated[SecretStr, Field(min_length=3, max_length=200)]
+    """From BotFather: `123456:ABC…`."""
+
+
+class TelegramChannel(WireChannel):
+    """Writes as a Telegram bot."""
+
+    kind: ClassVar[str] = "telegram"
+    doubt_policy: ClassVar[str] = "hold"
+    links: ClassVar[bool] = True
+    Settings = TelegramSettings
+    Credentials = TelegramCredentials
+
+    def __init__(
+        self,
+        settings: TelegramSettings,
+        credentials: TelegramCredentials,
+        surroundings: Surroundings,  # noqa: ARG002 - every kind is made from these three
+    ) -> None:
+        """Prepare; nothing connects before the first message.
+
+        Raises:
+            ValueError: the token is none, or would travel unencrypted; names the setting.
+        """
+        token = credentials.token.get_secret_value()
+        if not re.fullmatch(r"\d+:[\w-]+", token, re.ASCII):
+            raise ValueError("credentials.token: is not a bot's token, like 123456:ABC-DEF…")
+        if not settings.insecure_login and not is_private_way(settings.base_url):
+            raise ValueError("base_url: would send the token unencrypted; use https, or set insecure_login")
+        super().__init__(settings, Scrub([token, token.partition(":")[2]]))
+        self._settings = settings
+        self._token = credentials.token
+        self.address_of = ChatFinder(settings.address)
+
+    @classmethod
+    def problems_of(cls, content: Content, settings: BaseModel | None = None) -> list[str]:
+        """Nothing to say, or more than fits."""
+        mode = settings.parse_mode if isinstance(settings, TelegramSettings) else None
+        text = _text(content, mode)
+        shown = html.unescape(_TAG.sub("", text)) if mode == "HTML" else text
+        if not shown.strip():
+            return ["the message has no text"]
+        if len(shown) > TEXT_LIMIT:
+            return [f"the message has {len(shown)} characters; Telegram takes {TEXT_LIMIT}"]
+        return []
+
+    def _request(self, message: Message) -> Request:
+        settings = self._settings
+        for problem in self.problems_of(message.content, settings):
+            raise Unrenderable(problem)
+        chat: int | str = message.address if message.address.startswith("@") else int(message.address)
+        said: dict[str, Any] = {"chat_id": chat, "text": _text(message.content, settings.parse_mode)}
+        if settings.parse_mode is not None:
+            said["parse_mode"] = settings.parse_mode
+        if settings.silent:
+            said["disable_notification"] = True
+        if settings.protect_content:
+            said["protect_content"] = True
+        if not settings.link_preview:
+            said["link_preview_options"] = {"is_disabled": True}
+        try:
+            body = orjson.dumps(said)
+        except TypeError:
+            raise Unrenderable(
+                "the message holds half of a surrogate pair, or the chat id is too long"
+            ) from None
+        return Request("POST", self._url("sendMessage"), {"Content-Type": "application/json"}, body)
+
+    def _probe(self) -> Request:
+        return Request("GET", self._url("getMe"))
+
+    def _url(self, method: str) -> str:
+        return f"{self._settings.base_url}/bot{self._token.get_secret_value()}/{method}"
+
+    def _read(self, answer: Answer) -> Outcome:
+        said = answer.json()
+        ok = pick(said, "ok") if isinstance(said, dict) else None
+        if ok is True:
+            reference = pick(said, "result.message_id")
+            return Delivered(None if reference is None else str(reference))
+        usual = outcome_of(answer, scrub=self._scrub, prefix="TELEGRAM")
+        if ok is not False:
+            # Not the Bot API's words: a proxy's, or a success without them.
+            return usual
+        text = self._scrub(str(said.get("description", "")))[:300]
+        match said.get("error_code", answer.status):
+            case 429:
+                wait = seconds(pick(said, "parameters.retry_after"))
+                return Throttled("TELEGRAM_429", text, retry_after(answer) if wait is None else wait)
+            case 401 | 404:
+                return Down("TELEGRAM_LOGIN", text or "the bot's token is not known")
+            case 400 | 403:
+                return _refusal(said, text, answer.status)
+        return usual
+
+
+def _text(content: Content, mode: str | None) -> str:
+    if mode != "HTML":
+        return content.text or ""
+    return content.html if content.html is not None else html.escape(content.text or "", quote=False)
+
+
+def _refusal(said: Mapping[str, Any], text: str, status: int) -> Rejected:
+    moved = pick(said, "parameters.migrate_to_chat_id")
+    if moved is not None:
+        return Rejected("TELEGRAM_MOVED", f"the group is the supergroup {moved} now")
+    for words, code, suppress in _REFUSALS:
+        if words in text:
+            return Rejected(code, text, suppress)
+    return Rejected(f"TELEGRAM_{said.get('error_code', status)}", text)

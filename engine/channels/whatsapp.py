@@ -1,0 +1,344 @@
+"""The `whatsapp` channel: text and template messages over Meta's Cloud API.
+
+Outside the 24 hours after somebody's last message only an approved template may be sent. Which one, and with which
+values, is said in the message's own data, or for all messages in the channel's settings; a message without either is
+sent as text.
+
+The Cloud API has no idempotency key: what is in doubt is held for a person to decide. Every message carries its
+execution id (`biz_opaque_callback_data`), which Meta repeats in what it reports about it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+import orjson
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from engine.channels.addresses import PhoneFinder, Region
+from engine.channels.http.answers import outcome_of, pick, retry_after
+from engine.channels.http.channel import names_of
+from engine.channels.http.leaves import Scope, Unrenderable, compile_tree
+from engine.channels.http.request import Request
+from engine.channels.http.settings import BaseUrl, Connection, is_private_way
+from engine.channels.http.wire import WireChannel
+from engine.channels.port import Deferred, Delivered, Down, Rejected, Throttled
+from engine.channels.scrub import Scrub
+
+if TYPE_CHECKING:
+    from engine.channels.http.answers import Answer
+    from engine.channels.port import Content, Message, Outcome, Surroundings
+
+__all__ = [
+    "TEXT_LIMIT",
+    "WhatsAppChannel",
+    "WhatsAppCredentials",
+    "WhatsAppSettings",
+    "WhatsAppTemplate",
+    "meaning_of",
+]
+
+#: Characters of a text message, and of one value in a template.
+TEXT_LIMIT = 4096
+VALUE_LIMIT = 1024
+_UNFIT = re.compile(r"[\n\r\t]| {5,}")
+_TEMPLATE_NAME = r"^[a-z0-9_]{1,512}$"
+_LANGUAGE = r"^[a-z]{2,3}(_[A-Z]{2,4})?$"
+
+#: Meta's error codes (developers.facebook.com, "Error codes"); those that are not here are read by their HTTP status.
+#: About the account, the token or the number: nothing can be sent until a person mends it.
+_ACCOUNT = frozenset({0, 3, 10, 33, 190, 368, 131005, 131031, 131037, 131042, 131045, 131057, 133010})
+_PERMISSIONS = range(200, 300)
+#: The account, the application or the number is too fast, or writes to too many who do not want it.
+_TOO_FAST = frozenset({4, 80007, 130429, 131048, 133016})
+#: This message may go later. 131056 is about one pair of numbers: others may be written to meanwhile.
+_LATER = frozenset({1, 2, 131000, 131016, 131056, 133004})
+#: About this recipient, template or content.
+_FINAL = frozenset(
+    {
+        100,
+        130472,
+        130497,
+        131008,
+        131009,
+        131021,
+        131026,
+        131030,
+        131047,
+        131049,
+        131050,
+        131051,
+        131052,
+        131053,
+    }
+    | {132000, 132001, 132005, 132007, 132012, 132015, 132016, 132018, 132068, 132069, 134011, 135000}
+)
+#: Those after which the number must not be written to again.
+_SUPPRESS = {131050: "unsubscribe"}
+
+
+def meaning_of(code: int, text: str, wait: float | None = None) -> Outcome | None:
+    """What one of Meta's error codes means, in an answer or in what is reported later; None: not known.
+
+    Args:
+        wait: Seconds, when the provider named them.
+    """
+    name = f"WHATSAPP_{code}"
+    if code in _TOO_FAST:
+        return Throttled(name, text, wait)
+    if code in _ACCOUNT or code in _PERMISSIONS:
+        return Down(name, text)
+    if code in _LATER:
+        return Deferred(name, text, wait)
+    if code in _FINAL:
+        return Rejected(name, text, _SUPPRESS.get(code))
+    return None
+
+
+def _value(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty; WhatsApp takes no empty value")
+    if len(text) > VALUE_LIMIT:
+        raise ValueError(f"has {len(text)} characters; WhatsApp takes {VALUE_LIMIT}")
+    if _UNFIT.search(text):
+        raise ValueError("holds a line break, a tab or more than four spaces; WhatsApp takes none of them")
+    return text
+
+
+Value = Annotated[str, AfterValidator(_value)]
+
+
+class Media(BaseModel):
+    """An image, video or document at the head of a template."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    type: Literal["image", "video", "document"]
+    link: Annotated[str, Field(pattern=r"^https?://\S+$", max_length=2048)]
+    filename: Annotated[str, Field(max_length=240)] | None = None
+
+
+class Button(BaseModel):
+    """The value of one of a template's buttons."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    type: Literal["url", "quick_reply", "copy_code"]
+    index: int = Field(ge=0, le=9)
+    value: Value
+
+
+class WhatsAppTemplate(BaseModel):
+    """Which approved template is sent, and its values. Strings are Liquid where a person writes them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    name: Annotated[str, Field(pattern=_TEMPLATE_NAME)]
+    language: Annotated[str, Field(pattern=_LANGUAGE)]
+    """As it was approved: `de`, `en_US`."""
+    header: Value | Media | None = None
+    """The value of a text header, or the medium of another."""
+    body: list[Value] | dict[str, Value] = Field(default_factory=list)
+    """By position, or by name for templates with named parameters."""
+    buttons: list[Button] = Field(default_factory=list, max_length=10)
+
+    def sent(self) -> dict[str, Any]:
+        """As the Cloud API takes it."""
+        components: list[dict[str, Any]] = []
+        if isinstance(self.header, str):
+            components.append({"type": "header", "parameters": [{"type": "text", "text": self.header}]})
+        elif self.header is not None:
+            medium = self.header.model_dump(exclude={"type"}, exclude_none=True)
+            parameter = {"type": self.header.type, self.header.type: medium}
+            components.append({"type": "header", "parameters": [parameter]})
+        if self.body:
+            components.append({"type": "body", "parameters": _parameters(self.body)})
+        components += [_button(button) for button in self.buttons]
+        said: dict[str, Any] = {"name": self.name, "language": {"code": self.language}}
+        return {**said, "components": components} if components else said
+
+
+class WhatsAppSettings(Connection):
+    """The `settings` of a channel of kind `whatsapp`."""
+
+    model_config = ConfigDict(
+        coerce_numbers_to_str=True
+    )  # the id is digits, which command lines read as a number
+
+    phone_number_id: Annotated[str, Field(pattern=r"^\d{1,32}$")]
+    """Of the number that sends, as Meta calls it; not the number itself."""
+    base_url: BaseUrl = "https://graph.facebook.com"
+    api_version: Annotated[str, Field(pattern=r"^v\d{1,3}\.\d{1,2}$")] = "v23.0"
+    template: dict[str, Any] | None = None
+    """A `WhatsAppTemplate` for every message that brings none; its strings are Liquid over the entity's attributes."""
+    preview_url: bool = False
+    """Links in text messages are shown with a preview."""
+    region: Region | None = None
+    """Where numbers without a country code are from."""
+    address: str | None = None
+    """Where an entity keeps its number; absent: any usual name, `whatsapp` first."""
+
+
+class WhatsAppCredentials(BaseModel):
+    """The `credentials` of a channel of kind `whatsapp`."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True
+    )
+
+    access_token: Annotated[SecretStr, Field(min_length=1, max_length=2000)]
+
+
+class WhatsAppChannel(WireChannel):
+    """Sends as a WhatsApp business number."""
+
+    kind: ClassVar[str] = "whatsapp"
+    doubt_policy: ClassVar[str] = "hold"
+    links: ClassVar[bool] = True
+    Settings = WhatsAppSettings
+    Credentials = WhatsAppCredentials
+
+    def __init__(
+        self,
+        settings: WhatsAppSettings,
+        credentials: WhatsAppCredentials,
+        surroundings: Surroundings,  # noqa: ARG002 - every kind is made from these three
+    ) -> None:
+        """Prepare; nothing connects before the first message.
+
+        Raises:
+            ValueError: the template is none, or the token would travel unencrypted; names the setting.
+        """
+        if not settings.insecure_login and not is_private_way(settings.base_url):
+            raise ValueError("base_url: would send the token unencrypted; use https, or set insecure_login")
+        token = credentials.access_token.get_secret_value()
+        if not token.isascii() or not token.isprintable() or " " in token:
+            raise ValueError("credentials.access_token: holds a character that no token has")
+        super().__init__(settings, Scrub([token]))
+        self._settings = settings
+        self._token = credentials.access_token
+        self._template = None
+        if settings.template is not None:
+            self._template = compile_tree(settings.template, "template")
+            _check_template(settings.template)
+        self._url = f"{settings.base_url}/{settings.api_version}/{settings.phone_number_id}"
+        self.address_of = PhoneFinder(settings.address, region=settings.region, names=("whatsapp",))
+
+    @classmethod
+    def problems_of(cls, content: Content, settings: BaseModel | None = None) -> list[str]:
+        """A template that cannot be sent, no text, or too much of it."""
+        given = _own_template(content)
+        if given is not None:
+            try:
+                WhatsAppTemplate.model_validate(given)
+            except ValidationError as error:
+                return _told(error)
+            return []
+        if isinstance(settings, WhatsAppSettings) and settings.template is not None:
+            return []
+        text = content.text or ""
+        if not text.strip():
+            return ["the message has neither a template nor text"]
+        if len(text) > TEXT_LIMIT:
+            return [f"the message has {len(text)} characters; WhatsApp takes {TEXT_LIMIT}"]
+        return []
+
+    def _request(self, message: Message) -> Request:
+        said: dict[str, Any] = {
+            "messaging_product": "whatsapp",
+            "recipient_type": "individual",
+            "to": message.address,
+            "biz_opaque_callback_data": str(message.execution_id),
+        }
+        given = _own_template(message.content)
+        if given is None and self._template is not None:
+            given = self._template(Scope(message.attributes, names_of(message)))
+        if given is not None:
+            try:
+                said |= {"type": "template", "template": WhatsAppTemplate.model_validate(given).sent()}
+            except ValidationError as error:
+                raise Unrenderable("; ".join(_told(error))) from None
+        else:
+            for problem in self.problems_of(message.content):
+                raise Unrenderable(problem)
+            preview = self._settings.preview_url
+            said |= {"type": "text", "text": {"body": message.content.text, "preview_url": preview}}
+        try:
+            return Request("POST", f"{self._url}/messages", self._headers(), orjson.dumps(said))
+        except TypeError:
+            raise Unrenderable("the message holds half of a surrogate pair") from None
+
+    def _probe(self) -> Request:
+        return Request("GET", f"{self._url}?fields=verified_name", self._headers())
+
+    def _headers(self) -> dict[str, str]:
+        token = self._token.get_secret_value()
+        return {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+
+    def _read(self, answer: Answer) -> Outcome:
+        said = answer.json()
+        usual = outcome_of(answer, scrub=self._scrub, prefix="WHATSAPP_HTTP")
+        error = pick(said, "error") if isinstance(said, dict) else None
+        if not isinstance(error, dict):
+            if isinstance(usual, Delivered) and (reference := pick(said, "messages.0.id")) is not None:
+                return Delivered(str(reference))
+            return usual
+        details = pick(error, "error_data.details") or error.get("message") or ""
+        code = error.get("code")
+        text = self._scrub(str(details))[:300]
+        known = meaning_of(code, text, retry_after(answer)) if isinstance(code, int) else None
+        return usual if known is None else known
+
+
+def _own_template(content: Content) -> Any:
+    data = (content.data or {}).get("whatsapp")
+    return data.get("template") if isinstance(data, dict) else None
+
+
+def _check_template(given: dict[str, Any]) -> None:
+    """What can be said about a template before anybody's values are in it: its form, and what is no template."""
+
+    def filled(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: filled(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [filled(inner) for inner in value]
+        return "https://x" if isinstance(value, str) and ("{{" in value or "{%" in value) else value
+
+    name, language = given.get("name"), given.get("language")
+    sample = {**filled(given), "name": name, "language": "en" if "{{" in str(language) else language}
+    try:
+        WhatsAppTemplate.model_validate(sample)
+    except ValidationError as error:
+        raise ValueError(_told(error)[0]) from None
+
+
+def _told(error: ValidationError) -> list[str]:
+    told = []
+    for finding in error.errors(include_input=False, include_url=False, include_context=False):
+        where = ".".join(str(part) for part in ("template", *_fields(finding["loc"])))
+        told.append(f"{where}: {finding['msg'].removeprefix('Value error, ')}")
+    return told
+
+
+def _fields(loc: tuple[int | str, ...]) -> list[int | str]:
+    """Without the names that pydantic gives to the sides of a union."""
+    sides = ("list", "dict", "str")
+    return [
+        part
+        for part in loc
+        if isinstance(part, int) or (part.isidentifier() and part.islower() and part not in sides)
+    ]
+
+
+def _parameters(values: list[str] | dict[str, str]) -> list[dict[str, str]]:
+    if isinstance(values, dict):
+        return [{"type": "text", "parameter_name": name, "text": value} for name, value in values.items()]
+    return [{"type": "text", "text": value} for value in values]
+
+
+def _button(button: Button) -> dict[str, Any]:
+    field = {"url": "text", "quick_reply": "payload", "copy_code": "coupon_code"}[button.type]
+    parameter = {"type": field, field: button.value}
+    return {"type": "button", "sub_type": button.type, "index": str(button.index), "parameters": [parameter]}

@@ -1,0 +1,62 @@
+"""A channel over an HTTP API, and the server on loopback that it talks to."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+from engine.channels import registry
+from engine.channels.port import Content, Deferred, Delivered, Doubtful, Down, Rejected, Throttled
+from tests.channels.conformance import message
+
+__all__ = ["EXPECTED", "WIRE", "ApiRig"]
+
+#: Time-outs short enough for a test.
+WIRE = {"concurrency": 5, "connect_timeout": 2, "timeout": 0.4}
+#: Over HTTP a client cannot tell a reset before from one after the request was read: it was written, so it is doubt.
+EXPECTED = {
+    "healthy": (Delivered,),
+    "permanent": (Rejected,),
+    "transient": (Deferred,),
+    "throttled": (Throttled,),
+    "down": (Down,),
+    "account": (Down,),
+    "reset": (Doubtful,),
+    "stall": (Doubtful,),
+    "accepted_in_silence": (Doubtful,),
+    "accepted_then_reset": (Doubtful,),
+    "garbage": (Doubtful,),
+    "half": (Delivered,),
+}
+
+
+class ApiRig:
+    """`settings` and `credentials` are the channel's; `address(n)` is where the n-th message goes."""
+
+    kind = ""
+
+    def __init__(self, provider: Any, settings: dict[str, Any], credentials: dict[str, Any]) -> None:
+        self.provider = provider
+        self.settings = {**WIRE, **settings}
+        self.credentials = credentials
+
+    def channel(self) -> Any:
+        return registry.build(self.kind, self.settings, self.credentials)
+
+    def arrange(self, scenario: str) -> None:
+        self.provider.arrange(scenario)
+
+    def accepted(self) -> Any:
+        return self.provider.accepted()
+
+    def address(self, number: int) -> str:
+        return f"user{number}@x.org"
+
+    def wave(self, count: int) -> Any:
+        """Each says its execution id, for providers that have no field for it."""
+        wave = []
+        for number in range(count):
+            execution_id = uuid4()
+            content = Content("Hello", f"Hello Ada, this is {execution_id}", "<p>Hello Ada</p>")
+            wave.append(message(self.address(number), content=content, execution_id=execution_id))
+        return wave
