@@ -17,16 +17,31 @@ import orjson
 from sqlalchemy import and_, func, or_, select
 
 from engine.inputs import Invalid
+from engine.suggestions import did_you_mean
 from state.change import clock_of
 from state.errors import NotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
 
-__all__ = ["MAX_LIMIT", "Page", "check_limit", "decode_cursor", "encode_cursor", "find", "page", "stamp"]
+__all__ = [
+    "MAX_LIMIT",
+    "Page",
+    "check_limit",
+    "decode_cursor",
+    "encode_cursor",
+    "find",
+    "page",
+    "page_by_offset",
+    "stamp",
+]
 
 MAX_LIMIT = 1000
+#: What every database takes.
+_MAX_OFFSET = 2**31 - 1
 
 Row = TypeVar("Row")
 
@@ -91,6 +106,40 @@ def page(
     last = results[-1] if more else None
     cursor = encode_cursor([last.created_at.isoformat(), str(last.id)]) if last is not None else None
     return Page(results, cursor, total)
+
+
+def page_by_offset(
+    session: Session,
+    table: type[Row],
+    org_id: UUID,
+    *where: ColumnElement[bool],
+    sort: str,
+    sortable: Collection[str],
+    limit: int,
+    offset: int,
+) -> Page[Row]:
+    """The organization's rows from `offset` on, for dialects whose lists are read so; `next` stays None.
+
+    Args:
+        sort: One of `sortable`, after a `-` where the largest is to come first.
+
+    Raises:
+        Invalid: `limit`, `offset` or `sort` cannot be used.
+    """
+    check_limit(limit)
+    if not 0 <= offset <= _MAX_OFFSET:
+        raise Invalid("offset", f"must be between 0 and {_MAX_OFFSET}")
+    field = sort.removeprefix("-")
+    if field not in sortable:
+        known = ", ".join(sortable)
+        raise Invalid("sort", f"{field[:64]!r} is none of {known}{did_you_mean(field, sortable)}")
+    listed: Any = table
+    conditions = [listed.org_id == org_id, *where]
+    total = session.execute(select(func.count()).select_from(table).where(*conditions)).scalar_one()
+    columns = (getattr(listed, field), listed.id)
+    order = [column.desc() for column in columns] if sort.startswith("-") else columns
+    statement = select(table).where(*conditions).order_by(*order).limit(limit).offset(offset)
+    return Page(list(session.execute(statement).scalars()), None, total)
 
 
 def check_limit(limit: int) -> None:

@@ -17,27 +17,33 @@ from uuid import UUID, uuid4
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import select, update
 
-from engine.inputs import Invalid, Name, explain, unstorable
+from engine.inputs import Input, Invalid, Name, explain, unstorable
+from engine.limits.changes import limits_changed
+from engine.limits.config import OrganizationLimits, TimeZone, stored
 from engine.listing import find
 from engine.suggestions import did_you_mean
 from state.change import clock_of
-from state.tables import ApiKey, Organization
+from state.tables import ApiKey, Organization, Template, Touchpoint
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 __all__ = [
     "PREFIX",
+    "OrganizationChange",
     "Principal",
     "Role",
     "authenticate",
     "create_key",
     "create_organization",
     "find_organization",
+    "get_organization",
+    "key_name",
     "list_keys",
     "list_organizations",
     "note_use",
     "revoke_key",
+    "update_organization",
     "use_is_stale",
 ]
 
@@ -96,6 +102,48 @@ def create_organization(session: Session, name: str) -> Organization:
 def find_organization(session: Session, name: str) -> Organization | None:
     """The organization of that name."""
     return session.execute(select(Organization).where(Organization.name == name)).scalar_one_or_none()
+
+
+class OrganizationChange(Input):
+    """What is to be different; what is not given stays, null empties."""
+
+    time_zone: TimeZone | None = None
+    """Of recipients whose own is not known (IANA)."""
+    limits: OrganizationLimits | None = None
+    """A rate, a frequency cap, send windows and quiet hours, for all campaigns together; replaced whole."""
+
+
+def get_organization(session: Session, org_id: UUID) -> Organization:
+    """The organization that somebody's key belongs to."""
+    return session.get_one(Organization, org_id)
+
+
+def update_organization(session: Session, org_id: UUID, given: OrganizationChange) -> Organization:
+    """Change an organization; limits take effect at once."""
+    organization = session.get_one(Organization, org_id, with_for_update={"key_share": True})
+    fields = given.model_fields_set
+    if "time_zone" in fields and given.time_zone != organization.time_zone:
+        organization.time_zone = given.time_zone
+        _recompile(session, org_id)
+    if "limits" in fields:
+        organization.limits = stored(given.limits)
+    if fields:
+        session.flush()
+        limits_changed(session, org_id)
+        session.refresh(organization)
+    return organization
+
+
+def _recompile(session: Session, org_id: UUID) -> None:
+    """Have workers build anew what they keep until its row changes: dates in messages follow the time zone."""
+    now = clock_of(session).now()
+    for table, kept in ((Template, Template.time_zone.is_(None)), (Touchpoint, Touchpoint.type == "message")):
+        session.execute(
+            update(table)
+            .where(table.org_id == org_id, kept)
+            .values(updated_at=now)
+            .execution_options(synchronize_session=False)
+        )
 
 
 def list_organizations(session: Session) -> list[Organization]:
@@ -177,6 +225,13 @@ def list_keys(session: Session, org_id: UUID) -> list[ApiKey]:
             select(ApiKey).where(ApiKey.org_id == org_id).order_by(ApiKey.created_at.desc(), ApiKey.id)
         ).scalars()
     )
+
+
+def key_name(session: Session, org_id: UUID, key_id: UUID) -> str | None:
+    """What a key is called; None when it is gone."""
+    return session.execute(
+        select(ApiKey.name).where(ApiKey.id == key_id, ApiKey.org_id == org_id)
+    ).scalar_one_or_none()
 
 
 def revoke_key(session: Session, org_id: UUID, key_id: UUID) -> ApiKey:

@@ -15,6 +15,7 @@ unique index on (org_id, schema, external_id) serves those on `external_id`, the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -39,21 +40,42 @@ if TYPE_CHECKING:
     from engine.audience.filters import Group
     from engine.audience.values import Attribute, Dialect, Value
 
-__all__ = ["dialect_of", "predicate"]
+__all__ = ["Own", "dialect_of", "field_passes", "predicate"]
 
+Own = Callable[[Condition], "ColumnElement[bool] | None"]
 Sql = Any
 """A column expression; SQLAlchemy's own types get in the way of building them generically."""
 
 
-def predicate(session: Session, tree: Group, now: datetime) -> ColumnElement[bool]:
+def predicate(session: Session, tree: Group, now: datetime, own: Own | None = None) -> ColumnElement[bool]:
     """The condition on `Entity` that the tree stands for, in the session's SQL. NULL counts as no.
 
     Args:
         session: Whose database the condition is for.
         tree: As `parse_filters` gave it.
         now: Aware; what TODAY and its like are reckoned from.
+        own: Says what keys mean that are the caller's own; None for all others.
     """
-    return _group(dialect_of(session), tree, now)
+    return _group(dialect_of(session), tree, now, own)
+
+
+def field_passes(
+    session: Session, column: Sql, condition: Condition, now: datetime, *, instant: bool = False
+) -> ColumnElement[bool]:
+    """What a condition says of a text column, or of one that is an instant."""
+    dialect, tests = dialect_of(session), tests_of(condition, now)
+    if not tests:
+        positive = column.is_(None) if instant else func.coalesce(column, "") == ""
+    elif instant:
+        positive = _of_instant(column, tests)
+    else:
+        positive = or_(
+            *(
+                column.in_(test.literals) if isinstance(test, Same) else _text_passes(dialect, column, test)
+                for test in tests
+            )
+        )
+    return positive.is_not(true()) if is_negative(condition.operator) else positive
 
 
 def dialect_of(session: Session) -> Dialect:
@@ -61,15 +83,18 @@ def dialect_of(session: Session) -> Dialect:
     return PostgreSQL() if is_postgresql(session) else SQLite()
 
 
-def _group(dialect: Dialect, group: Group | Subgroup, now: datetime) -> ColumnElement[bool]:
+def _group(dialect: Dialect, group: Group | Subgroup, now: datetime, own: Own | None) -> ColumnElement[bool]:
     parts = [
-        _group(dialect, item, now) if isinstance(item, Subgroup) else _condition(dialect, item, now)
+        _group(dialect, item, now, own) if isinstance(item, Subgroup) else _condition(dialect, item, now, own)
         for item in group.items
     ]
     return and_(*parts) if group.combination == "AND" else or_(*parts)
 
 
-def _condition(dialect: Dialect, condition: Condition, now: datetime) -> ColumnElement[bool]:
+def _condition(dialect: Dialect, condition: Condition, now: datetime, own: Own | None) -> ColumnElement[bool]:
+    meant = None if own is None else own(condition)
+    if meant is not None:
+        return meant
     tests = tests_of(condition, now)
     if condition.key in INSTANT_FIELDS:
         positive = _of_instant(getattr(Entity, condition.key[1:]), tests)

@@ -1,17 +1,24 @@
-"""Addresses that must not be used: unsubscribed, bounced, complained, or named by a person."""
+"""Addresses that must not be used: unsubscribed, bounced, complained, or named by a person.
+
+An address is barred for the whole organization or for one campaign, on one kind of channel. It is looked for when a
+message is claimed, so whoever unsubscribes between two messages gets no second one.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 from uuid import UUID, uuid4
+
+from sqlalchemy import delete, select
 
 from engine.delivery.statements import execute, statements
 from engine.events.outbox import record
-from engine.insight.email import MAIL_KINDS
+from engine.insight.email import MAIL_KINDS, medium_of
 from engine.insight.feedback import Feedback, take_feedback
 from state.change import clock_of
 from state.sets import insert_into
-from state.tables import Suppression
+from state.tables import Campaign, Suppression
+from state.tables.audience import EVERY_CAMPAIGN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,52 +26,183 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from engine.content.links import Invitation
+    from engine.insight.feedback import Told
 
-__all__ = ["suppressed", "unsubscribe"]
+__all__ = [
+    "Barred",
+    "Organization",
+    "Subscription",
+    "Whose",
+    "bar",
+    "resubscribe",
+    "subscription",
+    "suppressed",
+    "unsubscribe",
+]
+
+_UNSUBSCRIBE = "unsubscribe"
 
 
-def suppressed(session: Session, org_id: UUID, channel_kind: str, addresses: Iterable[str]) -> dict[str, str]:
-    """Of `addresses` (normalised by their channel), those that are suppressed → why. One statement."""
+class Whose(Protocol):
+    """Somebody who writes for a campaign."""
+
+    @property
+    def org_id(self) -> UUID:
+        """The organization."""
+        ...
+
+    @property
+    def campaign_id(self) -> UUID:
+        """The campaign."""
+        ...
+
+
+class Organization(NamedTuple):
+    """It writes for no campaign."""
+
+    org_id: UUID
+    campaign_id: UUID = EVERY_CAMPAIGN
+
+
+class Barred(NamedTuple):
+    """An address that must not be used."""
+
+    channel_kind: str
+    address: str
+    """Normalised as the channel does it."""
+    reason: str
+    """unsubscribe, hard_bounce, complaint or manual."""
+    campaign_id: UUID = EVERY_CAMPAIGN
+
+
+class Subscription(NamedTuple):
+    """What whoever holds an unsubscribe link still gets."""
+
+    campaign: str | None
+    """The campaign's name; None: it is gone."""
+    to_campaign: bool
+    to_any: bool
+
+
+def suppressed(session: Session, whose: Whose, channel_kind: str, addresses: Iterable[str]) -> dict[str, str]:
+    """Of `addresses` (normalised by their channel), those that a campaign must not use → why. One statement."""
     found = execute(
-        session, statements(session).suppressed, p_org_id=org_id, p_kind=channel_kind, p_ids=list(addresses)
+        session,
+        statements(session).suppressed,
+        p_org_id=whose.org_id,
+        p_campaign_id=whose.campaign_id,
+        p_kind=channel_kind,
+        p_ids=list(addresses),
     )
     return {address: reason for address, reason in found}  # noqa: C416 - rows become pairs
 
 
-def unsubscribe(session: Session, invitation: Invitation) -> bool:
-    """Suppress the address that a signed link was sent to; False when it was already.
+def bar(session: Session, org_id: UUID, barred: Iterable[Barred]) -> set[Barred]:
+    """Put addresses on the list; returns those that are new. The first reason stays. One statement.
 
-    The recipient whose message held the link has it in its story either way, once.
+    In the order of the unique key, so that two at once never wait in a ring.
     """
-    told = Feedback(
-        entity_id=invitation.entity_id,
-        kind="unsubscribed",
-        at=clock_of(session).now(),
-        event_id=f"unsubscribe:{invitation.campaign_id}:{invitation.entity_id}",
-    )
-    if invitation.channel_kind in MAIL_KINDS:
-        take_feedback(session, invitation.org_id, invitation.campaign_id, [told])
+    first: dict[tuple[str, str, UUID], Barred] = {}
+    for one in barred:
+        first.setdefault((one.channel_kind, one.address, one.campaign_id), one)
+    if not first:
+        return set()
+    now = clock_of(session).now()
     added = session.execute(
         insert_into(session, Suppression)
         .values(
-            id=uuid4(),
-            org_id=invitation.org_id,
-            channel_kind=invitation.channel_kind,
-            address=invitation.address,
-            reason="unsubscribe",
-            created_at=clock_of(session).now(),
+            [
+                {"id": uuid4(), "org_id": org_id, "created_at": now, **first[key]._asdict()}
+                for key in sorted(first)
+            ]
         )
-        .on_conflict_do_nothing()
-        .returning(Suppression.id)
-    ).first()
-    if added is None:
+        .on_conflict_do_nothing(index_elements=["org_id", "channel_kind", "address", "campaign_id"])
+        .returning(Suppression.channel_kind, Suppression.address, Suppression.campaign_id)
+    )
+    return {first[kind, address, campaign_id] for kind, address, campaign_id in added}
+
+
+def unsubscribe(session: Session, invitation: Invitation, *, only_campaign: bool = False) -> bool:
+    """Suppress the address that a signed link was sent to, for the whole organization or for the link's campaign;
+    False when it was already.
+
+    The recipient whose message held the link has it in its story either way, once.
+    """
+    org_id, campaign_id = invitation.org_id, invitation.campaign_id
+    if invitation.channel_kind in MAIL_KINDS:
+        take_feedback(session, org_id, [_told(session, invitation, "unsubscribed")])
+    scope = campaign_id if only_campaign else EVERY_CAMPAIGN
+    wanted = Barred(invitation.channel_kind, invitation.address, _UNSUBSCRIBE, scope)
+    if not bar(session, org_id, [wanted]):
         return False
+    if invitation.channel_kind not in MAIL_KINDS:
+        take_feedback(session, org_id, [_told(session, invitation, "unsubscribed")])
     record(
         session,
-        invitation.org_id,
+        org_id,
         "recipient.unsubscribed",
-        campaign_id=invitation.campaign_id,
+        campaign_id=campaign_id,
+        entity_id=str(invitation.entity_id),
+        channel_kind=invitation.channel_kind,
+        scope="campaign" if only_campaign else "all",
+    )
+    return True
+
+
+def resubscribe(session: Session, invitation: Invitation) -> bool:
+    """Undo what the holder of the link undid by it; False when there is nothing to undo.
+
+    Only unsubscribes are taken back: a bounce, a complaint or a person's entry stays.
+    """
+    org_id, campaign_id = invitation.org_id, invitation.campaign_id
+    taken_back = session.execute(
+        delete(Suppression).where(
+            Suppression.org_id == org_id,
+            Suppression.channel_kind == invitation.channel_kind,
+            Suppression.address == invitation.address,
+            Suppression.campaign_id.in_([EVERY_CAMPAIGN, campaign_id]),
+            Suppression.reason == _UNSUBSCRIBE,
+        )
+    ).rowcount  # type: ignore[attr-defined]
+    if not taken_back:
+        return False
+    take_feedback(session, org_id, [_told(session, invitation, "resubscribed")])
+    record(
+        session,
+        org_id,
+        "recipient.resubscribed",
+        campaign_id=campaign_id,
         entity_id=str(invitation.entity_id),
         channel_kind=invitation.channel_kind,
     )
     return True
+
+
+def subscription(session: Session, invitation: Invitation) -> Subscription:
+    """How things stand for whoever holds a link."""
+    name = session.execute(
+        select(Campaign.name).where(
+            Campaign.id == invitation.campaign_id, Campaign.org_id == invitation.org_id
+        )
+    ).scalar_one_or_none()
+    scopes = set(
+        session.scalars(
+            select(Suppression.campaign_id).where(
+                Suppression.org_id == invitation.org_id,
+                Suppression.channel_kind == invitation.channel_kind,
+                Suppression.address == invitation.address,
+                Suppression.campaign_id.in_([EVERY_CAMPAIGN, invitation.campaign_id]),
+            )
+        )
+    )
+    return Subscription(name, to_campaign=not scopes, to_any=EVERY_CAMPAIGN not in scopes)
+
+
+def _told(session: Session, invitation: Invitation, kind: Told) -> Feedback:
+    return Feedback(
+        campaign_id=invitation.campaign_id,
+        entity_id=invitation.entity_id,
+        kind=kind,
+        at=clock_of(session).now(),
+        channel=medium_of(invitation.channel_kind),
+    )

@@ -9,24 +9,23 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
-from uuid import UUID, uuid4
+from uuid import UUID  # noqa: TC003 - pydantic reads it
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from sqlalchemy import select, tuple_
-from sqlalchemy.dialects import postgresql, sqlite
 
 from engine import listing
 from engine.audience.lines import ImportRefused, numbered_lines
+from engine.audience.suppression import Barred, bar
 from engine.channels import registry
 from engine.channels.addresses import normalise_email
-from engine.inputs import Input, explain
+from engine.inputs import Input, Invalid, explain
 from engine.suggestions import did_you_mean
-from state.change import clock_of
-from state.sets import is_postgresql
-from state.tables import Suppression
+from state.tables import Campaign, Suppression
+from state.tables.audience import EVERY_CAMPAIGN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from sqlalchemy.orm import Session
 
@@ -44,7 +43,7 @@ __all__ = [
 ]
 
 #: Of the CSV form, in and out.
-COLUMNS = ("channel_kind", "address", "reason")
+COLUMNS = ("channel_kind", "address", "reason", "campaign_id")
 #: Rows of one transaction of an import, and of one read of an export.
 _BATCH = 1_000
 _MAX_ERRORS = 1_000
@@ -56,6 +55,8 @@ class SuppressionInput(Input):
     channel_kind: str = Field(max_length=32)
     address: str = Field(min_length=1, max_length=320)
     reason: Literal["unsubscribe", "hard_bounce", "complaint", "manual"] = "manual"
+    campaign_id: UUID = EVERY_CAMPAIGN
+    """The one campaign that must not use it; absent: none of the organization may."""
 
     @field_validator("channel_kind")
     @classmethod
@@ -114,13 +115,22 @@ def list_suppressions(
 
 
 def suppress(session: Session, org_id: UUID, given: SuppressionInput) -> tuple[Suppression, bool]:
-    """Put an address on the list; returns its row and whether it is new. The first reason stays."""
+    """Put an address on the list; returns its row and whether it is new. The first reason stays.
+
+    Raises:
+        Invalid: the campaign does not exist.
+    """
+    if given.campaign_id != EVERY_CAMPAIGN:
+        known = select(Campaign.id).where(Campaign.id == given.campaign_id, Campaign.org_id == org_id)
+        if session.execute(known).first() is None:
+            raise Invalid("campaign_id", f"campaign {given.campaign_id} does not exist")
     created = _write(session, org_id, [given])
     row = session.execute(
         select(Suppression).where(
             Suppression.org_id == org_id,
             Suppression.channel_kind == given.channel_kind,
             Suppression.address == given.address,
+            Suppression.campaign_id == given.campaign_id,
         )
     ).scalar_one()
     return row, bool(created)
@@ -135,15 +145,16 @@ def remove_suppression(session: Session, org_id: UUID, suppression_id: UUID) -> 
 def import_suppressions(database: Database, org_id: UUID, chunks: Iterable[bytes]) -> Imported:
     """Add a CSV file's addresses, in constant memory; each 1,000 lines are a transaction.
 
-    The header names `channel_kind`, `address` and, if there is one, `reason`, in any order. A bad line is
-    reported and never stops the good ones.
+    The header names `channel_kind`, `address` and, if they are there, `reason` and `campaign_id`, in any order. A
+    campaign may be gone: a list that was exported can be imported. A bad line is reported and never stops the good
+    ones.
 
     Raises:
         ImportRefused: the file is no UTF-8 text, or lacks a column. Nothing was written.
         sqlalchemy.exc.DBAPIError: the database went away; what was added until then stays.
     """
     result = Imported()
-    batch: dict[tuple[str, str], SuppressionInput] = {}
+    batch: dict[tuple[str, str, UUID], SuppressionInput] = {}
     taken = 0
 
     def flush() -> None:
@@ -159,7 +170,7 @@ def import_suppressions(database: Database, org_id: UUID, chunks: Iterable[bytes
             result.reject(number, str(explain(error.errors(), SuppressionInput)))
             continue
         taken += 1
-        batch.setdefault((given.channel_kind, given.address), given)
+        batch.setdefault((given.channel_kind, given.address, given.campaign_id), given)
         if len(batch) >= _BATCH:
             flush()
     flush()
@@ -168,19 +179,20 @@ def import_suppressions(database: Database, org_id: UUID, chunks: Iterable[bytes
 
 
 def export_suppressions(database: Database, org_id: UUID) -> Iterator[list[Suppression]]:
-    """The whole list by kind and address, 1,000 rows at a time, each read in a transaction of its own."""
-    after: tuple[str, str] | None = None
+    """The whole list by its key, 1,000 rows at a time, each read in a transaction of its own."""
+    key = (Suppression.channel_kind, Suppression.address, Suppression.campaign_id)
+    after: tuple[str, str, UUID] | None = None
     while True:
         statement = select(Suppression).where(Suppression.org_id == org_id)
         if after is not None:
-            statement = statement.where(tuple_(Suppression.channel_kind, Suppression.address) > after)
-        statement = statement.order_by(Suppression.channel_kind, Suppression.address).limit(_BATCH)
+            statement = statement.where(tuple_(*key) > after)
+        statement = statement.order_by(*key).limit(_BATCH)
         with database.read() as session:
             rows = list(session.execute(statement).scalars())
         if not rows:
             return
         yield rows
-        after = (rows[-1].channel_kind, rows[-1].address)
+        after = (rows[-1].channel_kind, rows[-1].address, rows[-1].campaign_id)
 
 
 def _records(chunks: Iterable[bytes], result: Imported) -> Iterator[tuple[int, dict[str, str]]]:
@@ -220,15 +232,6 @@ def _header(cells: list[str]) -> list[str]:
     return names
 
 
-def _write(session: Session, org_id: UUID, given: Sequence[SuppressionInput]) -> int:
-    """Insert what is not there, in the order of the unique key so that two imports never wait in a ring."""
-    now = clock_of(session).now()
-    dialect = postgresql if is_postgresql(session) else sqlite
-    ordered = sorted(given, key=lambda one: (one.channel_kind, one.address))
-    inserted = session.execute(
-        dialect.insert(Suppression)
-        .values([{"id": uuid4(), "org_id": org_id, "created_at": now, **one.model_dump()} for one in ordered])
-        .on_conflict_do_nothing(index_elements=["org_id", "channel_kind", "address"])
-        .returning(Suppression.id)
-    )
-    return len(inserted.all())
+def _write(session: Session, org_id: UUID, given: Iterable[SuppressionInput]) -> int:
+    """Insert what is not there; returns how many were."""
+    return len(bar(session, org_id, [Barred(**one.model_dump()) for one in given]))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
 
 from pydantic import Field, field_validator
-from sqlalchemy import func, select
+from sqlalchemy import and_, false, func, or_, select
 
 from engine import listing
 from engine.audience.attributes import check_schema
@@ -22,7 +22,7 @@ from state.sets import among
 from state.tables import Entity, Target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -34,10 +34,13 @@ __all__ = [
     "TargetInput",
     "audience",
     "audience_page",
+    "bases",
     "count",
+    "count_any",
     "create_target",
     "delete_target",
     "get_target",
+    "has_filters",
     "list_targets",
     "matching_ids",
     "update_target",
@@ -102,13 +105,13 @@ def list_targets(
     limit: int = 25,
     next: str | None = None,  # noqa: A002 - the word of the contract
 ) -> listing.Page[Target]:
-    """Targets, newest first; `q` must stand in the name, whatever the case.
+    """Targets, newest first; `q` must stand in the name, whatever the case. A campaign's own are not among them.
 
     Raises:
         Invalid: `limit` is outside 1..1000, `next` is no cursor of such a list, or `q` cannot be searched
             for.
     """
-    where: list[ColumnElement[bool]] = []
+    where: list[ColumnElement[bool]] = [Target.campaign_id.is_(None)]
     if q:
         if (trouble := unstorable(q)) is not None:
             raise Invalid("q", trouble[1])
@@ -153,8 +156,30 @@ def audience(session: Session, org_id: UUID, target: Target, now: datetime) -> l
         FilterError: the stored filters cannot be used.
     """
     conditions = [Entity.org_id == org_id, Entity.schema == target.entity_schema]
-    tree = parse_filters(target.entity_filters)
-    return conditions if tree is None else [*conditions, predicate(session, tree, now)]
+    trees = [parse_filters(target.entity_filters)]
+    if target.base_id is not None:
+        base = bases(session, org_id, [target]).get(target.base_id)
+        if base is None:
+            return [*conditions, false()]
+        conditions.append(Entity.schema == base.entity_schema)
+        trees.append(parse_filters(base.entity_filters))
+    return [*conditions, *(predicate(session, tree, now) for tree in trees if tree is not None)]
+
+
+def has_filters(target: Target) -> bool:
+    """Whether the target narrows its schema at all. Nobody is planned or enrolled by one that does not: everybody may
+    be looked at, and may not be written to (TARGET_WITHOUT_FILTERS).
+    """
+    return bool(((target.entity_filters or {}).get("filter") or {}).get("items"))
+
+
+def bases(session: Session, org_id: UUID, targets: Iterable[Target]) -> dict[UUID, Target]:
+    """The targets that some of `targets` narrow, by id. No statement where none does."""
+    wanted = {target.base_id for target in targets if target.base_id is not None}
+    if not wanted:
+        return {}
+    found = session.scalars(select(Target).where(Target.org_id == org_id, among(session, Target.id, wanted)))
+    return {target.id: target for target in found}
 
 
 def audience_page(
@@ -179,7 +204,19 @@ def count(session: Session, org_id: UUID, target: Target, now: datetime) -> int:
     Raises:
         FilterError: the stored filters cannot be used.
     """
-    statement = select(func.count()).select_from(Entity).where(*audience(session, org_id, target, now))
+    return count_any(session, org_id, [target], now)
+
+
+def count_any(session: Session, org_id: UUID, targets: Sequence[Target], now: datetime) -> int:
+    """How many are in the audience of at least one of the targets.
+
+    Raises:
+        FilterError: the stored filters cannot be used.
+    """
+    if not targets:
+        return 0
+    any_of = or_(*(and_(*audience(session, org_id, target, now)) for target in targets))
+    statement = select(func.count()).select_from(Entity).where(Entity.org_id == org_id, any_of)
     return session.execute(statement).scalar_one()
 
 

@@ -1,0 +1,170 @@
+"""Links and the picture of opens put into a template's source, once; a recipient's message needs no parsing.
+
+A link whose address is the same for everybody becomes a mark and its signed part; in a rendered message the mark is
+replaced by the recipient's. An address with Liquid in it is known only when it is rendered: it is put between two
+marks, and signed then (`Rewritten.finish`). Nobody outside this process can guess a mark.
+
+Not rewritten: what is no `http(s)` address (`mailto:`, `tel:`, `#…`), links to unsubscribe or to the message itself,
+and links with `data-track="off"` (or `clicktracking="off"`, as others spell it). Whatever cannot be read as a link
+stays as it is.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+from html import escape, unescape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from uuid import UUID
+
+    from engine.tracking.tokens import Tokens
+
+__all__ = ["Rewritten", "Wanted", "rewrite"]
+
+#: What stands for the recipient's part of a link, and of the picture's address.
+_CLICK = f"muster-{secrets.token_hex(8)}-c/"
+_OPEN = f"muster-{secrets.token_hex(8)}-o/"
+_BEGIN = f"muster-{secrets.token_hex(8)}-b:"
+_END = f":muster-{secrets.token_hex(8)}-e"
+_MARKED = re.compile(f"{re.escape(_BEGIN)}(.*?){re.escape(_END)}", re.DOTALL)
+
+_LIQUID = r"\{\{.*?\}\}|\{%.*?%\}"
+_QUOTED = rf"\"(?:{_LIQUID}|[^\"])*\"|'(?:{_LIQUID}|[^'])*'"
+#: An anchor's tag with all of its attributes; Liquid and quoted values may hold `>`.
+_TAG = re.compile(rf"<(?:a|area)(?=[\s/])((?:{_LIQUID}|{_QUOTED}|[^>\"'])*)>", re.IGNORECASE | re.DOTALL)
+_HREF = re.compile(
+    rf"(?P<head>(?:^|[\s\"'}}/])href\s*=\s*)(?:(?P<quote>[\"'])(?P<value>(?:{_LIQUID}|(?!(?P=quote)).)*)(?P=quote)"
+    r"|(?P<bare>[^\s\"'<>`={}]+)(?=\s|$))",
+    re.IGNORECASE | re.DOTALL,
+)
+_OFF = re.compile(r"(?:data-track|clicktracking)\s*=\s*[\"']?(?:off|no|false)\b", re.IGNORECASE)
+_ADDRESS = re.compile(r"https?://[^\s<>\"'`{}|\\^\[\]()]*[^\s<>\"'`{}|\\^\[\]().,;:!?]", re.IGNORECASE)
+_ADDRESS_WITH_LIQUID = re.compile(
+    rf"https?://(?:{_LIQUID}|[^\s<>\"'`{{}}|\\^\[\]()])*(?:{_LIQUID}|[^\s<>\"'`{{}}|\\^\[\]().,;:!?])",
+    re.IGNORECASE | re.DOTALL,
+)
+#: A whole part of Liquid, or an address outside of it.
+_IN_TEXT = re.compile(rf"(?P<url>{_ADDRESS_WITH_LIQUID.pattern})|{_LIQUID}", re.IGNORECASE | re.DOTALL)
+_RAW = re.compile(r"\{%-?\s*raw\b", re.IGNORECASE)
+_BODY_END = re.compile(r"</body\s*>", re.IGNORECASE)
+_WEB = re.compile(r"https?://[^\s/]", re.IGNORECASE)
+_OURS = ("unsubscribe_url", "view_url")
+_LONGEST = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is tracked of a message."""
+
+    opens: bool = False
+    clicks: bool = False
+    text: bool = False
+    """Links of the text part as well; they become long, and people see them."""
+
+    def __bool__(self) -> bool:
+        return self.opens or self.clicks
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """A part's source with its links rewritten."""
+
+    source: str
+    per_recipient: bool
+    """Whether it holds addresses that are known only when it is rendered."""
+
+    @staticmethod
+    def finish(
+        rendered: str, clicks: str, opens: str, sign: Callable[[str], str] | None, *, html: bool
+    ) -> str:
+        """The rendered part as it goes to its recipient.
+
+        Args:
+            clicks: What stands before the signed part of the recipient's links.
+            opens: The same, of the picture's address.
+            sign: Gives the link for an address; None: there are none that are known only now.
+        """
+        rendered = rendered.replace(_CLICK, clicks).replace(_OPEN, opens)
+        if sign is None:
+            return rendered
+        signed = sign
+
+        def replaced(found: re.Match[str]) -> str:
+            value = found[1]
+            url = (unescape(value) if html else value).strip()
+            if not _trackable(url):
+                return value
+            return escape(signed(url)) if html else signed(url)
+
+        return _MARKED.sub(replaced, rendered)
+
+
+def rewrite(source: str, tokens: Tokens, touchpoint_id: UUID, wanted: Wanted, *, html: bool) -> Rewritten:
+    """A part's source with what is wanted of it."""
+    if _RAW.search(source):  # there `{{` is text
+        return Rewritten(source, per_recipient=False)
+    what = _Whats(tokens, touchpoint_id)
+    if html:
+        if wanted.clicks:
+            source = _TAG.sub(what.in_tag, source)
+        if wanted.opens:
+            source = _with_picture(source, tokens, touchpoint_id)
+    elif wanted.clicks and wanted.text:
+        source = _IN_TEXT.sub(what.in_text, source)
+    return Rewritten(source, what.per_recipient)
+
+
+class _Whats:
+    """The links of one part."""
+
+    def __init__(self, tokens: Tokens, touchpoint_id: UUID) -> None:
+        self._tokens = tokens
+        self._touchpoint_id = touchpoint_id
+        self.per_recipient = False
+
+    def in_tag(self, tag: re.Match[str]) -> str:
+        if _OFF.search(tag[1]):
+            return tag[0]
+        start = tag.start(1) - tag.start()
+        return tag[0][:start] + _HREF.sub(self._in_href, tag[1], count=1) + ">"
+
+    def _in_href(self, href: re.Match[str]) -> str:
+        value = href["bare"] if href["quote"] is None else href["value"]
+        quote = href["quote"] or '"'
+        link = self._link(value, html=True)
+        return href[0] if link is None else f"{href['head']}{quote}{link}{quote}"
+
+    def in_text(self, found: re.Match[str]) -> str:
+        if found["url"] is None:
+            return found[0]
+        return self._link(found["url"], html=False) or found[0]
+
+    def _link(self, value: str, *, html: bool) -> str | None:
+        """What stands in the source instead of an address; None: it stays."""
+        if "{{" in value or "{%" in value:
+            if any(name in value for name in _OURS):
+                return None
+            self.per_recipient = True
+            return f"{_BEGIN}{value}{_END}"
+        url = (unescape(value) if html else value).strip()
+        if not _trackable(url):
+            return None
+        return _CLICK + self._tokens.what(self._touchpoint_id, url)
+
+
+def _trackable(url: str) -> bool:
+    return bool(_WEB.match(url)) and len(url) <= _LONGEST and url.isprintable()
+
+
+def _with_picture(source: str, tokens: Tokens, touchpoint_id: UUID) -> str:
+    picture = (
+        f'<img src="{_OPEN}{tokens.what(touchpoint_id)}.gif" width="1" height="1" alt="" '
+        'style="display:block;border:0;width:1px;height:1px">'
+    )
+    ends = list(_BODY_END.finditer(source))
+    at = ends[-1].start() if ends else len(source)
+    return source[:at] + picture + source[at:]
