@@ -10,8 +10,11 @@ receives it claims rows in the database. Any Python program is a producer by imp
 | `Cancel` | activation | cancel | job J was cancelled; its pending recipients are to be recorded so |
 | `Execute` | delivery | execute | slice N of job J may be ready |
 | `Retrigger` | activation | retrigger | job J repeats failed recipients and may be started |
+| `RunDry` | reports | run_dry | dry run R may be carried on |
 | `Report` | reports | report | job J may wait for its report |
 | `Sweep` | activation | sweep | something may be due or expired |
+| `Distribute` | webhooks | distribute | events may wait to be handed to those who subscribe |
+| `Notify` | webhooks | notify | webhook W may have something due about campaign C |
 """
 
 from __future__ import annotations
@@ -21,7 +24,20 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["COMMANDS", "QUEUES", "Activate", "Cancel", "Command", "Execute", "Report", "Retrigger", "Sweep"]
+__all__ = [
+    "COMMANDS",
+    "QUEUES",
+    "Activate",
+    "Cancel",
+    "Command",
+    "Distribute",
+    "Execute",
+    "Notify",
+    "Report",
+    "Retrigger",
+    "RunDry",
+    "Sweep",
+]
 
 
 class Command(BaseModel):
@@ -75,6 +91,16 @@ class Report(_JobCommand):
     actor = "report"
 
 
+class RunDry(Command):
+    """Carry on a dry run."""
+
+    queue = "reports"
+    actor = "run_dry"
+
+    org_id: UUID
+    run_id: UUID
+
+
 class Sweep(Command):
     """Wake what is due, take back what expired."""
 
@@ -82,5 +108,33 @@ class Sweep(Command):
     actor = "sweep"
 
 
-COMMANDS: tuple[type[Command], ...] = (Activate, Cancel, Execute, Retrigger, Report, Sweep)
+class Distribute(Command):
+    """Give new events their place, and hand them to whoever subscribes."""
+
+    queue = "webhooks"
+    actor = "distribute"
+
+
+class Notify(Command):
+    """Tell a webhook what it waits for about one campaign (all zeros: about none)."""
+
+    queue = "webhooks"
+    actor = "notify"
+
+    org_id: UUID
+    webhook_id: UUID
+    campaign_id: UUID
+
+
+COMMANDS: tuple[type[Command], ...] = (
+    Activate,
+    Cancel,
+    Execute,
+    Retrigger,
+    Report,
+    RunDry,
+    Sweep,
+    Distribute,
+    Notify,
+)
 QUEUES = tuple(dict.fromkeys(command.queue for command in COMMANDS))

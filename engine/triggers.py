@@ -35,6 +35,8 @@ POINTS = (
     "report.committed",
     "recover.before_commit",
     "recover.committed",
+    "schedule.before_commit",
+    "schedule.committed",
 )
 
 _armed: dict[str, Callable[[], None]] = {}

@@ -1,4 +1,4 @@
-"""Wind up a cancelled job: its pending recipients are recorded as cancelled, slice by slice.
+"""Wind up a job that was cancelled or failed: who is left is recorded as cancelled, slice by slice.
 
 The job's status stops every claim at once; this writes down what that means for each recipient. Slices that are leased
 meanwhile are closed by their holders, or by the sweeper and then by this.
@@ -6,24 +6,30 @@ meanwhile are closed by their holders, or by the sweeper and then by this.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import case, func, select, update
 
+from engine.delivery import slices
+from engine.delivery.course import course_of
+from engine.delivery.rollup import Spot
 from state.change import clock_of, sources_of
 from state.sets import among
 from state.tables import Job, Recipient, Slice
-from state.transitions import AUTOMATION, SLICE, AutomationStatus, JobStatus, SliceState
+from state.transitions import AUTOMATION, SLICE, STOPPED, AutomationStatus, SliceState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
     from uuid import UUID
 
     from sqlalchemy.orm import Session
 
     from engine.runtime import Runtime
 
-__all__ = ["cancel"]
+__all__ = ["cancel", "cancel_left"]
 
 log = structlog.get_logger(__name__)
 
@@ -45,9 +51,7 @@ def cancel(runtime: Runtime, org_id: UUID, job_id: UUID) -> int:
 
 def _page(session: Session, org_id: UUID, job_id: UUID) -> int | None:
     """Close up to 20 slices in one transaction; None when none is ready."""
-    cancelled_job = select(Job.id).where(
-        Job.id == job_id, Job.org_id == org_id, Job.status == JobStatus.CANCELLED
-    )
+    cancelled_job = select(Job.id).where(Job.id == job_id, Job.org_id == org_id, Job.status.in_(STOPPED))
     numbers = (
         session.execute(
             select(Slice.number)
@@ -62,40 +66,59 @@ def _page(session: Session, org_id: UUID, job_id: UUID) -> int | None:
     if not numbers:
         return None
     now = clock_of(session).now()
-    cancelled = session.execute(
+    cancelled = cancel_left(session, org_id, job_id, numbers, now)
+    counted = (Slice.job_id == job_id, among(session, Slice.number, numbers))
+    between = session.execute(select(func.sum(Slice.in_progress_folded)).where(*counted)).scalar_one()
+    closed = session.execute(
+        update(Slice)
+        .where(*counted, sources_of(SLICE, SliceState.DONE))
+        .values(state=SliceState.DONE, woken_at=None, in_progress=0, in_progress_folded=0)
+        .execution_options(synchronize_session=False)
+    ).rowcount  # type: ignore[attr-defined]
+    campaign_id = session.execute(
+        update(Job)
+        .where(Job.id == job_id)
+        .values(
+            slices_done=Job.slices_done + closed,
+            in_progress=Job.in_progress - between,
+            touched_at=now,
+            updated_at=now,
+        )
+        .returning(Job.campaign_id)
+        .execution_options(synchronize_session=False)
+    ).scalar_one()
+    slices.count_cancelled(session, org_id, campaign_id, job_id, cancelled)
+    return sum(cancelled.values())
+
+
+def cancel_left(
+    session: Session, org_id: UUID, job_id: UUID, numbers: Sequence[int], now: datetime
+) -> Counter[Spot]:
+    """Record who is left of a cancelled job's slices as cancelled: pending, or between two touchpoints. Nobody is in
+    flight. Returns how many there were where; the caller counts them.
+
+    Whoever waited for a touchpoint keeps the time it was due: activated again, they go on there and then.
+    """
+    found = session.execute(
         update(Recipient)
         .where(
             Recipient.job_id == job_id,
             among(session, Recipient.slice_number, numbers),
-            Recipient.automation_status == AutomationStatus.PENDING,
+            Recipient.in_flight.is_(False),
+            Recipient.automation_status.in_((AutomationStatus.PENDING, AutomationStatus.IN_PROGRESS)),
             sources_of(AUTOMATION, AutomationStatus.CANCELLED),
         )
         .values(
             automation_status=AutomationStatus.CANCELLED,
             error_code="JOB_CANCELLED",
             error_text=None,
-            due_at=None,
+            due_at=case((Recipient.step > 0, Recipient.due_at)),
             updated_at=now,
         )
-        .execution_options(synchronize_session=False)
-    ).rowcount  # type: ignore[attr-defined]
-    closed = session.execute(
-        update(Slice)
-        .where(
-            Slice.job_id == job_id, among(session, Slice.number, numbers), sources_of(SLICE, SliceState.DONE)
-        )
-        .values(state=SliceState.DONE, woken_at=None)
-        .execution_options(synchronize_session=False)
-    ).rowcount  # type: ignore[attr-defined]
-    session.execute(
-        update(Job)
-        .where(Job.id == job_id)
-        .values(
-            cancelled=Job.cancelled + cancelled,
-            slices_done=Job.slices_done + closed,
-            touched_at=now,
-            updated_at=now,
-        )
+        .returning(Recipient.touchpoint_id, Recipient.variant, Recipient.target_id)
         .execution_options(synchronize_session=False)
     )
-    return int(cancelled)
+    course = course_of(session, org_id, job_id)
+    return Counter(
+        Spot(*course.spot(touchpoint_id, variant), target_id) for touchpoint_id, variant, target_id in found
+    )

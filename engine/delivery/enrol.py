@@ -20,12 +20,14 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import exists, select, text
 
-from engine.audience.targets import audience
+from engine.audience.targets import audience, has_filters
 from engine.commands import Retrigger
 from engine.delivery import slices
+from engine.delivery.holdout import held_out, holdout_of
 from engine.delivery.intake import take_in
 from engine.runtime import wake
 from state.change import clock_of
+from state.sampling import within
 from state.sets import among, is_postgresql
 from state.tables import Campaign, Entity, Job, Recipient, Target
 from state.transitions import CampaignStatus, JobStatus
@@ -101,6 +103,7 @@ def _running(session: Session, org_id: UUID, schema: str) -> list[tuple[Campaign
                 Target.org_id == org_id, Target.entity_schema == schema, among(session, Target.id, wanted)
             )
         ).scalars()
+        if has_filters(target)  # they may have been taken away since the activation
     }
     found = [
         (campaign, [targets[key] for key in map(UUID, campaign.target_ids) if key in targets])
@@ -119,6 +122,11 @@ def _newcomers(
         Recipient.automation_status.is_not(None),
     )
     conditions = audience(session, campaign.org_id, target, clock_of(session).now())
+    sampled = within(session, campaign.id, Entity.id, campaign.reach)
+    if sampled is not None:
+        conditions.append(sampled)
+    if (percent := holdout_of(session, campaign.id)) > 0:
+        conditions.append(~held_out(session, campaign.id, percent))
     return select(Entity.id, Entity.schema, Entity.title).where(
         among(session, Entity.id, entity_ids), *conditions, ~known
     )
@@ -135,7 +143,7 @@ def _take_in(session: Session, campaign: Campaign, target: Target, entity_ids: S
         return 0  # it was stopped meanwhile; whoever starts it again plans everybody
     job = _job(session, campaign)
     people = _newcomers(session, campaign, target, entity_ids).subquery("people")
-    taken = take_in(session, job, people, slice_size=_SLICE)
+    taken = take_in(session, job, people, slice_size=_SLICE, target_id=target.id)
     if taken:
         slices.wake_next(session, campaign.org_id, job.id)
     return taken

@@ -14,7 +14,7 @@ from sqlalchemy import exists, func, select, update
 from engine.events.outbox import record
 from engine.triggers import reach
 from state.change import change_status, clock_of, sources_of
-from state.tables import Campaign, Job, Recipient
+from state.tables import Campaign, Job, Recipient, ScheduledRun
 from state.transitions import CAMPAIGN, JOB, AutomationStatus, CampaignStatus, JobStatus
 
 if TYPE_CHECKING:
@@ -82,6 +82,9 @@ def _complete(session: Session, job: Job) -> None:
         Job.id != job.id,
         Job.status.in_((JobStatus.QUEUED, JobStatus.PROCESSING, JobStatus.SEND_REPORT)),
     )
+    starts_again = exists().where(
+        ScheduledRun.campaign_id == job.campaign_id, ScheduledRun.status == "waiting"
+    )
     completed = session.execute(
         update(Campaign)
         .where(
@@ -89,7 +92,9 @@ def _complete(session: Session, job: Job) -> None:
             Campaign.org_id == job.org_id,
             Campaign.ends == "when_delivered",
             sources_of(CAMPAIGN, CampaignStatus.COMPLETED),
+            Campaign.reach >= 100,  # noqa: PLR2004 - percent; else somebody is left to be reached by another run
             ~others,
+            ~starts_again,
         )
         .values(status=CampaignStatus.COMPLETED, updated_at=clock_of(session).now())
         .returning(Campaign.id)

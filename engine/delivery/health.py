@@ -1,41 +1,57 @@
 """Waiting for a channel: throttled by its provider, down, or not usable at all.
 
-The channel's row tells every worker; the job's row says until when and why it waits. The breaker's back-off grows
-with each time in a row that the provider was down, and the first delivered message closes it.
+- *Down* opens the channel's breaker: nobody sends before `blocked_until`, and the back-off grows with each time in a
+  row. Then the breaker is half open: one slice may send a few messages (`probe`), and the first that is delivered
+  closes it for everybody.
+- *Throttled* stops the channel for as long as the provider says, and lets it go on at half the rate
+  (engine.limits.adaptive). What concerns one mail domain slows down that domain alone.
+
+The channel's row tells every worker; the job's row says until when and why it waits. Lock order: a leased slice, its
+recipients, the organization, the channel, the job.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import update
+from sqlalchemy import or_, select, update
 
-from engine.channels.port import Down, Throttled
+from engine.channels.port import Down
 from engine.delivery.backoff import breaker_delay
+from engine.limits.adaptive import Slowdown, pause, slow_down
+from engine.limits.terms import mark_changed
 from state.change import clock_of
-from state.tables import Channel, Job
+from state.sets import insert_into
+from state.tables import Channel, DomainThrottle, Job, Touchpoint
+from state.transitions import JobStatus
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
     from uuid import UUID
 
     from sqlalchemy.orm import Session
 
+    from engine.channels.port import Throttled
     from engine.delivery.slices import Lease
+    from engine.limits.terms import Terms
 
-__all__ = ["block", "recover", "wait"]
+__all__ = ["PROBE", "block", "let_go_on", "probe", "recover", "slow_domain", "wait"]
 
-#: How long a throttled channel waits when the provider does not say.
-_THROTTLE = timedelta(seconds=10)
+#: Messages that a half-open breaker lets through.
+PROBE = 5
+_PROBING = "half open: a few messages are tried"
 
 
-def wait(session: Session, lease: Lease, *, until: datetime, reason: str) -> None:
-    """Let the job claim nothing before `until`."""
+def wait(session: Session, lease: Lease, *, until: datetime, reason: str, kind: str) -> None:
+    """Let the job claim nothing before `until`.
+
+    Args:
+        kind: limit, throttled, breaker or unavailable.
+    """
     session.execute(
         update(Job)
         .where(Job.id == lease.job_id, Job.org_id == lease.org_id)
-        .values(waits_until=until, waits_reason=reason)
+        .values(waits_until=until, waits_reason=reason, waits_for=kind)
         .execution_options(synchronize_session=False)
     )
 
@@ -46,36 +62,167 @@ def block(
     channel_id: UUID,
     trouble: Throttled | Down,
     *,
-    failures: int,
+    terms: Terms | None,
+    observed: float,
     jitter: float,
-) -> None:
-    """Close a channel for a while, and let the job wait for it.
+    job_waits: bool = True,
+) -> datetime:
+    """Close a channel for a while, and let the job wait for it. What another worker found out just before counts once.
+    Returns until when.
 
     Args:
-        failures: How many times in a row the provider had been down before this.
+        terms: The limits that were in force.
+        observed: Messages a second that the slice sent.
+        job_waits: False: the job has other channels to go on with.
+    """
+    now: datetime = clock_of(session).now()
+    slowing = not isinstance(trouble, Down)
+    if slowing:
+        mark_changed(session, lease.org_id)
+    channel = _lock(session, lease, channel_id)
+    if channel is None:
+        return now
+    reason = f"{trouble.code}: {trouble.text}"[:500]
+    if isinstance(trouble, Down):
+        known = channel.breaker_opened_at is not None and _ahead(channel.blocked_until, now)
+        if not known or channel.blocked_reason == _PROBING:
+            channel.consecutive_failures += 1
+            channel.blocked_until = now + breaker_delay(channel.consecutive_failures, jitter=jitter)
+            channel.breaker_opened_at = channel.breaker_opened_at or now
+        channel.blocked_reason = reason
+    elif not _ahead(channel.blocked_until, now) or channel.blocked_reason == _PROBING:
+        before = terms.general(now) if terms is not None else ()
+        allowed = min((bucket.rate for bucket in before), default=None)
+        channel.throttled_at = channel.blocked_until = now + pause(trouble.retry_after)
+        channel.blocked_reason = reason
+        channel.throttled_rate = slow_down(allowed, observed)
+    session.flush()
+    until = channel.blocked_until or now
+    kind = "breaker" if channel.breaker_opened_at is not None else "throttled"
+    if job_waits:
+        wait(session, lease, until=until, reason=channel.blocked_reason or reason, kind=kind)
+    return until
+
+
+def probe(session: Session, lease: Lease, channel_id: UUID, *, lasts: timedelta) -> datetime | None:
+    """Become the one slice that tries a channel whose breaker is half open; None: it is. Else: when to look again.
+
+    Args:
+        lasts: How long nobody else tries, unless the outcome is known sooner.
     """
     now = clock_of(session).now()
-    if isinstance(trouble, Down):
-        delay = breaker_delay(failures + 1, jitter=jitter)
-        count = failures + 1
-    else:
-        delay = _THROTTLE if trouble.retry_after is None else timedelta(seconds=trouble.retry_after)
-        count = failures
-    reason = f"{trouble.code}: {trouble.text}"[:500]
-    session.execute(
+    taken = session.execute(
         update(Channel)
-        .where(Channel.id == channel_id, Channel.org_id == lease.org_id)
-        .values(blocked_until=now + delay, blocked_reason=reason, consecutive_failures=count)
+        .where(
+            Channel.id == channel_id,
+            Channel.org_id == lease.org_id,
+            Channel.consecutive_failures > 0,
+            or_(Channel.blocked_until.is_(None), Channel.blocked_until <= now),
+        )
+        .values(blocked_until=now + lasts, blocked_reason=_PROBING)
         .execution_options(synchronize_session=False)
     )
-    wait(session, lease, until=now + delay, reason=reason)
+    if taken.rowcount:  # type: ignore[attr-defined]
+        return None
+    found = session.execute(
+        select(Channel.blocked_until).where(Channel.id == channel_id, Channel.org_id == lease.org_id)
+    ).scalar_one_or_none()
+    return found or now
 
 
 def recover(session: Session, lease: Lease, channel_id: UUID) -> None:
-    """Close the breaker: the provider took a message again."""
-    session.execute(
+    """Close the breaker: the provider took a message again. Jobs that wait for it are due."""
+    closed = session.execute(
         update(Channel)
         .where(Channel.id == channel_id, Channel.org_id == lease.org_id, Channel.consecutive_failures > 0)
-        .values(blocked_until=None, blocked_reason=None, consecutive_failures=0)
+        .values(blocked_until=None, blocked_reason=None, consecutive_failures=0, breaker_opened_at=None)
         .execution_options(synchronize_session=False)
     )
+    if closed.rowcount:  # type: ignore[attr-defined]
+        let_go_on(session, lease.org_id, channel_id)
+
+
+def let_go_on(session: Session, org_id: UUID, channel_id: UUID) -> list[UUID]:
+    """Make the jobs due that wait and may send through a channel; returns which. The sweeper opens their windows."""
+    flows = select(Touchpoint.flow_id).where(
+        Touchpoint.org_id == org_id,
+        or_(Touchpoint.channel_id == channel_id, Touchpoint.channel_id.is_(None)),
+    )
+    return list(
+        session.execute(
+            update(Job)
+            .where(
+                Job.org_id == org_id,
+                Job.status == JobStatus.PROCESSING,
+                Job.waits_until.is_not(None),
+                Job.flow_id.in_(flows),
+            )
+            .values(waits_until=clock_of(session).now())
+            .returning(Job.id)
+            .execution_options(synchronize_session=False)
+        ).scalars()
+    )
+
+
+def slow_domain(
+    session: Session,
+    lease: Lease,
+    channel_id: UUID,
+    domain: str,
+    trouble: Throttled,
+    *,
+    terms: Terms | None,
+    observed: float,
+) -> DomainThrottle:
+    """Slow one mail domain down; returns its throttle, with until when and how many times before it was calm.
+
+    Args:
+        observed: Messages a second that the slice sent to it.
+    """
+    now = clock_of(session).now()
+    mark_changed(session, lease.org_id)
+    bucket = terms.domain(domain, now) if terms is not None else None
+    rate = slow_down(None if bucket is None else bucket.rate, observed)
+    fresh = {
+        "throttled_at": now,
+        "throttled_until": now + pause(trouble.retry_after),
+        "rate": rate,
+        "failures": 1,
+        "reason": f"{trouble.code}: {trouble.text}"[:500],
+    }
+    session.execute(
+        insert_into(session, DomainThrottle)
+        .values(org_id=lease.org_id, channel_id=channel_id, domain=domain, **fresh)
+        .on_conflict_do_nothing()
+    )
+    known = session.execute(
+        select(DomainThrottle)
+        .where(
+            DomainThrottle.org_id == lease.org_id,
+            DomainThrottle.channel_id == channel_id,
+            DomainThrottle.domain == domain,
+        )
+        .with_for_update()
+    ).scalar_one()
+    if known.throttled_at == now or known.throttled_until > now:
+        return known  # made just now, or what was on the wire when another worker was told
+    recovered = Slowdown(known.rate, known.throttled_until).rate_at(now, ceiling=None) is None
+    last = None if recovered else known.throttled_until - known.throttled_at
+    known.failures += 1
+    known.throttled_until = now + pause(trouble.retry_after, last=last)
+    known.throttled_at, known.rate, known.reason = now, rate, fresh["reason"]
+    session.flush()
+    return known
+
+
+def _lock(session: Session, lease: Lease, channel_id: UUID) -> Channel | None:
+    return session.execute(
+        select(Channel)
+        .where(Channel.id == channel_id, Channel.org_id == lease.org_id)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    ).scalar_one_or_none()
+
+
+def _ahead(instant: datetime | None, now: datetime) -> bool:
+    return instant is not None and instant > now

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, func, insert, select, update
+from sqlalchemy import Select, case, func, select, update
 
 from state.change import clock_of
 from state.sets import among as among_values
+from state.sets import insert_into
 from state.tables import Execution, Job, Recipient
 from state.transitions import AutomationStatus
 
@@ -60,7 +61,8 @@ def keep(session: Session, campaign_id: UUID, entity_ids: Sequence[UUID], status
     )
     now = clock_of(session).now()
     session.execute(
-        insert(Execution).from_select(
+        insert_into(session, Execution)
+        .from_select(
             [
                 "id",
                 "org_id",
@@ -72,6 +74,9 @@ def keep(session: Session, campaign_id: UUID, entity_ids: Sequence[UUID], status
                 "error_code",
                 "error_text",
                 "ended_at",
+                "touchpoint_id",
+                "step",
+                "variant",
             ],
             select(
                 Recipient.execution_id,
@@ -84,8 +89,13 @@ def keep(session: Session, campaign_id: UUID, entity_ids: Sequence[UUID], status
                 Recipient.error_code,
                 Recipient.error_text,
                 Recipient.updated_at,
+                Recipient.touchpoint_id,
+                case((Recipient.touchpoint_id.is_not(None), Recipient.step)),
+                Recipient.variant,
             ).where(*ours, Recipient.execution_id.is_not(None)),
         )
+        # Whose last touchpoint was delivered has it there already, whatever was said of them since.
+        .on_conflict_do_nothing()
     )
     moved = session.execute(
         select(Recipient.job_id, func.count())

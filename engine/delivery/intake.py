@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Uuid, func, insert, literal, select, update
+from sqlalchemy import Uuid, case, func, insert, literal, select, update
 
 from state.change import clock_of
 from state.sets import insert_into
@@ -17,6 +17,7 @@ from state.transitions import AutomationStatus, SliceState
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from uuid import UUID
 
     from sqlalchemy import FromClause
     from sqlalchemy.orm import Session
@@ -33,12 +34,15 @@ def take_in(
     people: FromClause,
     *,
     slice_size: int,
+    target_id: UUID,
     revive: Collection[AutomationStatus] = (),
 ) -> int:
-    """Make `people` (columns id, schema, title) recipients of a job whose row the caller has locked.
+    """Make `people` (columns id, schema, title), whom one target lets in, recipients of a job that nobody else takes
+    people into meanwhile. Its row is written last.
 
     Whoever is a recipient of the campaign already stays what they are, unless they have no automation yet, or their
-    automation status is in `revive` (the caller has kept their execution in the history).
+    automation status is in `revive` (the caller has kept their execution in the history). Those go on at the touchpoint
+    where they were.
 
     Returns:
         How many recipients the job has gained.
@@ -56,6 +60,7 @@ def take_in(
         "job_id": literal(job.id, Uuid),
         "slice_number": base + (func.row_number().over(order_by=people.c.id) - 1) // slice_size,
         "automation_status": literal(AutomationStatus.PENDING.value),
+        "target_id": literal(target_id, Uuid),
         "attempt": literal(0),
         "in_flight": literal(value=False),
         "created_at": literal(now, Recipient.created_at.type),
@@ -64,10 +69,9 @@ def take_in(
     statement = insert_into(session, Recipient).from_select(
         list(columns), select(*columns.values()).where(literal(value=True))
     )
-    replaced = ("job_id", "slice_number", "automation_status", "attempt", "updated_at")
-    cleared: dict[str, Any] = dict.fromkeys(
-        ("execution_id", "error_code", "error_text", "due_at", *OF_MESSAGE)
-    )
+    replaced = ("job_id", "slice_number", "automation_status", "target_id", "attempt", "updated_at")
+    cleared: dict[str, Any] = dict.fromkeys(("execution_id", "error_code", "error_text", *OF_MESSAGE))
+    cleared["due_at"] = case((Recipient.step > 0, Recipient.due_at))
     session.execute(
         statement.on_conflict_do_update(
             index_elements=["campaign_id", "entity_id"],
@@ -75,10 +79,10 @@ def take_in(
             where=Recipient.automation_status.is_(None) | Recipient.automation_status.in_(sorted(revive)),
         ).execution_options(synchronize_session=False)
     )
-    return _cut(session, job, base)
+    return _cut(session, job, base, target_id)
 
 
-def _cut(session: Session, job: Job, base: int) -> int:
+def _cut(session: Session, job: Job, base: int, target_id: UUID) -> int:
     """Write the slices from number `base` on, as large as their recipients are many, and count both on the job."""
     now = clock_of(session).now()
     zeros = ["lease_epoch", "in_progress", "success", "failed", "cancelled"]
@@ -90,12 +94,13 @@ def _cut(session: Session, job: Job, base: int) -> int:
             literal(SliceState.READY.value),
             func.count(),
             literal(now, Slice.due_at.type),
+            literal(target_id, Uuid),
             *(literal(0) for _ in zeros),
         )
         .where(Recipient.job_id == job.id, Recipient.slice_number >= base)
         .group_by(Recipient.slice_number)
     )
-    names = ["org_id", "job_id", "number", "state", "size", "due_at", *zeros]
+    names = ["org_id", "job_id", "number", "state", "size", "due_at", "target_id", *zeros]
     session.execute(insert(Slice).from_select(names, sizes))
     slices, recipients = session.execute(
         select(func.count(), func.coalesce(func.sum(Slice.size), 0)).where(

@@ -5,6 +5,9 @@ Promises:
   Killed anywhere, planning goes on behind the last page; an entity that several targets let through is one recipient.
 - Delivery starts when the first page stands, which is small for that reason; the campaign turns `active` when the last
   one does.
+- Delivery goes on while a page is written: the job's row, in which every slice that ends takes its turn, is locked for
+  the last moments of a page only. A lock of the plan's own keeps two planners apart; a page whose job was cancelled
+  meanwhile is rolled back.
 - A re-activated campaign takes up those whom its earlier jobs left cancelled, keeps their earlier execution in the
   history, and leaves alone whoever had an outcome.
 """
@@ -15,16 +18,29 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import exists, select, update
+from sqlalchemy import exists, select, text, update
 
-from engine.audience.targets import audience_page
+from engine.audience.filters import FilterError
+from engine.audience.targets import audience_page, has_filters
+from engine.campaigns.failing import fail
 from engine.delivery import history, slices
+from engine.delivery.holdout import leave_out
 from engine.delivery.intake import take_in
 from engine.events.outbox import record
 from engine.triggers import reach
 from state.change import change_status, clock_of, sources_of
-from state.tables import Campaign, Job, Slice, Target
-from state.transitions import CAMPAIGN, JOB, AutomationStatus, CampaignStatus, JobStatus, SliceState
+from state.sampling import within
+from state.sets import is_postgresql
+from state.tables import Campaign, Entity, Job, Slice, Target
+from state.transitions import (
+    CAMPAIGN,
+    JOB,
+    STOPPED,
+    AutomationStatus,
+    CampaignStatus,
+    JobStatus,
+    SliceState,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -45,13 +61,18 @@ def plan(runtime: Runtime, org_id: UUID, job_id: UUID) -> bool:
 
     Returns:
         Whether the plan is complete. An earlier job of the campaign that is still being wound up comes first; then
-        the sweeper calls again.
+        the sweeper calls again. A target whose filters cannot be used fails the job.
     """
     page = 0
     while True:
-        with runtime.transaction() as session:
-            more = _page(session, org_id, job_id, page, runtime.settings.slice_size)
-            reach("plan.page.before_commit")
+        try:
+            with runtime.transaction() as session:
+                more = _page(session, org_id, job_id, page, runtime.settings.slice_size)
+                reach("plan.page.before_commit")
+        except FilterError as error:
+            with runtime.transaction() as session:
+                fail(session, org_id, job_id, code="TARGET_UNUSABLE", reason=str(error))
+            return False
         reach("plan.page.committed")
         if more is None:
             return False
@@ -66,9 +87,8 @@ def plan(runtime: Runtime, org_id: UUID, job_id: UUID) -> bool:
 
 def _page(session: Session, org_id: UUID, job_id: UUID, page: int, slice_size: int) -> bool | None:
     """Write one page. True: there may be more; False: there is nobody left; None: not now."""
-    job = session.execute(
-        select(Job).where(Job.id == job_id, Job.org_id == org_id).with_for_update(key_share=True)
-    ).scalar_one_or_none()
+    _lock(session, job_id)
+    job = session.execute(select(Job).where(Job.id == job_id, Job.org_id == org_id)).scalar_one_or_none()
     if job is None or job.planned or job.held or job.status not in (JobStatus.QUEUED, JobStatus.PROCESSING):
         return None
     now = clock_of(session).now()
@@ -90,15 +110,26 @@ def _page(session: Session, org_id: UUID, job_id: UUID, page: int, slice_size: i
         return False
     limit = _PAGES[page] if page < len(_PAGES) else _PAGE
     position = _take_page(session, job, position, limit, slice_size)
-    session.execute(
+    still = session.execute(
         update(Job)
-        .where(Job.id == job_id)
+        .where(Job.id == job_id, Job.org_id == org_id, Job.status == JobStatus.PROCESSING)
         .values(checkpoint=position, touched_at=now, updated_at=now)
+        .returning(Job.id)
         .execution_options(synchronize_session=False)
-    )
+    ).first()
+    if still is None:
+        session.rollback()
+        return None
     session.expire(job)
     slices.wake_next(session, org_id, job_id)
     return True
+
+
+def _lock(session: Session, job_id: UUID) -> None:
+    """Plan the job alone until the transaction ends. On SQLite there is one writer anyway."""
+    if is_postgresql(session):
+        key = int.from_bytes(job_id.bytes[:8], signed=True)
+        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
 
 
 def _predecessor_winds_up(session: Session, job: Job) -> bool:
@@ -107,7 +138,7 @@ def _predecessor_winds_up(session: Session, job: Job) -> bool:
         Job.campaign_id == job.campaign_id,
         Job.org_id == job.org_id,
         Job.id != job.id,
-        Job.status == JobStatus.CANCELLED,
+        Job.status.in_(STOPPED),
     )
     open_slices = exists().where(Slice.job_id.in_(earlier), Slice.state != SliceState.DONE)
     return bool(session.execute(select(open_slices)).scalar_one())
@@ -126,18 +157,29 @@ def _take_page(
     target = session.execute(
         select(Target).where(Target.id == UUID(job.target_ids[index]), Target.org_id == job.org_id)
     ).scalar_one_or_none()
-    if target is None:  # deleted since the job was made
+    if target is None or not has_filters(target):  # deleted, or emptied, since the job was made
         return behind
     after = UUID(position["after"]) if position["after"] else None
     now = clock_of(session).now()
     audience = audience_page(session, job.org_id, target, after=after, limit=limit, now=now)
+    sampled = within(session, job.campaign_id, Entity.id, job.reach)
+    if sampled is not None:
+        audience = audience.where(sampled)
     keys = audience.subquery("page")
     last = session.execute(select(keys.c.id).order_by(keys.c.id.desc()).limit(1)).scalar_one_or_none()
     if last is None:
         return behind
-    people = audience.limit(None).where(audience.selected_columns.id <= last).subquery("people")
+    everybody = audience.limit(None).where(audience.selected_columns.id <= last)
+    people = leave_out(session, job, everybody).subquery("people")
     history.keep_cancelled(session, job, after=after, last=last, among=select(people.c.id))
-    taken = take_in(session, job, people, slice_size=slice_size, revive=[AutomationStatus.CANCELLED])
+    taken = take_in(
+        session,
+        job,
+        people,
+        slice_size=slice_size,
+        target_id=target.id,
+        revive=[AutomationStatus.CANCELLED],
+    )
     log.info("plan.page", job_id=str(job.id), recipients=taken)
     return {"target": index, "after": str(last)}
 

@@ -11,7 +11,12 @@ would be harmless to repeat. What it finds:
 | a running job with room in its window | slices that fell due are woken |
 | a plan, a report or a wind-up that went silent | its command is sent again |
 | a campaign past its end date | completed; an open job of it is cancelled |
-| an idempotent answer past its day | forgotten |
+| an event that nobody was told of, a webhook's retry that is due | distributed, woken |
+| an event past its retention | forgotten |
+| a campaign whose budget is spent | paused |
+| an A/B test that is to be looked at | a winner is declared, or not yet |
+| an idempotent answer past its day, a reported event's id past its month | forgotten |
+| a contact no cap counts, a mail domain that has recovered | forgotten |
 
 Doubt follows the channel's policy: `resend` makes the recipient pending with the same execution id, `hold` fails it
 with OUTCOME_UNKNOWN, for a person to retrigger.
@@ -27,22 +32,33 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
-from sqlalchemy import exists, func, select, text, update
+from sqlalchemy import case, exists, func, select, text, update
 from sqlalchemy.exc import DBAPIError
 
+from engine.campaigns.budget import pause_spent
+from engine.campaigns.dry_runs import restart_silent
 from engine.campaigns.ending import end_due_campaigns
+from engine.campaigns.experiments import look_at_due
 from engine.commands import Activate, Cancel, Execute, Report, Retrigger
-from engine.delivery import slices
+from engine.delivery import moves, slices
 from engine.delivery.outcomes import OUTCOME_UNKNOWN
-from engine.delivery.sender import channel_of_job
+from engine.delivery.rollup import Cell, hour_of
+from engine.delivery.sender import policy_at
+from engine.delivery.telling import tell
+from engine.events.outbox import told
+from engine.events.upkeep import tend
 from engine.idempotency import expire
+from engine.insight.pace import note_pace
+from engine.limits import caps
+from engine.limits.terms import forget_throttles
 from engine.runtime import wake
+from engine.tracking.intake import forget_events
 from engine.triggers import reach
 from state.change import clock_of
 from state.database import is_connection_loss
 from state.sets import among, is_postgresql
 from state.tables import Job, Recipient, Slice
-from state.transitions import AutomationStatus, JobStatus, SliceState
+from state.transitions import STOPPED, AutomationStatus, JobStatus, SliceState
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -127,16 +143,25 @@ def _round(runtime: Runtime, lasts: timedelta, swept: Swept) -> None:
         swept.rewoken += _wake_again(session, clock_of(session).now() - lasts)
     with runtime.transaction() as session:
         swept.restarted += _restart(session, clock_of(session).now() - lasts)
+        swept.restarted += restart_silent(session, silence=lasts)
     with runtime.transaction() as session:
         swept.ended += end_due_campaigns(session)
+        note_pace(session)
+        look_at_due(session, window=runtime.settings.window)
         expire(session)
+        forget_events(session)
+    with runtime.transaction() as session:
+        pause_spent(session)
+        caps.forget(session)
+        forget_throttles(session)
+    tend(runtime)
     for org_id, job_id, waited in _running(runtime):
         with runtime.transaction() as session:
             if waited:
                 session.execute(
                     update(Job)
                     .where(Job.id == job_id, Job.org_id == org_id, Job.waits_until <= clock_of(session).now())
-                    .values(waits_until=None, waits_reason=None)
+                    .values(waits_until=None, waits_reason=None, waits_for=None)
                     .execution_options(synchronize_session=False)
                 )
                 slices.open_window(session, org_id, job_id)
@@ -148,16 +173,21 @@ def _take_back(session: Session) -> tuple[int, int]:
     """Make expired leases ready and settle the doubt they left. Returns slices and recipients."""
     now = clock_of(session).now()
     expired = session.execute(
-        select(Slice.org_id, Slice.job_id, Slice.number)
+        select(
+            Slice.org_id, Slice.job_id, Slice.number, Slice.touchpoint_id, Slice.variant, Slice.in_progress
+        )
         .where(Slice.state == SliceState.LEASED, Slice.lease_expires_at < now)
         .order_by(Slice.lease_expires_at)
         .limit(_BATCH)
         .with_for_update(skip_locked=True)
     ).all()
     in_doubt = 0
-    for org_id, job_id, number in expired:
-        held, failed = _settle_doubt(session, org_id, job_id, number)
+    for org_id, job_id, number, touchpoint_id, variant, in_progress in expired:
+        held, failed = _settle_doubt(session, org_id, job_id, number, touchpoint_id)
         in_doubt += held
+        # What the lease had counted belongs to its own hour, what is decided here to this one.
+        cell = Cell(touchpoint_id, variant, hour_of(now))
+        slices.fold(session, org_id, job_id, number, in_progress=in_progress, cell=cell)
         session.execute(
             update(Slice)
             .where(Slice.job_id == job_id, Slice.number == number)
@@ -168,22 +198,27 @@ def _take_back(session: Session) -> tuple[int, int]:
                 lease_owner=None,
                 woken_at=None,
                 due_at=now,
-                in_progress=0,
-                failed=Slice.failed + failed,
+                failed=failed,
             )
             .execution_options(synchronize_session=False)
         )
-        slices.fold(session, org_id, job_id, number)
+        between = moves.recount(session, job_id, number)
+        slices.fold(session, org_id, job_id, number, in_progress=between)
         log.warning("slice.recovered", job_id=str(job_id), slice=number, in_doubt=held, failed=failed)
     return len(expired), in_doubt
 
 
-def _settle_doubt(session: Session, org_id: UUID, job_id: UUID, number: int) -> tuple[int, int]:
-    """Decide about recipients in flight under a dead lease. Returns how many there were, and how many failed."""
+def _settle_doubt(
+    session: Session, org_id: UUID, job_id: UUID, number: int, touchpoint_id: UUID | None
+) -> tuple[int, int]:
+    """Decide about recipients in flight under a dead lease, by the policy of the touchpoint they were sent to.
+
+    Returns how many there were, and how many failed.
+    """
     ours = (Recipient.job_id == job_id, Recipient.slice_number == number, Recipient.in_flight.is_(True))
-    channel = channel_of_job(session, org_id, job_id)
-    resend = channel is not None and channel.doubt_policy == "resend"
-    attempts = channel.max_attempts if channel is not None else 0
+    policy = policy_at(session, org_id, touchpoint_id)
+    resend = policy is not None and policy.doubt == "resend"
+    attempts = policy.max_attempts if policy is not None else 0
     now = clock_of(session).now()
     again = 0
     if resend:
@@ -195,7 +230,10 @@ def _settle_doubt(session: Session, org_id: UUID, job_id: UUID, number: int) -> 
                 Recipient.automation_status == AutomationStatus.IN_PROGRESS,
             )
             .values(
-                automation_status=AutomationStatus.PENDING,
+                # Whoever has touchpoints behind them stays in progress (state/tables/delivery.py).
+                automation_status=case(
+                    (Recipient.step > 0, AutomationStatus.IN_PROGRESS), else_=AutomationStatus.PENDING
+                ),
                 in_flight=False,
                 due_at=now,
                 error_code=OUTCOME_UNKNOWN,
@@ -204,7 +242,7 @@ def _settle_doubt(session: Session, org_id: UUID, job_id: UUID, number: int) -> 
             )
             .execution_options(synchronize_session=False)
         ).rowcount  # type: ignore[attr-defined]
-    failed = session.execute(
+    given_up = session.execute(
         update(Recipient)
         .where(*ours, Recipient.automation_status == AutomationStatus.IN_PROGRESS)
         .values(
@@ -214,12 +252,18 @@ def _settle_doubt(session: Session, org_id: UUID, job_id: UUID, number: int) -> 
             error_text=_LOST,
             updated_at=now,
         )
+        .returning(Recipient.campaign_id, Recipient.entity_id)
         .execution_options(synchronize_session=False)
-    ).rowcount  # type: ignore[attr-defined]
+    ).all()
+    if given_up and told(session, org_id):
+        people = [row.entity_id for row in given_up]
+        why = [(OUTCOME_UNKNOWN, _LOST)] * len(people)
+        about = (org_id, given_up[0].campaign_id, job_id)
+        tell(session, about, AutomationStatus.FAILED, people, why, touchpoint_id=touchpoint_id)
     session.execute(
         update(Recipient).where(*ours).values(in_flight=False).execution_options(synchronize_session=False)
     )
-    return int(again + failed), int(failed)
+    return int(again) + len(given_up), len(given_up)
 
 
 def _wake_again(session: Session, before: datetime) -> int:
@@ -259,7 +303,7 @@ def _restart(session: Session, before: datetime) -> int:
     unstarted = (Job.status == JobStatus.QUEUED, Job.planned.is_(True), Job.held.is_(False))
     unreported = (Job.status == JobStatus.SEND_REPORT,)
     unwound = (
-        Job.status == JobStatus.CANCELLED,
+        Job.status.in_(STOPPED),
         exists().where(Slice.job_id == Job.id, Slice.state == SliceState.READY),
         Job.slices_done < Job.slices_total,
     )

@@ -7,6 +7,7 @@ slices of a job of their own; from there on everything is the one path of delive
 from __future__ import annotations
 
 import secrets
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 from uuid import UUID, uuid4
@@ -165,7 +166,7 @@ def _start_over(
         return {}
     now = clock_of(session).now()
     history.keep(session, campaign.id, entity_ids, AutomationStatus.FAILED)
-    pieces = [entity_ids[i : i + slice_size] for i in range(0, len(entity_ids), slice_size)]
+    pieces = _pieces(session, campaign, entity_ids, slice_size)
     job = Job(
         id=uuid4(),
         org_id=campaign.org_id,
@@ -192,8 +193,9 @@ def _start_over(
             state=SliceState.READY,
             size=len(piece),
             due_at=now,
+            target_id=target_id,
         )
-        for number, piece in enumerate(pieces)
+        for number, (target_id, piece) in enumerate(pieces)
     )
     executions = {entity_id: uuid4() for entity_id in entity_ids}
     given = rows(
@@ -201,7 +203,7 @@ def _start_over(
         {"entity_id": Uuid, "execution_id": Uuid, "slice_number": Integer},
         [
             (entity_id, executions[entity_id], number)
-            for number, piece in enumerate(pieces)
+            for number, (_, piece) in enumerate(pieces)
             for entity_id in piece
         ],
     )
@@ -237,6 +239,27 @@ def _start_over(
     )
     wake(session, Retrigger(org_id=campaign.org_id, job_id=job.id))
     return executions
+
+
+def _pieces(
+    session: Session, campaign: Campaign, entity_ids: Sequence[UUID], slice_size: int
+) -> list[tuple[UUID | None, list[UUID]]]:
+    """Cut recipients into slices, each of one segment (engine.delivery.rollup)."""
+    targets = dict(
+        session.execute(
+            select(Recipient.entity_id, Recipient.target_id).where(
+                Recipient.campaign_id == campaign.id, among(session, Recipient.entity_id, entity_ids)
+            )
+        ).all()
+    )
+    segments: dict[UUID | None, list[UUID]] = defaultdict(list)
+    for entity_id in entity_ids:
+        segments[targets[entity_id]].append(entity_id)
+    return [
+        (target_id, people[start : start + slice_size])
+        for target_id, people in segments.items()
+        for start in range(0, len(people), slice_size)
+    ]
 
 
 def _has_held_job(session: Session, campaign: Campaign) -> bool:

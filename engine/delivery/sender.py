@@ -11,33 +11,53 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import structlog
 import uvloop
 from sqlalchemy import select
 
 from engine.channels import registry
+from engine.channels.port import Content, Surroundings
 from engine.channels.secrets import Secrets
+from engine.content.errors import TemplateError
 from engine.content.links import Links
-from engine.content.templates import CompiledTemplate, TemplateError, compile_template
+from engine.content.stored import AnyTemplate, compile_content, compile_stored
+from engine.delivery.course import ACTION
 from engine.delivery.outcomes import Policy
-from engine.delivery.statements import execute, statements
+from engine.tracking.tokens import Tokens
+from engine.tracking.tracked import TrackedTemplate, Tracker, wanted_of
 from state.tables import Channel as ChannelRow
-from state.tables import Job, Template, Touchpoint
+from state.tables import Template, Touchpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine, Mapping
     from concurrent.futures import Future
-    from uuid import UUID
 
     from sqlalchemy.orm import Session
 
     from config.settings import Settings
     from engine.channels.port import Channel
+    from engine.delivery.course import Step
+    from state.database import Database
 
-__all__ = ["SendLoop", "Sender", "SenderUnavailable", "Senders", "channel_of_job", "default_channel"]
+__all__ = [
+    "ACTION_POLICY",
+    "Nothing",
+    "SendLoop",
+    "Sender",
+    "SenderUnavailable",
+    "Senders",
+    "default_channel",
+    "policy_at",
+]
 
 log = structlog.get_logger(__name__)
+
+
+#: Requests carry an idempotency key, so that doubt is resolved by making them again.
+ACTION_POLICY = Policy("resend", 5, timedelta(seconds=30))
+_TEMPLATES_KEPT = 128
 
 
 class SenderUnavailable(Exception):
@@ -72,37 +92,55 @@ class Sender:
     channel_id: UUID
     kind: str
     policy: Policy
-    template: CompiledTemplate
+    template: AnyTemplate | TrackedTemplate | Nothing
     links: Links | None
     """For channels whose messages carry an unsubscribe link."""
     blocked_until: datetime | None
     blocked_reason: str | None
     failures: int
     """Times in a row that the provider was down, as the row says."""
+    is_action: bool = False
+    """It makes requests of a touchpoint's own; `channel_id` is the touchpoint's."""
+
+
+class Nothing:
+    """The message of an action: it has none, its request says it all."""
+
+    def render(self, attributes: Mapping[str, Any], extras: Mapping[str, Any]) -> Content:  # noqa: ARG002
+        """Nothing."""
+        return _EMPTY
+
+
+_EMPTY = Content()
+_NOTHING = Nothing()
 
 
 class Senders:
     """The senders of one process."""
 
-    def __init__(self, settings: Settings, loop: SendLoop) -> None:
+    def __init__(self, settings: Settings, loop: SendLoop, database: Database) -> None:
+        self._surroundings = Surroundings(settings.data_dir, database)
         self._secrets = Secrets.of(settings)
         self._links = Links(str(settings.public_url), self._secrets.signing_keys)
+        self._clock = lambda: database.clock.now().timestamp()
         self._loop = loop
         self._lock = Lock()
         self._channels: dict[UUID, tuple[datetime, Channel]] = {}
-        self._templates: dict[UUID, tuple[datetime, CompiledTemplate]] = {}
+        self._tokens = Tokens(str(settings.public_url), self._secrets.signing_keys)
+        self._templates: dict[tuple[Any, ...], tuple[datetime, AnyTemplate | TrackedTemplate]] = {}
 
-    def of_job(self, session: Session, org_id: UUID, job_id: UUID) -> Sender:
-        """The sender of a job's flow.
+    def of_step(self, session: Session, org_id: UUID, step: Step, variant: str | None = None) -> Sender:
+        """What a touchpoint is sent with.
+
+        Args:
+            variant: Which of its variants, if it has any.
 
         Raises:
             SenderUnavailable: see there; the message says which.
         """
-        found = execute(session, statements(session).sender, p_org_id=org_id, p_job_id=job_id).first()
-        if found is None:
-            raise SenderUnavailable("the campaign's flow has no message touchpoint")
-        if found.template_id is None:
-            raise SenderUnavailable("the touchpoint's template does not exist any more")
+        found = step.row
+        if step.is_action:
+            return self._action(step)
         if found.channel_id is None:
             raise SenderUnavailable("the organization has no default channel")
         channel = self._channel(session, found.channel_id, found.channel_updated_at)
@@ -113,7 +151,7 @@ class Senders:
             policy=Policy(
                 found.doubt_policy, found.max_attempts, timedelta(seconds=found.retry_base_seconds)
             ),
-            template=self._template(session, found.template_id, found.template_updated_at),
+            template=self._message(session, org_id, step, variant),
             links=self._links if channel.links else None,
             blocked_until=found.blocked_until,
             blocked_reason=found.blocked_reason,
@@ -128,7 +166,7 @@ class Senders:
             row = session.get_one(ChannelRow, channel_id)
             try:
                 credentials = self._secrets.open(row.credentials) if row.credentials else {}
-                channel = registry.build(row.kind, row.settings, credentials)
+                channel = registry.build(row.kind, row.settings, credentials, self._surroundings)
             except ValueError as error:
                 raise SenderUnavailable(f"channel {row.name!r} cannot be used: {error}") from error
             self._channels[row.id] = (row.updated_at, channel)
@@ -136,24 +174,105 @@ class Senders:
             self._loop.submit(known[1].close())
         return channel
 
-    def _template(self, session: Session, template_id: UUID, updated_at: datetime) -> CompiledTemplate:
+    def _action(self, step: Step) -> Sender:
+        """What an action's requests are made with: the `http` channel's machinery, with settings of its own."""
+        key, updated_at = step.touchpoint_id, step.row.touchpoint_updated_at
         with self._lock:
-            known = self._templates.get(template_id)
-            if known is not None and known[0] == updated_at:
-                return known[1]
+            known = self._channels.get(key)
+            if known is None or known[0] != updated_at:
+                try:
+                    built = registry.build("http", step.row.settings, {}, self._surroundings)
+                except ValueError as error:
+                    raise SenderUnavailable(f"the action cannot be made: {error}") from error
+                self._channels[key] = (updated_at, built)
+                if known is not None:
+                    self._loop.submit(known[1].close())
+            channel = self._channels[key][1]
+        return Sender(
+            channel=channel,
+            channel_id=key,
+            kind=step.row.type,
+            policy=ACTION_POLICY,
+            template=_NOTHING,
+            links=None,
+            blocked_until=None,
+            blocked_reason=None,
+            failures=0,
+            is_action=True,
+        )
+
+    def _message(
+        self, session: Session, org_id: UUID, step: Step, variant: str | None
+    ) -> AnyTemplate | TrackedTemplate:
+        """The template of a touchpoint, or of one of its variants; else the content that it has of its own."""
+        template_id, updated_at, content = (
+            step.row.template_id,
+            step.row.template_updated_at,
+            step.row.content,
+        )
+        own = None if variant is None or step.variants is None else step.variants[variant]
+        if own is not None and own.get("template_id"):
+            wanted = UUID(own["template_id"])
+            known = select(Template.updated_at).where(Template.id == wanted, Template.org_id == org_id)
+            updated_at = session.execute(known).scalar_one_or_none()
+            template_id = None if updated_at is None else wanted
+            content = None
+        elif own is not None and own.get("content"):
+            template_id, content = None, own["content"]
+        if template_id is not None:
+            return self._template(session, template_id, updated_at, step)
+        if content is None:
+            raise SenderUnavailable("the touchpoint's template does not exist any more")
+        return self._content(session, org_id, step, variant, content)
+
+    def _content(
+        self, session: Session, org_id: UUID, step: Step, variant: str | None, content: Mapping[str, Any]
+    ) -> AnyTemplate | TrackedTemplate:
+        def compiled(tracker: Tracker | None) -> AnyTemplate:
+            try:
+                return compile_content(session, org_id, content, rewrite=tracker.rewrite if tracker else None)
+            except (TemplateError, TypeError, AttributeError) as error:
+                raise SenderUnavailable(f"the touchpoint's content cannot be used: {error}") from error
+
+        return self._kept((step.touchpoint_id, variant), step.row.touchpoint_updated_at, step, compiled)
+
+    def _template(
+        self, session: Session, template_id: UUID, updated_at: datetime, step: Step
+    ) -> AnyTemplate | TrackedTemplate:
+        def compiled(tracker: Tracker | None) -> AnyTemplate:
             row = session.get_one(Template, template_id)
             try:
-                compiled = compile_template(
-                    subject=row.subject,
-                    html=row.html,
-                    text=row.text,
-                    defaults=row.defaults,
-                    sender=row.sender,
-                )
+                return compile_stored(session, row, rewrite=tracker.rewrite if tracker else None)
             except TemplateError as error:
                 raise SenderUnavailable(f"template {row.name!r} cannot be used: {error}") from error
-            self._templates[row.id] = (row.updated_at, compiled)
-            return compiled
+
+        return self._kept((template_id,), updated_at, step, compiled)
+
+    def _kept(
+        self,
+        key: tuple[Any, ...],
+        updated_at: datetime,
+        step: Step,
+        compiled: Callable[[Tracker | None], AnyTemplate],
+    ) -> AnyTemplate | TrackedTemplate:
+        """What `compiled` gives, kept while its row stays the same; with its links rewritten if they are tracked."""
+        wanted = wanted_of(step.row.channel_tracking, step.row.campaign_tracking)
+        campaign_id = step.row.campaign_id
+        if wanted:  # a tracked one knows whose message it is
+            key = (*key, step.touchpoint_id, campaign_id, wanted)
+        with self._lock:
+            known = self._templates.get(key)
+            if known is not None and known[0] == updated_at:
+                return known[1]
+            _make_room(self._templates)
+            template: AnyTemplate | TrackedTemplate
+            if wanted:
+                tracker = Tracker(wanted, self._tokens, campaign_id, step.touchpoint_id, clock=self._clock)
+                template = TrackedTemplate(compiled(tracker), tracker)
+            else:
+                template = compiled(None)
+            self._templates[key] = (updated_at, template)
+            return template
 
     def close(self) -> None:
         """Close every channel. Safe to call twice."""
@@ -166,20 +285,23 @@ class Senders:
                 log.warning("channel.close_failed", exc_info=True)
 
 
-def channel_of_job(session: Session, org_id: UUID, job_id: UUID) -> ChannelRow | None:
-    """The channel a job sends through; None when there is none any more."""
-    step = _step(session, org_id, job_id)
-    return None if step is None else _channel_of(session, org_id, step)
+def _make_room(kept: dict[Any, Any]) -> None:
+    """Compiled templates hold their attachments: forget them all rather than keep every one there ever was."""
+    if len(kept) >= _TEMPLATES_KEPT:
+        kept.clear()
 
 
-def _step(session: Session, org_id: UUID, job_id: UUID) -> Touchpoint | None:
-    return session.execute(
-        select(Touchpoint)
-        .join(Job, Job.flow_id == Touchpoint.flow_id)
-        .where(Job.id == job_id, Touchpoint.org_id == org_id, Touchpoint.type == "message")
-        .order_by(Touchpoint.position)
-        .limit(1)
-    ).scalar_one_or_none()
+def policy_at(session: Session, org_id: UUID, touchpoint_id: UUID | None) -> Policy | None:
+    """What a touchpoint's channel says about trying again; None when there is none any more."""
+    step = None if touchpoint_id is None else session.get(Touchpoint, touchpoint_id)
+    if step is None or step.org_id != org_id:
+        return None
+    if step.type == ACTION:
+        return ACTION_POLICY
+    row = _channel_of(session, org_id, step)
+    if row is None:
+        return None
+    return Policy(row.doubt_policy, row.max_attempts, timedelta(seconds=row.retry_base_seconds))
 
 
 def _channel_of(session: Session, org_id: UUID, step: Touchpoint) -> ChannelRow | None:

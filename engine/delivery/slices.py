@@ -12,11 +12,13 @@ Promises:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import select, update
+from sqlalchemy import case, func, select, update
 
 from engine.commands import Execute, Report
+from engine.delivery.rollup import NOWHERE, add, roll_up
 from engine.delivery.statements import execute, statements
 from engine.runtime import wake
 from state.change import clock_of, sources_of
@@ -24,11 +26,14 @@ from state.tables import Job, Slice
 from state.transitions import JOB, JobStatus, SliceState
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime, timedelta
     from uuid import UUID
 
     from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
+
+    from engine.delivery.rollup import Cell, Spot
 
 __all__ = [
     "JobState",
@@ -36,11 +41,13 @@ __all__ = [
     "LeaseLost",
     "Tally",
     "close",
+    "count_cancelled",
     "finish_if_done",
     "fold",
     "hold",
     "lease",
     "open_window",
+    "set_pace",
     "wake_next",
 ]
 
@@ -58,6 +65,14 @@ class Lease:
     job_id: UUID
     number: int
     epoch: int
+    pace: int | None
+    """The job's narrower window, if limits gave it one."""
+    limits_epoch: int
+    """Which of the organization's limits were in force."""
+    waiting: int = 0
+    """How many of its recipients were between two touchpoints when it was taken."""
+    told: bool = False
+    """Whether a webhook asks what becomes of single recipients."""
 
     def rows(self) -> tuple[ColumnElement[bool], ...]:
         """The condition for the slice's row under this lease."""
@@ -78,6 +93,7 @@ class JobState:
     waits_until: datetime | None
     suppresses: bool
     """Whether the organization suppresses any address at all."""
+    limits_epoch: int
 
     @property
     def may_claim(self) -> bool:
@@ -102,8 +118,19 @@ def lease(
     ).first()
     if taken is None:
         return None
-    epoch, campaign_id = taken
-    return Lease(org_id, campaign_id, job_id, number, epoch)
+    epoch, campaign_id, pace, limits_epoch, waiting, told = taken
+    return Lease(org_id, campaign_id, job_id, number, epoch, pace, limits_epoch, waiting, bool(told))
+
+
+def set_pace(session: Session, lease: Lease, pace: int | None) -> None:
+    """Narrow the job's window to `pace` slices; None: as wide as it was made. Locks the job's row if it differs."""
+    if pace != lease.pace:
+        session.execute(
+            update(Job)
+            .where(Job.id == lease.job_id, Job.org_id == lease.org_id)
+            .values(pace=None if pace is None else case((Job.window < pace, Job.window), else_=pace))
+            .execution_options(synchronize_session=False)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +140,10 @@ class Tally:
     success: int = 0
     failed: int = 0
     cancelled: int = 0
-    in_flight: int = 0
-    """On the wire when the transaction ends (not a change but the number)."""
+    sent: int = 0
+    """Messages that the provider took: the successes, and those to whom more will be sent."""
+    in_progress: int = 0
+    """On the wire, or between two touchpoints, when the transaction ends (not a change but the number)."""
 
     def parameters(self) -> dict[str, int]:
         """As statements take it."""
@@ -122,14 +151,18 @@ class Tally:
             "p_success": self.success,
             "p_failed": self.failed,
             "p_cancelled": self.cancelled,
-            "p_in_flight": self.in_flight,
+            "p_sent": self.sent,
+            "p_in_progress": self.in_progress,
         }
 
 
-def hold(session: Session, lease: Lease, *, lasts: timedelta, expected: Tally) -> JobState:
+def hold(
+    session: Session, lease: Lease, *, lasts: timedelta, expected: Tally, cell: Cell, now: datetime
+) -> JobState:
     """Lock the slice under `lease` for this transaction, renew it, and say how the job stands.
 
     Args:
+        cell: What `expected` counts for; whatever else the slice has counted was folded before.
         expected: What the transaction is about to settle; counted here to save a round trip, and corrected by
             `waves.settle` when fewer rows were.
 
@@ -143,23 +176,38 @@ def hold(session: Session, lease: Lease, *, lasts: timedelta, expected: Tally) -
         p_job_id=lease.job_id,
         p_number=lease.number,
         p_epoch=lease.epoch,
-        p_expires_at=clock_of(session).now() + lasts,
+        p_expires_at=now + lasts,
         **expected.parameters(),
+        **cell.parameters(),
     ).first()
     if renewed is None:
         raise LeaseLost(f"slice {lease.number} of job {lease.job_id}, epoch {lease.epoch}")
-    status, held, waits_until, suppresses = renewed
-    return JobState(status, held, waits_until, bool(suppresses))
+    status, held, waits_until, suppresses, limits_epoch = renewed
+    return JobState(status, held, waits_until, bool(suppresses), limits_epoch)
 
 
-def close(session: Session, lease: Lease, *, due_at: datetime | None) -> None:
+def close(
+    session: Session,
+    lease: Lease,
+    *,
+    due_at: datetime | None,
+    waits_for: str | None = None,
+    waiting: int = 0,
+    cancelled: Mapping[Spot, int] = MappingProxyType({}),
+) -> None:
     """End a held lease: `due_at` None closes the slice for good, else it is ready again from then on.
+
+    Args:
+        waits_for: What keeps it: limit, throttled or quiet_hours; None: back-off, or nothing.
+        waiting: How many of its recipients are between two touchpoints.
+        cancelled: Recipients that its lease did not hold and that were cancelled, by where they were.
 
     Folds what the slice settled into its job, wakes the next slices of the window, and ends the job when this was
     the last. Call it last in the transaction: it locks the job's row.
     """
     done = due_at is None
-    job = _fold(session, lease.org_id, lease.job_id, lease.number, done=done)
+    job = _fold(session, lease.org_id, lease.job_id, lease.number, done=done, in_progress=waiting)
+    count_cancelled(session, lease.org_id, lease.campaign_id, lease.job_id, cancelled)
     execute(
         session,
         statements(session).close,
@@ -168,9 +216,27 @@ def close(session: Session, lease: Lease, *, due_at: datetime | None) -> None:
         p_epoch=lease.epoch,
         p_state=SliceState.DONE if done else SliceState.READY,
         p_due_at=due_at,
+        p_waits_for=waits_for,
+        p_in_progress=waiting,
     )
     if not (job.over and finish_if_done(session, lease.org_id, lease.job_id)):
         _wake_next(session, lease.org_id, lease.job_id, job)
+
+
+def count_cancelled(
+    session: Session, org_id: UUID, campaign_id: UUID, job_id: UUID, cancelled: Mapping[Spot, int]
+) -> None:
+    """Count recipients that were cancelled without being claimed. The caller holds the job's row."""
+    if not cancelled:
+        return
+    now = clock_of(session).now()
+    session.execute(
+        update(Job)
+        .where(Job.id == job_id)
+        .values(cancelled=Job.cancelled + sum(cancelled.values()), updated_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    add(session, org_id, campaign_id, now, cancelled)
 
 
 class _Folded(NamedTuple):
@@ -184,20 +250,30 @@ class _Folded(NamedTuple):
     """Planned, and all its slices are done."""
 
 
-def fold(session: Session, org_id: UUID, job_id: UUID, number: int) -> None:
-    """Move what a slice that goes on has settled into its job's counters. The caller holds the slice; this locks the
-    job.
+def fold(
+    session: Session, org_id: UUID, job_id: UUID, number: int, *, in_progress: int, cell: Cell = NOWHERE
+) -> None:
+    """Move what a slice that goes on has counted into the sums of its job and of the hour. The caller holds the slice;
+    this locks the job.
+
+    Args:
+        in_progress: How many of its recipients are in progress now.
+        cell: What it counts for from here on.
     """
-    _fold(session, org_id, job_id, number, done=False)
-    session.execute(
-        update(Slice)
-        .where(Slice.job_id == job_id, Slice.number == number)
-        .values(success=0, failed=0, cancelled=0)
-        .execution_options(synchronize_session=False)
+    _fold(session, org_id, job_id, number, done=False, in_progress=in_progress)
+    execute(
+        session,
+        statements(session).reset,
+        p_job_id=job_id,
+        p_number=number,
+        p_in_progress=in_progress,
+        **cell.parameters(),
     )
 
 
-def _fold(session: Session, org_id: UUID, job_id: UUID, number: int, *, done: bool) -> _Folded:
+def _fold(
+    session: Session, org_id: UUID, job_id: UUID, number: int, *, done: bool, in_progress: int
+) -> _Folded:
     folded = execute(
         session,
         statements(session).fold,
@@ -205,9 +281,12 @@ def _fold(session: Session, org_id: UUID, job_id: UUID, number: int, *, done: bo
         p_job_id=job_id,
         p_number=number,
         p_done=int(done),
+        p_in_progress=in_progress,
         p_now=clock_of(session).now(),
     )
-    return _Folded(*folded.one())
+    job = _Folded(*folded.one())
+    roll_up(session, job_id, number)
+    return job
 
 
 def finish_if_done(session: Session, org_id: UUID, job_id: UUID) -> bool:
@@ -232,7 +311,12 @@ def wake_next(session: Session, org_id: UUID, job_id: UUID) -> int:
     The job's row is locked, so that two workers that finish at the same time do not both fill the same room.
     """
     job = session.execute(
-        select(Job.status, Job.held, Job.waits_until, Job.window)
+        select(
+            Job.status,
+            Job.held,
+            Job.waits_until,
+            func.coalesce(Job.pace, Job.window),
+        )
         .where(Job.id == job_id, Job.org_id == org_id)
         .with_for_update(key_share=True)
     ).one_or_none()

@@ -15,7 +15,6 @@ from __future__ import annotations
 import typing
 from functools import cache
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from sqlalchemy import (
     ARRAY,
@@ -38,44 +37,27 @@ from sqlalchemy import (
     update,
 )
 
-from state.sets import PackedArray, is_postgresql, literal_array, packed
-from state.tables import Channel, Entity, Job, Recipient, Slice, Suppression, Template, Touchpoint
+from engine.delivery.written import execute
+from state.sets import PackedArray, is_postgresql
+from state.tables import Entity, Job, Organization, Recipient, Slice, Suppression, Webhook
+from state.tables.audience import EVERY_CAMPAIGN
 from state.transitions import AutomationStatus, JobStatus, SliceState
 from state.types import UtcDateTime
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Executable, FromClause, Select, Update
+    from sqlalchemy import ColumnElement, FromClause, Select, Update
     from sqlalchemy.orm import Session
     from sqlalchemy.types import TypeEngine
 
-__all__ = ["Statements", "execute", "statements"]
+__all__ = ["NOW", "Statements", "execute", "statements"]
 
 _slice = typing.cast("Table", Slice.__table__)
 _job = typing.cast("Table", Job.__table__)
 _recipient = typing.cast("Table", Recipient.__table__)
+_organization = typing.cast("Table", Organization.__table__)
 _entity = typing.cast("Table", Entity.__table__)
-_touchpoint = typing.cast("Table", Touchpoint.__table__)
-_template = typing.cast("Table", Template.__table__)
-_channel = typing.cast("Table", Channel.__table__)
 _suppression = typing.cast("Table", Suppression.__table__)
-
-
-def execute(session: Session, statement: Executable, **parameters: Any) -> Any:
-    """Run a load-carrying statement in the session's transaction; returns its cursor result.
-
-    Sets are given as lists, whatever the database.
-    """
-    pack = literal_array if is_postgresql(session) else packed
-    if "p_keys" in parameters:
-        keys = [key.hex for key in parameters["p_keys"]]
-        parameters |= {"p_keys": pack(keys), "p_first": UUID(min(keys)), "p_last": UUID(max(keys))}
-    if "p_ids" in parameters:
-        parameters["p_ids"] = pack(parameters["p_ids"])
-    if pack is packed:
-        parameters = {
-            key: packed(value) if isinstance(value, list) else value for key, value in parameters.items()
-        }
-    return session.connection().execute(statement, parameters)
+_webhook = typing.cast("Table", Webhook.__table__)
 
 
 def statements(session: Session) -> Statements:
@@ -88,7 +70,8 @@ def _built(postgresql: bool) -> Statements:
     return Statements(postgresql=postgresql)
 
 
-_NOW = bindparam("p_now", type_=UtcDateTime())
+#: The transaction's instant.
+NOW = bindparam("p_now", type_=UtcDateTime())
 _JOB = bindparam("p_job_id", type_=Uuid())
 _NUMBER = bindparam("p_number", type_=Integer())
 _ORG = bindparam("p_org_id", type_=Uuid())
@@ -100,7 +83,6 @@ class Statements:
     def __init__(self, *, postgresql: bool) -> None:
         self._postgresql = postgresql
         self.lease = self._lease()
-        self.sender = self._sender()
         self.hold = self._hold()
         self.load = self._load()
         self.claim = self._claim(_recipient.c.automation_status == AutomationStatus.PENDING)
@@ -115,6 +97,7 @@ class Statements:
         self.count = self._count()
         self.next_due = self._next_due()
         self.fold = self._fold()
+        self.reset = self._reset()
         self.close = self._close()
         self.wake_next = self._wake_next()
         self.suppressed = self._suppressed()
@@ -126,14 +109,14 @@ class Statements:
             _job.c.org_id == _ORG,
             _job.c.status == JobStatus.PROCESSING,
             _job.c.held.is_(False),
-            _job.c.waits_until.is_(None) | (_job.c.waits_until <= _NOW),
+            _job.c.waits_until.is_(None) | (_job.c.waits_until <= NOW),
         )
         return (
             update(_slice)
             .where(
                 *self._this_slice(),
                 _slice.c.state == SliceState.READY,
-                _slice.c.due_at <= _NOW,
+                _slice.c.due_at <= NOW,
                 running,
             )
             .values(
@@ -141,50 +124,22 @@ class Statements:
                 lease_epoch=_slice.c.lease_epoch + 1,
                 lease_expires_at=bindparam("p_expires_at", type_=UtcDateTime()),
                 lease_owner=bindparam("p_owner", type_=String()),
-                woken_at=_NOW,
+                woken_at=NOW,
             )
             .returning(
-                _slice.c.lease_epoch, select(_job.c.campaign_id).where(_job.c.id == _JOB).scalar_subquery()
+                _slice.c.lease_epoch,
+                select(_job.c.campaign_id).where(_job.c.id == _JOB).scalar_subquery(),
+                select(_job.c.pace).where(_job.c.id == _JOB).scalar_subquery(),
+                self._limits_epoch(),
+                _slice.c.in_progress,
+                self._told(),
             )
         )
 
-    def _sender(self) -> Select[Any]:
-        """What a job is sent with: its flow's first message, that one's template, and its channel or the organization's
-        default. Primary keys, touchpoint (org_id, flow_id, position), channel (org_id, id).
-        """
-        step, template, channel = _touchpoint.c, _template.c, _channel.c
-        default = _channel.alias("default_channel")
-        usual = (
-            select(default.c.id)
-            .where(default.c.org_id == _ORG)
-            .order_by(default.c.is_default.desc(), default.c.created_at, default.c.id)
-            .limit(1)
-            .scalar_subquery()
-        )
-        return (
-            select(
-                template.id.label("template_id"),
-                template.updated_at.label("template_updated_at"),
-                channel.id.label("channel_id"),
-                channel.updated_at.label("channel_updated_at"),
-                channel.kind,
-                channel.doubt_policy,
-                channel.max_attempts,
-                channel.retry_base_seconds,
-                channel.blocked_until,
-                channel.blocked_reason,
-                channel.consecutive_failures,
-            )
-            .select_from(
-                _job.join(_touchpoint, step.flow_id == _job.c.flow_id)
-                .outerjoin(_template, (template.id == step.template_id) & (template.org_id == _ORG))
-                .outerjoin(
-                    _channel, (channel.id == func.coalesce(step.channel_id, usual)) & (channel.org_id == _ORG)
-                )
-            )
-            .where(_job.c.id == _JOB, step.org_id == _ORG, step.type == "message")
-            .order_by(step.position)
-            .limit(1)
+    def _told(self) -> ColumnElement[bool]:
+        """Whether a webhook asks for events about single recipients. Index ix_webhook_recipients."""
+        return exists().where(
+            _webhook.c.org_id == _ORG, _webhook.c.active.is_(True), _webhook.c.recipients.is_(True)
         )
 
     def _this_slice(self) -> tuple[ColumnElement[bool], ...]:
@@ -192,7 +147,7 @@ class Statements:
 
     def _hold(self) -> Update:
         """Lock and renew a leased slice, count on it what this transaction is about to settle, and say how its job
-        stands and whether its organization suppresses any address at all. Primary keys.
+        stands, whether its organization suppresses any address at all, and which limits it has. Primary keys.
         """
         job = [
             select(wanted).where(_job.c.id == _JOB).scalar_subquery()
@@ -202,16 +157,25 @@ class Statements:
         return (
             update(_slice)
             .where(*self._leased())
-            .values(lease_expires_at=bindparam("p_expires_at", type_=UtcDateTime()), **self._counted())
-            .returning(*job, suppresses)
+            .values(
+                lease_expires_at=bindparam("p_expires_at", type_=UtcDateTime()),
+                touchpoint_id=bindparam("p_touchpoint_id", type_=Uuid()),
+                variant=bindparam("p_variant", type_=String()),
+                hour=bindparam("p_hour", type_=UtcDateTime()),
+                **self._counted(),
+            )
+            .returning(*job, suppresses, self._limits_epoch())
         )
+
+    def _limits_epoch(self) -> Any:
+        return select(_organization.c.limits_epoch).where(_organization.c.id == _ORG).scalar_subquery()
 
     def _counted(self) -> dict[str, Any]:
         added = {
             name: _slice.c[name] + bindparam(f"p_{name}", type_=Integer())
-            for name in ("success", "failed", "cancelled")
+            for name in ("success", "failed", "cancelled", "sent")
         }
-        return {"in_progress": bindparam("p_in_flight", type_=Integer()), **added}
+        return {"in_progress": bindparam("p_in_progress", type_=Integer()), **added}
 
     def _leased(self) -> tuple[ColumnElement[bool], ...]:
         return (
@@ -220,7 +184,7 @@ class Statements:
             _slice.c.state == SliceState.LEASED,
         )
 
-    def _load(self) -> Select[Any]:
+    def _load(self, which: ColumnElement[bool] | None = None, *more: ColumnElement[Any]) -> Select[Any]:
         """Pending, due recipients of a slice with their entities, in key order; attributes as their JSON text.
 
         Index recipient (job_id, slice_number, entity_id), then the entity's primary key: 500 rows at most. The
@@ -230,6 +194,8 @@ class Statements:
         """
         entity, recipient = _entity.c, _recipient.c
         attributes = case((entity.org_id == _ORG, cast(entity.attributes, Text)))
+        if which is None:
+            which = recipient.automation_status == AutomationStatus.PENDING
         return (
             select(
                 recipient.entity_id,
@@ -237,13 +203,11 @@ class Statements:
                 attributes.label("attributes"),
                 entity.title,
                 entity.external_id,
+                recipient.step,
+                *more,
             )
             .select_from(_recipient.outerjoin(_entity, entity.id == recipient.entity_id))
-            .where(
-                *self._of_slice(),
-                recipient.automation_status == AutomationStatus.PENDING,
-                recipient.due_at.is_(None) | (recipient.due_at <= _NOW),
-            )
+            .where(*self._of_slice(), which, recipient.due_at.is_(None) | (recipient.due_at <= NOW))
             .order_by(recipient.entity_id)
         )
 
@@ -264,7 +228,7 @@ class Statements:
         first, last = bindparam("p_first", type_=Uuid()), bindparam("p_last", type_=Uuid())
         return (*self._of_slice(), key >= first, key <= last)
 
-    def _claim(self, claimable: ColumnElement[bool]) -> Update:
+    def _claim(self, claimable: ColumnElement[bool], **more: ColumnElement[Any]) -> Update:
         """Pending → in_progress, in flight, attempt + 1, an execution id if there is none. Index as `load`."""
         recipient = _recipient.c
         return (
@@ -276,7 +240,8 @@ class Statements:
                 attempt=case((recipient.in_flight.is_(True), recipient.attempt), else_=recipient.attempt + 1),
                 in_flight=True,
                 due_at=None,
-                updated_at=_NOW,
+                updated_at=NOW,
+                **more,
             )
             .returning(recipient.entity_id, recipient.execution_id, recipient.attempt)
         )
@@ -292,6 +257,7 @@ class Statements:
         outcome of what somebody else has ended meanwhile. Index as `load`.
         """
         recipient = _recipient.c
+        sent = {"sent_at": NOW} if status == AutomationStatus.SUCCESS else {}
         return (
             update(_recipient)
             .where(
@@ -306,7 +272,8 @@ class Statements:
                 due_at=bindparam("p_due_at", type_=UtcDateTime()),
                 error_code=code,
                 error_text=text,
-                updated_at=_NOW,
+                updated_at=NOW,
+                **sent,
             )
         )
 
@@ -362,9 +329,17 @@ class Statements:
         return update(_slice).where(*self._leased()).values(**self._counted())
 
     def _next_due(self) -> Select[Any]:
-        """How many recipients of a slice are pending, and when the first is due. Index as `load`."""
-        return select(func.count(), func.min(func.coalesce(_recipient.c.due_at, _NOW))).where(
-            *self._of_slice(), _recipient.c.automation_status == AutomationStatus.PENDING
+        """How many of a slice are left, how many of them in progress, when the first is due, and when the first that is
+        not due yet. Nobody is in flight. Index as `load`.
+        """
+        status, due_at = _recipient.c.automation_status, _recipient.c.due_at
+        return select(
+            func.count(),
+            func.count(case((status == AutomationStatus.IN_PROGRESS, 1))),
+            func.min(func.coalesce(due_at, NOW)),
+            func.min(case((due_at > NOW, due_at))),
+        ).where(
+            *self._of_slice(), (status == AutomationStatus.PENDING) | (status == AutomationStatus.IN_PROGRESS)
         )
 
     def _fold(self) -> Update:
@@ -383,15 +358,37 @@ class Statements:
             )
             .values(
                 slices_done=_job.c.slices_done + bindparam("p_done", type_=Integer()),
-                updated_at=_NOW,
+                in_progress=_job.c.in_progress
+                + bindparam("p_in_progress", type_=Integer())
+                - _slice.c.in_progress_folded,
+                updated_at=NOW,
                 **counted,
             )
             .returning(
                 _job.c.status,
                 _job.c.held,
                 _job.c.waits_until,
-                _job.c.window,
+                func.coalesce(_job.c.pace, _job.c.window),
                 _job.c.planned & (_job.c.slices_done == _job.c.slices_total),
+            )
+        )
+
+    def _folded(self) -> dict[str, Any]:
+        """A slice's counters once they were folded."""
+        in_progress = bindparam("p_in_progress", type_=Integer())
+        counters = dict.fromkeys(("success", "failed", "cancelled", "sent"), 0)
+        return {"in_progress": in_progress, "in_progress_folded": in_progress, **counters}
+
+    def _reset(self) -> Update:
+        """Begin to count anew after a fold, for what is sent next. Primary key."""
+        return (
+            update(_slice)
+            .where(*self._this_slice())
+            .values(
+                touchpoint_id=bindparam("p_touchpoint_id", type_=Uuid()),
+                variant=bindparam("p_variant", type_=String()),
+                hour=bindparam("p_hour", type_=UtcDateTime()),
+                **self._folded(),
             )
         )
 
@@ -403,12 +400,11 @@ class Statements:
             .values(
                 state=bindparam("p_state", type_=String()),
                 due_at=func.coalesce(bindparam("p_due_at", type_=UtcDateTime()), _slice.c.due_at),
+                waits_for=bindparam("p_waits_for", type_=String()),
                 lease_expires_at=None,
                 lease_owner=None,
                 woken_at=None,
-                success=0,
-                failed=0,
-                cancelled=0,
+                **self._folded(),
             )
         )
 
@@ -431,7 +427,7 @@ class Statements:
                 _slice.c.job_id == _JOB,
                 _slice.c.state == SliceState.READY,
                 _slice.c.woken_at.is_(None),
-                _slice.c.due_at <= _NOW,
+                _slice.c.due_at <= NOW,
             )
             .order_by(_slice.c.due_at, _slice.c.number)
             .limit(case((room > 0, room), else_=0))
@@ -445,15 +441,18 @@ class Statements:
                 _slice.c.number.in_(select(chosen.c.number)),
                 _slice.c.state == SliceState.READY,
             )
-            .values(woken_at=_NOW)
+            .values(woken_at=NOW)
             .returning(_slice.c.number)
         )
 
     def _suppressed(self) -> Select[Any]:
-        """Which of some addresses must not be used, and why. Unique key (org_id, channel_kind, address)."""
+        """Which of some addresses must not be used, by this campaign or by any, and why. Unique key (org_id,
+        channel_kind, address, campaign_id).
+        """
         return select(_suppression.c.address, _suppression.c.reason).where(
             _suppression.c.org_id == _ORG,
             _suppression.c.channel_kind == bindparam("p_kind", type_=String()),
+            _suppression.c.campaign_id.in_([EVERY_CAMPAIGN, bindparam("p_campaign_id", type_=Uuid())]),
             self._among(_suppression.c.address),
         )
 

@@ -7,16 +7,19 @@ when loading); the statements stand in `engine.delivery.statements`.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orjson import loads
-from sqlalchemy import update
 
+from engine.audience.suppression import Barred, bar
+from engine.channels.port import Rejected
+from engine.delivery import moves
 from engine.delivery.outcomes import OUTCOME_UNKNOWN
 from engine.delivery.slices import Tally
 from engine.delivery.statements import execute, statements
+from engine.delivery.telling import TOLD, tell
 from state.change import clock_of
-from state.tables import Recipient
 from state.transitions import AutomationStatus
 
 if TYPE_CHECKING:
@@ -26,10 +29,12 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
+    from engine.channels.port import Message, Outcome
+    from engine.delivery.course import Course, Landing, Step
     from engine.delivery.outcomes import Settlement
     from engine.delivery.slices import Lease
 
-__all__ = ["Due", "Unsettled", "cancel_pending", "claim", "load", "next_due", "settle"]
+__all__ = ["Due", "Left", "Stage", "Unsettled", "claim", "correct", "left", "load", "settle"]
 
 
 class Due(NamedTuple):
@@ -40,6 +45,21 @@ class Due(NamedTuple):
     """Absent: the entity was deleted after it was planned."""
     doubted: bool
     """An earlier attempt of this execution may have arrived."""
+    step: int = 0
+    """How many touchpoints lay before the one it is at."""
+
+    @classmethod
+    def read(cls, row: Sequence[Any]) -> Due:
+        """Of a row that begins as `statements.load` says."""
+        entity_id, error_code, text, title, external_id, step = row
+        doubted = error_code == OUTCOME_UNKNOWN
+        if text is None:
+            return cls(entity_id, None, doubted, step)
+        attributes = loads(text)
+        attributes["_id"] = str(entity_id)
+        attributes["_title"] = title
+        attributes["external_id"] = external_id
+        return cls(entity_id, attributes, doubted, step)
 
 
 def load(session: Session, lease: Lease) -> list[Due]:
@@ -52,22 +72,11 @@ def load(session: Session, lease: Lease) -> list[Due]:
         p_number=lease.number,
         p_now=clock_of(session).now(),
     )
-    people = []
-    for entity_id, error_code, text, title, external_id in found.all():
-        doubted = error_code == OUTCOME_UNKNOWN
-        if text is None:
-            people.append(Due(entity_id, None, doubted))
-            continue
-        attributes = loads(text)
-        attributes["_id"] = str(entity_id)
-        attributes["_title"] = title
-        attributes["external_id"] = external_id
-        people.append(Due(entity_id, attributes, doubted))
-    return people
+    return [Due.read(row) for row in found.all()]
 
 
 def claim(
-    session: Session, lease: Lease, entity_ids: list[UUID], *, again: bool = False
+    session: Session, lease: Lease, entity_ids: list[UUID], *, now: datetime, again: bool = False
 ) -> dict[UUID, tuple[UUID, int]]:
     """Move pending recipients to `in_progress`: attempt + 1, in flight, an execution id if they have none yet.
 
@@ -85,76 +94,166 @@ def claim(
         p_job_id=lease.job_id,
         p_number=lease.number,
         p_keys=entity_ids,
-        p_now=clock_of(session).now(),
+        p_now=now,
     )
     return {entity_id: (execution_id, attempt) for entity_id, execution_id, attempt in claimed.all()}
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The touchpoint of a flow of several that a wave is run through."""
+
+    course: Course
+    step: Step
+    variant: str | None
+
+    def landing(self, now: datetime) -> Landing | None:
+        """Where whoever is through goes on; None: the flow is over for them."""
+        return self.course.landing(self.step.index + 1, now)
 
 
 class Unsettled:
     """Outcomes that are known and not written yet. What is usual, a message that was taken, costs no object."""
 
-    __slots__ = ("delivered", "others")
+    __slots__ = ("barred", "delivered", "others", "stage")
 
     def __init__(self) -> None:
         self.delivered: list[UUID] = []
         self.others: list[Settlement] = []
+        self.barred: list[Barred] = []
+        """Addresses that the provider says are no good."""
+        self.stage: Stage | None = None
+        """What they are outcomes of; None: of a flow's only message."""
 
     def __bool__(self) -> bool:
         return bool(self.delivered or self.others)
+
+    def __len__(self) -> int:
+        return len(self.delivered) + len(self.others)
+
+    def refused(self, channel_kind: str, message: Message, outcome: Outcome) -> None:
+        """Remember an address that the provider says is no good."""
+        if isinstance(outcome, Rejected) and outcome.suppress is not None:
+            self.barred.append(Barred(channel_kind, message.address, outcome.suppress))
 
     def clear(self) -> None:
         """They were written."""
         self.delivered.clear()
         self.others.clear()
+        self.barred.clear()
 
-    def tally(self, *, in_flight: int) -> Tally:
-        """What they will count to, if nobody interferes."""
+    def goes_on(self, now: datetime) -> bool:
+        """Whether some of them are at their next touchpoint, and due there at once."""
+        if self.stage is None or not self.delivered:
+            return False
+        landing = self.stage.landing(now)
+        return landing is not None and (landing.due_at is None or landing.due_at <= now)
+
+    def tally(self, *, in_progress: int, now: datetime) -> Tally:
+        """What they will count to, if nobody interferes.
+
+        Args:
+            in_progress: Those of the slice's other recipients that will be in progress.
+        """
         counts = Counter(item.status for item in self.others)
-        counts[AutomationStatus.SUCCESS] += len(self.delivered)
-        return _tally(counts, in_flight)
+        sent = waiting = len(self.delivered)
+        if self.stage is None or self.stage.landing(now) is None:
+            counts[AutomationStatus.SUCCESS] += sent
+            waiting = 0
+        if self.stage is not None and self.stage.step.index:
+            waiting += counts[AutomationStatus.PENDING]
+        return _tally(counts, sent, in_progress + waiting)
 
 
-def settle(session: Session, lease: Lease, unsettled: Unsettled, *, expected: Tally, in_flight: int) -> None:
+def settle(
+    session: Session,
+    lease: Lease,
+    unsettled: Unsettled,
+    *,
+    expected: Tally,
+    in_progress: int,
+    now: datetime,
+    finished: int = 0,
+) -> int:
     """Write outcomes, which `slices.hold` has counted as `expected`.
 
     Equal settlements travel in one statement. A recipient whose status somebody changed meanwhile through an API
-    keeps that status, and its outcome is not counted.
+    keeps that status, and its outcome is not counted. Of a flow of several touchpoints, whoever is through goes on to
+    the next, and whoever is to be tried again stays in progress once anything lies behind them.
 
     Args:
-        in_flight: How many recipients of the slice are on the wire when this transaction ends.
+        in_progress: How many of the slice's other recipients are in progress when this transaction ends.
+        finished: Others whom this transaction has made a success, to be counted as well.
+
+    Returns:
+        How many of them wait, in progress, for what is next.
     """
+    if unsettled.barred:
+        bar(session, lease.org_id, unsettled.barred)
     counts: Counter[AutomationStatus] = Counter()
-    if unsettled.delivered:
-        counts[AutomationStatus.SUCCESS] += _write(
-            session, lease, AutomationStatus.SUCCESS, unsettled.delivered
+    stage, sent, waiting = unsettled.stage, 0, 0
+    if unsettled.delivered and stage is None:
+        sent = _write(session, lease, AutomationStatus.SUCCESS, unsettled.delivered, now=now)
+        counts[AutomationStatus.SUCCESS] += sent
+    elif unsettled.delivered and stage is not None:
+        landing = stage.landing(now)
+        sent = moves.deliver(
+            session,
+            lease,
+            unsettled.delivered,
+            step=stage.step,
+            variant=stage.variant,
+            landing=landing,
+            now=now,
         )
+        _land_rest(session, lease, unsettled.delivered, sent)
+        if landing is None:
+            counts[AutomationStatus.SUCCESS] += sent
+        else:
+            waiting += sent
+    about = (lease.org_id, lease.campaign_id, lease.job_id)
+    at = None if stage is None else stage.step.touchpoint_id
+    if lease.told and sent:
+        tell(session, about, AutomationStatus.SUCCESS, unsettled.delivered, touchpoint_id=at)
     groups: dict[tuple[AutomationStatus, datetime | None, bool, bool], list[Settlement]] = defaultdict(list)
     for item in unsettled.others:
         groups[(item.status, item.due_at, item.refund, item.error_code is None)].append(item)
+    begun = stage is not None and stage.step.index > 0
     for (status, due_at, refund, silent), group in groups.items():
         ids = [item.entity_id for item in group]
         errors = None if silent else [(item.error_code, item.error_text) for item in group]
-        counts[status] += _write(session, lease, status, ids, errors, due_at=due_at, refund=refund)
-    written = _tally(counts, in_flight)
-    if written != expected:
-        _correct(session, lease, written, expected)
+        again = begun and status == AutomationStatus.PENDING
+        written = AutomationStatus.IN_PROGRESS if again else status
+        count = _write(session, lease, written, ids, errors, now=now, due_at=due_at, refund=refund)
+        counts[written] += count
+        if lease.told and count and written in TOLD:
+            tell(session, about, written, ids, errors, touchpoint_id=at)
+        waiting += count if again else 0
+    counts[AutomationStatus.SUCCESS] += finished
+    tally = _tally(counts, sent, in_progress + waiting)
+    if tally != expected:
+        correct(session, lease, tally, expected)
+    return waiting
 
 
-def _tally(counts: Mapping[AutomationStatus, int], in_flight: int) -> Tally:
+def _tally(counts: Mapping[AutomationStatus, int], sent: int, in_progress: int) -> Tally:
     return Tally(
         success=counts.get(AutomationStatus.SUCCESS, 0),
         failed=counts.get(AutomationStatus.FAILED, 0),
         cancelled=counts.get(AutomationStatus.CANCELLED, 0),
-        in_flight=in_flight,
+        sent=sent,
+        in_progress=in_progress,
     )
 
 
-def _correct(session: Session, lease: Lease, written: Tally, expected: Tally) -> None:
+def correct(session: Session, lease: Lease, written: Tally, expected: Tally) -> None:
+    """Count on the slice what was written instead of what was expected."""
     difference = Tally(
         success=written.success - expected.success,
         failed=written.failed - expected.failed,
         cancelled=written.cancelled - expected.cancelled,
-        in_flight=written.in_flight,
+        sent=written.sent - expected.sent,
+        in_progress=written.in_progress,
     )
     execute(
         session,
@@ -173,52 +272,44 @@ def _write(
     ids: list[UUID],
     errors: Sequence[tuple[str | None, str | None]] | None = None,
     *,
+    now: datetime,
     due_at: datetime | None = None,
     refund: bool = False,
 ) -> int:
     """Write settlements that are equal but for their errors; returns how many were."""
     ours = statements(session)
     scope: dict[str, Any] = {"p_job_id": lease.job_id, "p_number": lease.number}
-    values: dict[str, Any] = {"p_refund": int(refund), "p_due_at": due_at, "p_now": clock_of(session).now()}
+    values: dict[str, Any] = {"p_refund": int(refund), "p_due_at": due_at, "p_now": now}
     statement = ours.settle[status]
     if errors is not None:
         statement = ours.settle_each[status]
         values |= {"p_codes": [code for code, _ in errors], "p_texts": [text for _, text in errors]}
     written: int = execute(session, statement, p_keys=ids, **scope, **values).rowcount
-    if written < len(ids):
-        execute(session, ours.land, p_keys=ids, **scope)
+    _land_rest(session, lease, ids, written)
     return written
 
 
-def next_due(session: Session, lease: Lease) -> datetime | None:
-    """When the earliest pending recipient of the slice is due; None when none is pending."""
-    pending, earliest = execute(
-        session,
-        statements(session).next_due,
-        p_job_id=lease.job_id,
-        p_number=lease.number,
-        p_now=clock_of(session).now(),
-    ).one()
-    return earliest if pending else None
+def _land_rest(session: Session, lease: Lease, ids: list[UUID], written: int) -> None:
+    if written < len(ids):
+        scope = {"p_job_id": lease.job_id, "p_number": lease.number}
+        execute(session, statements(session).land, p_keys=ids, **scope)
 
 
-def cancel_pending(session: Session, lease: Lease) -> int:
-    """Record the slice's pending recipients as cancelled; returns how many. Their job was cancelled."""
-    cancelled = session.execute(
-        update(Recipient)
-        .where(
-            Recipient.job_id == lease.job_id,
-            Recipient.slice_number == lease.number,
-            Recipient.automation_status == AutomationStatus.PENDING,
-        )
-        .values(
-            automation_status=AutomationStatus.CANCELLED,
-            error_code="JOB_CANCELLED",
-            error_text=None,
-            due_at=None,
-            updated_at=clock_of(session).now(),
-        )
-        .execution_options(synchronize_session=False)
-    ).rowcount  # type: ignore[attr-defined]
-    _correct(session, lease, Tally(cancelled=cancelled), Tally())
-    return int(cancelled)
+class Left(NamedTuple):
+    """Who is left of a slice when nobody is in flight."""
+
+    people: int
+    in_progress: int
+    """Those of them between two touchpoints."""
+    due_at: datetime | None
+    """When the first is due; None: nobody is left."""
+    later: datetime | None
+    """When the first is due that is not due yet."""
+
+
+def left(session: Session, lease: Lease, now: datetime) -> Left:
+    """Who is left of the slice."""
+    found = execute(
+        session, statements(session).next_due, p_job_id=lease.job_id, p_number=lease.number, p_now=now
+    )
+    return Left(*found.one())

@@ -9,7 +9,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
 from actors.context import Context
 from actors.registry import ACTORS
@@ -19,8 +19,11 @@ from engine.channels.port import Content, Delivered, Message, Outcome, Released
 from engine.delivery.execute import Executor
 from engine.delivery.outcomes import Policy
 from engine.delivery.recover import sweep
-from engine.delivery.sender import Sender, SendLoop
+from engine.delivery.sender import Sender, Senders, SendLoop
+from engine.events.postman import Postman
 from engine.insight.progress import campaign_progress
+from engine.limits.buckets import RedisBuckets
+from engine.limits.keeper import Keeper
 from engine.runtime import Runtime
 from engine.wakeups import MemoryWakeups
 from state.tables import (
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from threading import Event
 
     from engine.channels.port import Report
+    from engine.delivery.course import Step
     from state.database import Database
 
 EVERYBODY = {"filter": {"items": [{"key": "email", "operator": "NOT_EMPTY"}], "combination": "AND"}}
@@ -97,17 +101,19 @@ class ScriptedSenders:
 
     channel: ScriptedChannel = field(default_factory=ScriptedChannel)
     template: Any = field(default_factory=NameTemplate)
+    others: dict[UUID, ScriptedChannel] = field(default_factory=dict)
+    """Channels beside the first, by id."""
+    real: Senders | None = None
+    """What actions are made with."""
 
-    def of_job(self, session: Any, org_id: UUID, job_id: UUID) -> Sender:
+    def of_step(self, session: Any, org_id: UUID, step: Step, variant: str | None = None) -> Sender:
+        if step.is_action and self.real is not None:
+            return self.real.of_step(session, org_id, step)
         row = session.execute(
-            select(Channel)
-            .where(Channel.org_id == org_id)
-            .order_by(Channel.id)
-            .limit(1)
-            .execution_options(populate_existing=True)
+            select(Channel).where(Channel.id == step.row.channel_id).execution_options(populate_existing=True)
         ).scalar_one()
         return Sender(
-            channel=self.channel,
+            channel=self.others.get(row.id, self.channel),
             channel_id=row.id,
             kind=row.kind,
             policy=Policy(row.doubt_policy, row.max_attempts, timedelta(seconds=row.retry_base_seconds)),
@@ -135,12 +141,21 @@ class Bench:
         self.channel = self.senders.channel
         self.loop = SendLoop()
         self.executor = self.new_executor()
+        self.postman = Postman(self.runtime, self.loop)
 
     def new_executor(self) -> Executor:
         """A worker as after a restart."""
-        return Executor(self.runtime, self.senders, self.loop)  # type: ignore[arg-type]
+        clock: Any = self.database.clock
+        keeper = Keeper(
+            self.settings,
+            buckets=RedisBuckets("embedded://", now=lambda: clock.now().timestamp() * 1000),
+            steady=lambda: clock.now().timestamp(),
+            rest=lambda seconds, _: clock.forward(seconds=max(seconds, 0)),
+        )
+        return Executor(self.runtime, self.senders, self.loop, keeper=keeper)  # type: ignore[arg-type]
 
     def close(self) -> None:
+        self.postman.stop()
         self.loop.close()
 
     def times(self) -> dict[str, Any]:
@@ -208,6 +223,50 @@ class Bench:
             session.flush()
             return campaign.id
 
+    def sequence(self, campaign_id: UUID, *touchpoints: Mapping[str, Any]) -> list[UUID]:
+        """Make these the campaign's flow, in their order; returns their ids. Messages go over the campaign's channel
+        unless they say otherwise; `id` keeps an earlier one's.
+        """
+        with self.database.begin() as session:
+            flow_id = session.execute(select(Campaign.flow_id).where(Campaign.id == campaign_id)).scalar_one()
+            first = session.execute(
+                select(Touchpoint).where(Touchpoint.flow_id == flow_id).order_by(Touchpoint.position).limit(1)
+            ).scalar_one()
+            usual = {"template_id": first.template_id, "channel_id": first.channel_id}
+            session.execute(delete(Touchpoint).where(Touchpoint.flow_id == flow_id))
+            ids = []
+            for position, given in enumerate(touchpoints):
+                message = {} if given.get("type", "message") != "message" else usual
+                row = Touchpoint(
+                    org_id=self.org_id,
+                    flow_id=flow_id,
+                    position=position,
+                    **{**self.times(), **message, "id": uuid4(), **given},
+                )
+                session.add(row)
+                ids.append(row.id)
+        return ids
+
+    def second_channel(self, kind: str = "other", **values: Any) -> UUID:
+        """Another channel, scripted as well (`senders.others`)."""
+        with self.database.begin() as session:
+            channel = Channel(
+                org_id=self.org_id,
+                name=kind,
+                kind=kind,
+                **{
+                    "doubt_policy": "resend",
+                    "max_attempts": 3,
+                    "retry_base_seconds": 30,
+                    **self.times(),
+                    **values,
+                },
+            )
+            session.add(channel)
+            session.flush()
+            self.senders.others[channel.id] = ScriptedChannel()
+            return channel.id
+
     def activate(self, campaign_id: UUID) -> UUID:
         with self.runtime.transaction() as session:
             job = lifecycle.activate(session, self.org_id, campaign_id, window=self.settings.window)
@@ -216,7 +275,7 @@ class Bench:
 
     def work(self, executor: Executor | None = None, *, most: int = 10_000) -> int:
         """Run every command on its way, and those that they cause, in order; returns how many."""
-        context = Context(self.runtime, executor or self.executor)
+        context = Context(self.runtime, executor or self.executor, self.postman)
         done = 0
         while self.wakeups.sent and done < most:
             command = self.wakeups.sent.pop(0)

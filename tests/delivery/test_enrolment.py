@@ -12,7 +12,7 @@ from sqlalchemy import func, select, update
 
 from engine.campaigns import lifecycle
 from engine.delivery.enrol import enrol, guard
-from state.tables import Entity, Job, Recipient
+from state.tables import Entity, Job, Recipient, Target
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -65,6 +65,23 @@ def test_who_no_longer_matches_stays(bench: Bench, running: UUID) -> None:
 def test_who_does_not_match_is_not_enrolled(bench: Bench, running: UUID) -> None:
     assert 0 == write(bench, bench.entities(3), email="")
     assert 12 == len(bench.recipients())
+
+
+def test_a_target_that_lost_its_filters_enrols_nobody(bench: Bench, running: UUID) -> None:
+    with bench.runtime.transaction() as session:
+        session.execute(update(Target).values(entity_filters=None))
+    assert 0 == write(bench, bench.entities(3), email="x@example.com")
+    assert 12 == len(bench.recipients())
+
+
+def test_a_target_that_lost_its_filters_before_the_plan_lets_nobody_in(bench: Bench) -> None:
+    bench.entities(5)
+    campaign = bench.campaign()
+    bench.activate(campaign)
+    with bench.runtime.transaction() as session:
+        session.execute(update(Target).values(entity_filters={"filter": {"items": [], "combination": "AND"}}))
+    bench.work()
+    assert not bench.recipients()
 
 
 def test_campaigns_that_do_not_run_enrol_nobody(bench: Bench) -> None:

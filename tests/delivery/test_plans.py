@@ -8,10 +8,12 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import text
 
+from engine.delivery import slices
 from engine.delivery.statements import execute, statements
+from engine.delivery.step_statements import step_statements
 from engine.organizations import create_organization
 from state.database import Database
-from state.tables import Base
+from state.tables import Base, Campaign
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,6 +56,18 @@ def planned(session: Session) -> tuple[UUID, UUID]:
     return org_id, job_id
 
 
+def watch(session: Session) -> list[str]:
+    """The plans of what the session runs from now on."""
+    session.execute(text("LOAD 'auto_explain'"))
+    session.execute(text("SET auto_explain.log_min_duration = 0"))
+    session.execute(text("SET auto_explain.log_level = 'notice'"))
+    plans: list[str] = []
+    driver = session.connection().connection.driver_connection
+    assert driver is not None
+    driver.add_notice_handler(lambda notice: plans.append(notice.message_primary or ""))
+    return plans
+
+
 def test_a_slice_is_loaded_by_primary_keys_in_an_organization_that_was_never_analyzed(
     postgresql: Database,
 ) -> None:
@@ -65,13 +79,7 @@ def test_a_slice_is_loaded_by_primary_keys_in_an_organization_that_was_never_ana
         org_id, job_id = planned(session)
     now = postgresql.clock.now()
     with postgresql.read() as session:
-        session.execute(text("LOAD 'auto_explain'"))
-        session.execute(text("SET auto_explain.log_min_duration = 0"))
-        session.execute(text("SET auto_explain.log_level = 'notice'"))
-        plans: list[str] = []
-        driver = session.connection().connection.driver_connection
-        assert driver is not None
-        driver.add_notice_handler(lambda notice: plans.append(notice.message_primary or ""))
+        plans = watch(session)
         loaded = execute(
             session,
             statements(session).load,
@@ -103,3 +111,52 @@ def test_an_entity_of_another_organization_is_none(postgresql: Database) -> None
             p_now=postgresql.clock.now(),
         ).all()
     assert {row.attributes for row in rows} == {None}
+
+
+_SLICES = text(
+    """
+    INSERT INTO slice (org_id, job_id, number, state, size, due_at, lease_epoch, in_progress, success, failed,
+                       cancelled)
+    SELECT :org_id, :job_id, i, 'ready', 500, now() + (i - 5) * interval '1 hour', 0, 500, 0, 0, 0
+      FROM generate_series(0, 4999) AS i
+    """
+)
+_JOB = text(
+    """
+    INSERT INTO job (id, org_id, campaign_id, kind, status, held, "window", target_ids, planned, total, success, failed,
+                     cancelled, slices_total, slices_done, touched_at, created_at, updated_at)
+    SELECT :job_id, :org_id, id, 'activation', 'processing', false, 16, '[]', true, 0, 0, 0, 0, 5000, 0, now(), now(),
+           now()
+      FROM campaign LIMIT 1
+    """
+)
+
+
+def test_due_steps_are_found_by_index(postgresql: Database) -> None:
+    """Of thousands of slices that wait, those that are due are woken; of a slice, those who are due are read."""
+    now = postgresql.clock.now()
+    with postgresql.begin() as session:
+        org_id, job_id = planned(session)
+        session.add(Campaign(org_id=org_id, name="c", target_ids=[], created_at=now, updated_at=now))
+        session.flush()
+        names = {"org_id": org_id, "job_id": job_id}
+        session.execute(_JOB, names)
+        session.execute(_SLICES, names)
+        session.execute(text("UPDATE recipient SET automation_status = 'in_progress', step = 1"))
+    with postgresql.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("ANALYZE"))
+    with postgresql.begin() as session:
+        plans = watch(session)
+        assert 6 == slices.wake_next(session, org_id, job_id)
+        loaded = execute(
+            session,
+            step_statements(session).load,
+            p_org_id=org_id,
+            p_job_id=job_id,
+            p_number=2,
+            p_now=now,
+        ).all()
+    assert 500 == len(loaded)
+    assert any("ix_slice_ready" in plan for plan in plans)
+    assert any("ix_recipient_job_id" in plan for plan in plans)
+    assert not any("Seq Scan on slice" in plan or "Seq Scan on recipient" in plan for plan in plans)

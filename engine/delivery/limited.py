@@ -1,0 +1,233 @@
+"""What limits mean for the run of one slice. A slice that nothing limits has none of this.
+
+- Waves are as large as the permits that were leased for them, and leave when those begin (engine.limits.pacing).
+- Whoever is in quiet hours or over a frequency cap is claimed and put back (or excluded), which costs no attempt, no
+  permit, and leaves the reason on the recipient.
+- When nothing may be sent for a while, the run ends: the thread is free for others, the slice or its job waits.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from engine.delivery.outcomes import OUTCOME_UNKNOWN, Settlement
+from engine.limits import caps
+from engine.limits.pacing import Pacing, Wait
+from state.transitions import AutomationStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+    from threading import Event
+    from typing import Any
+    from uuid import UUID
+
+    from sqlalchemy.orm import Session
+
+    from engine.channels.port import Message
+    from engine.delivery.slices import Lease
+    from engine.delivery.waves import Due, Unsettled
+    from engine.limits.keeper import Keeper
+    from engine.limits.terms import Terms
+    from state.database import Clock
+
+__all__ = ["Limited", "domain_of"]
+
+#: How long a slice may keep its thread while another job waits for one, in seconds.
+_TURN = 5.0
+#: How long a job waits that found no thread free to wait with, in seconds.
+_NO_SEAT = timedelta(seconds=1)
+
+
+class Limited:
+    """One slice's."""
+
+    def __init__(
+        self,
+        keeper: Keeper,
+        terms: Terms,
+        lease: Lease,
+        clock: Clock,
+        address_of: Callable[[Mapping[str, Any]], str | None],
+    ) -> None:
+        self.terms = terms
+        self.wait: Wait | None = None
+        """Why the run has to end."""
+        self.quiet = False
+        """Somebody was put back for quiet hours."""
+        self._keeper = keeper
+        self._lease = lease
+        self._clock = clock
+        self._address_of = address_of
+        self._pacing = Pacing(terms, keeper.buckets, clock, steady=keeper.steady, rest=keeper.rest)
+        self._permits: int | None = None
+        """Leased for the wave; None: it needs none."""
+        self._domains: dict[UUID, str | None] = {}
+        self._contacts: dict[UUID, datetime] = {}
+        self._seated = False
+        self._patient = False
+        self._since = keeper.steady()
+
+    def learn(self, terms: Terms) -> None:
+        """Other limits apply from now on."""
+        self.terms = self._pacing.terms = terms
+
+    def back_at(self, due_at: datetime | None) -> tuple[datetime | None, str | None]:
+        """When the slice is to be taken again, and what keeps it.
+
+        Args:
+            due_at: When the first that is left is due; None: nobody is left.
+        """
+        if due_at is None:
+            return None, None
+        if self.wait is not None and not self.wait.everybody:
+            return max(due_at, self.wait.until), self.wait.kind
+        return due_at, "quiet_hours" if self.quiet else None
+
+    def end(self) -> None:
+        """Give the seats back. Safe to call twice."""
+        if self._seated:
+            self._keeper.seats.leave()
+        if self._patient:
+            self._keeper.patience.leave()
+        self._seated = self._patient = False
+
+    def next_wave(self, queue: list[Due], size: int, stopping: Event) -> tuple[list[Due], list[Due]]:
+        """Who of `queue` is claimed next, and who is left. Nobody, and `wait` says why: the run has to end."""
+        now = self._clock.now()
+        self._permits = None
+        if self.terms.hours is not None:
+            closed = {due.entity_id for due in queue if self._opens_at(due, now) is not None}
+            if closed:  # they are put back, which needs no permits
+                wave = [due for due in queue if due.entity_id in closed][:size]
+                chosen = {due.entity_id for due in wave}
+                return wave, [due for due in queue if due.entity_id not in chosen]
+        if not self.terms.paced:
+            return queue[:size], queue[size:]
+        if not self._sit(now):
+            return [], queue
+        leased = self._pacing.choose(queue, self._domain_of, size=size)
+        if isinstance(leased, Wait) and not leased.everybody and self._be_patient():
+            leased = self._pacing.choose(queue, self._domain_of, size=size)
+        if isinstance(leased, Wait):
+            self.wait = leased if leased.everybody else self._queue_up(queue, leased)
+            return [], queue
+        self._permits = len(leased.chosen)
+        self._pacing.prepare(stopping)
+        return leased.chosen, leased.rest
+
+    def _sit(self, now: datetime) -> bool:
+        """Have a thread that may wait, if it comes to waiting for everybody's permits."""
+        steady = self._keeper.steady()
+        if not self.terms.general(now):
+            return True
+        job_id = self._lease.job_id
+        if not self._seated:
+            self._seated = self._keeper.seats.enter(job_id, steady)
+            self._since = steady
+            if not self._seated:
+                self._wait_turn(now)
+                return False
+        elif steady - self._since > _TURN and self._keeper.seats.wanted(job_id, steady):
+            self._wait_turn(now)
+            return False
+        return True
+
+    def _wait_turn(self, now: datetime) -> None:
+        text = "other jobs under limits have their turn"
+        self.wait = Wait("limit", now + _NO_SEAT, text, everybody=True)
+
+    def _be_patient(self) -> bool:
+        if self._keeper.may_be_patient and not self._patient:
+            self._patient = self._keeper.patience.enter(self._lease.job_id, self._keeper.steady())
+            self._pacing.patient = self._patient
+            return self._patient
+        return False  # it has waited already, or others do
+
+    def _queue_up(self, queue: Sequence[Due], wait: Wait) -> Wait:
+        """Find out when it is the slice's turn at the mail domains it is left with."""
+        domains = Counter(domain for due in queue if (domain := self._domain_of(due)) is not None)
+        return self._pacing.queue_up(domains, wait)
+
+    def _domain_of(self, due: Due) -> str | None:
+        if due.entity_id not in self._domains:
+            address = None if due.attributes is None else self._address_of(due.attributes)
+            self._domains[due.entity_id] = None if address is None else domain_of(address)
+        return self._domains[due.entity_id]
+
+    def _opens_at(self, due: Due, now: datetime) -> datetime | None:
+        if self.terms.hours is None or due.attributes is None:
+            return None
+        return self.terms.hours.opens_at(due.attributes, now)
+
+    def postponed(self, wave: Sequence[Due]) -> dict[UUID, Settlement]:
+        """Who of a wave is in quiet hours, and how that is recorded."""
+        now = self._clock.now()
+        found = {}
+        for due in wave:
+            opens_at = self._opens_at(due, now)
+            if opens_at is not None:
+                text = f"not before {opens_at:%Y-%m-%d %H:%M} UTC"
+                found[due.entity_id] = _put_back(due, "QUIET_HOURS", text, opens_at)
+                self.quiet = True
+        return found
+
+    def capped(self, session: Session, wave: Sequence[Due], at: datetime) -> dict[UUID, Settlement]:
+        """Who of a wave, claimed in this transaction, is over a frequency cap, and how that is recorded. The others
+        are counted.
+
+        Args:
+            at: The same for each time the transaction is tried.
+        """
+        if not self.terms.caps or not wave:
+            return {}
+        over = caps.count(session, self.terms, [due.entity_id for due in wave if not due.doubted], at)
+        found = {}
+        for due in wave:
+            hit = over.get(due.entity_id)
+            if hit is None:
+                if not due.doubted:
+                    self._contacts[due.entity_id] = at
+            elif hit.delayed_until is not None:
+                found[due.entity_id] = _put_back(due, "FREQUENCY_CAP", hit.text, hit.delayed_until)
+            else:
+                found[due.entity_id] = Settlement(
+                    due.entity_id, AutomationStatus.CANCELLED, "FREQUENCY_CAP", hit.text
+                )
+        return found
+
+    def settle(self, session: Session, unsettled: Unsettled) -> None:
+        """Take back the contacts of those in `unsettled` who got nothing."""
+        if self._contacts:
+            lost = {
+                item.entity_id: self._contacts[item.entity_id]
+                for item in unsettled.others
+                if item.entity_id in self._contacts and item.error_code != OUTCOME_UNKNOWN
+            }
+            if lost:
+                caps.take_back(session, self.terms, lost)
+
+    def depart(self, messages: Sequence[Message], stopping: Event) -> bool:
+        """Wait for the moment at which a claimed wave may leave; False: it may not, and nobody of it was sent to."""
+        if self._permits is None:
+            return True
+        self._pacing.leave_over(self._permits - len(messages))
+        domains = Counter(
+            domain for message in messages if (domain := domain_of(message.address)) is not None
+        )
+        self.wait = self._pacing.depart(len(messages), domains, stopping)
+        return self.wait is None and not stopping.is_set()
+
+
+def domain_of(address: str) -> str | None:
+    """The mail domain of an address; None when it has none (a telephone number)."""
+    return address.rpartition("@")[2] if "@" in address else None
+
+
+def _put_back(due: Due, code: str, text: str, due_at: datetime) -> Settlement:
+    """Pending again, at no cost. Doubt about an earlier attempt stays on record."""
+    if due.doubted:
+        code, text = OUTCOME_UNKNOWN, f"an earlier attempt may have arrived; {text}"
+    return Settlement(due.entity_id, AutomationStatus.PENDING, code, text, due_at, refund=True)

@@ -1,0 +1,167 @@
+"""Sums of deliveries by the hour (`delivery_hour`): what each touchpoint, variant and segment came to.
+
+Promises:
+- They equal a recount of the rows: whoever was sent to, failed or was cancelled at a touchpoint is in the sum of the
+  hour in which that was written down, in the same or a later transaction, and once, whatever crashes.
+- They cost a delivery nothing that can be measured: one statement for each lease.
+
+Under a lease the slice's counters count for one place at a time (`Cell`: touchpoint, variant, hour; all recipients of a
+slice are of one segment). They are folded into the job's and the hour's sums when the lease ends, or goes on to
+another place, or is taken back; what they count for stands beside them, so that whoever takes it back knows.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from uuid import UUID
+
+from sqlalchemy import Integer, Table, Uuid, bindparam, func, literal, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from engine.delivery.written import execute
+from state.sets import insert_into, is_postgresql
+from state.tables import Channel, DeliveryHour, Job, Slice, Touchpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from sqlalchemy.orm import Session
+
+__all__ = ["NOBODY", "NOWHERE", "Cell", "Spot", "add", "hour_of", "roll_up"]
+
+#: In place of a target that is not known.
+NOBODY = UUID(int=0)
+
+_NAMES = ("sent", "failed", "cancelled")
+_KEY = ("campaign_id", "hour", "touchpoint_id", "variant", "target_id")
+
+
+class Cell(NamedTuple):
+    """What a slice's counters count for."""
+
+    touchpoint_id: UUID | None
+    variant: str | None
+    hour: datetime | None
+
+    def parameters(self) -> dict[str, Any]:
+        """As statements take it."""
+        return {"p_touchpoint_id": self.touchpoint_id, "p_variant": self.variant, "p_hour": self.hour}
+
+
+class Spot(NamedTuple):
+    """Where a recipient was when it was cancelled."""
+
+    touchpoint_id: UUID | None
+    variant: str
+    """Empty: the touchpoint has none."""
+    target_id: UUID | None
+
+
+#: Nothing is counted.
+NOWHERE = Cell(None, None, None)
+
+
+def hour_of(instant: datetime) -> datetime:
+    """The beginning of its hour, in UTC."""
+    return instant.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def roll_up(session: Session, job_id: UUID, number: int) -> None:
+    """Add what a slice has sent, failed and cancelled to the hour's sums, before it is folded away.
+
+    The caller holds the slice and the job: of one job nobody else is here.
+    """
+    statement = _roll_up(is_postgresql(session))
+    execute(session, statement, p_job_id=job_id, p_number=number)
+
+
+@cache
+def _roll_up(on_postgresql: bool) -> Any:
+    """Primary keys."""
+    piece, job, hour = (cast("Table", table.__table__) for table in (Slice, Job, DeliveryHour))
+    counted = (
+        select(
+            piece.c.org_id,
+            job.c.campaign_id,
+            piece.c.hour,
+            piece.c.touchpoint_id,
+            func.coalesce(piece.c.variant, ""),
+            func.coalesce(piece.c.target_id, literal(NOBODY, Uuid())),
+            *(piece.c[name] for name in _NAMES),
+            piece.c.sent * func.coalesce(_price(piece), 0.0),
+        )
+        .select_from(piece.join(job, job.c.id == piece.c.job_id))
+        .where(
+            piece.c.job_id == bindparam("p_job_id", type_=Uuid()),
+            piece.c.number == bindparam("p_number", type_=Integer()),
+            piece.c.touchpoint_id.is_not(None),
+            piece.c.sent + piece.c.failed + piece.c.cancelled > 0,
+        )
+    )
+    given = (postgresql if on_postgresql else sqlite).insert(hour)
+    given = given.from_select(["org_id", *_KEY, *_NAMES, "cost"], counted)
+    added = {name: hour.c[name] + given.excluded[name] for name in (*_NAMES, "cost")}
+    return given.on_conflict_do_update(index_elements=_KEY, set_=added)
+
+
+def _price(piece: Table) -> Any:
+    """What a message of a slice's touchpoint costs: of its channel, or the organization's default. Primary keys, and
+    channel (org_id, id).
+    """
+    step, channel = (cast("Table", table.__table__) for table in (Touchpoint, Channel))
+    default = channel.alias("default_channel")
+    usual = (
+        select(default.c.id)
+        .where(default.c.org_id == piece.c.org_id)
+        .order_by(default.c.is_default.desc(), default.c.created_at, default.c.id)
+        .limit(1)
+        .correlate(piece)
+        .scalar_subquery()
+    )
+    return (
+        select(channel.c.cost_per_message)
+        .select_from(step.join(channel, channel.c.id == func.coalesce(step.c.channel_id, usual)))
+        .where(step.c.id == piece.c.touchpoint_id, step.c.type == "message")
+        .correlate(piece)
+        .scalar_subquery()
+    )
+
+
+def add(
+    session: Session,
+    org_id: UUID,
+    campaign_id: UUID,
+    instant: datetime,
+    cancelled: Mapping[Spot, int],
+) -> None:
+    """Count recipients that were cancelled without being claimed. Of a flow without touchpoints there is nothing to
+    count them at.
+    """
+    cancelled = {spot: count for spot, count in cancelled.items() if spot.touchpoint_id is not None}
+    if not cancelled:
+        return
+    given = insert_into(session, DeliveryHour).values(
+        [
+            {
+                "org_id": org_id,
+                "campaign_id": campaign_id,
+                "hour": hour_of(instant),
+                "touchpoint_id": touchpoint_id,
+                "variant": variant,
+                "target_id": target_id or NOBODY,
+                "sent": 0,
+                "failed": 0,
+                "cancelled": count,
+            }
+            # In one order, so that two writers never wait in a circle.
+            for (touchpoint_id, variant, target_id), count in sorted(cancelled.items(), key=str)
+        ]
+    )
+    session.execute(
+        given.on_conflict_do_update(
+            index_elements=_KEY, set_={"cancelled": DeliveryHour.cancelled + given.excluded.cancelled}
+        ).execution_options(synchronize_session=False)
+    )

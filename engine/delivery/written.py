@@ -1,0 +1,76 @@
+"""How load-carrying statements reach the driver: as text that was compiled once."""
+
+from __future__ import annotations
+
+import typing
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from state.sets import is_postgresql, literal_array, packed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import ClauseElement, Executable
+    from sqlalchemy.engine import Dialect
+    from sqlalchemy.orm import Session
+    from sqlalchemy.sql.compiler import SQLCompiler
+
+__all__ = ["execute"]
+
+
+def execute(session: Session, statement: Executable, **parameters: Any) -> Any:
+    """Run a load-carrying statement in the session's transaction; returns its cursor result.
+
+    Sets are given as lists, whatever the database.
+    """
+    pack = literal_array if is_postgresql(session) else packed
+    if "p_keys" in parameters:
+        keys = [key.hex for key in parameters["p_keys"]]
+        parameters |= {"p_keys": pack(keys), "p_first": UUID(min(keys)), "p_last": UUID(max(keys))}
+    if "p_ids" in parameters:
+        parameters["p_ids"] = pack(parameters["p_ids"])
+    if pack is packed:
+        parameters = {
+            key: packed(value) if isinstance(value, list) else value for key, value in parameters.items()
+        }
+        return session.connection().execute(statement, parameters)
+    connection = session.connection()
+    written = _written(statement, connection.dialect)
+    return connection.exec_driver_sql(written.text, written.bind(parameters))
+
+
+class _Written:
+    """A statement as the driver takes it, which SQLAlchemy would work out anew for every execution.
+
+    Values come back as the driver reads them: keys as UUIDs, instants aware, JSON only where it is cast to text.
+    """
+
+    __slots__ = ("_fixed", "_processors", "text")
+
+    def __init__(self, statement: Executable, dialect: Dialect) -> None:
+        compiled = typing.cast(
+            "SQLCompiler", typing.cast("ClauseElement", statement).compile(dialect=dialect)
+        )
+        self.text = str(compiled)
+        # What a parameter's type does to a value.
+        self._processors = typing.cast("dict[str, Callable[[Any], Any]]", dict(compiled._bind_processors))  # noqa: SLF001
+        self._fixed = {
+            name: self._processed(name, value)
+            for name, value in compiled.params.items()
+            if not name.startswith("p_")
+        }
+
+    def bind(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """The driver's parameters."""
+        return self._fixed | {name: self._processed(name, value) for name, value in parameters.items()}
+
+    def _processed(self, name: str, value: Any) -> Any:
+        processor = self._processors.get(name)
+        return value if processor is None else processor(value)
+
+
+@cache
+def _written(statement: Executable, dialect: Dialect) -> _Written:
+    return _Written(statement, dialect)

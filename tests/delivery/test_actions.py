@@ -1,0 +1,64 @@
+"""Actions: HTTP requests as touchpoints, against a real server that fails as it is told."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine.delivery.sender import Senders
+from tests.delivery.test_sequences import check, sent_at
+from tests.harness.providers import HttpProvider
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.delivery.kit import Bench
+
+
+@pytest.fixture
+def provider(tmp_path: Path, bench: Bench) -> Iterator[HttpProvider]:
+    bench.senders.real = Senders(bench.settings, bench.loop, bench.database)
+    with HttpProvider(tmp_path) as provider:
+        yield provider
+    bench.senders.real.close()
+
+
+def action(provider: HttpProvider) -> dict:
+    body = {"who": "{{ _id }}", "name": "{{ _title }}"}
+    return {"type": "action", "settings": {"url": provider.url, "method": "POST", "body": body}}
+
+
+def test_an_action_is_made_once_for_everybody_on_the_way(bench: Bench, provider: HttpProvider) -> None:
+    people = bench.entities(12)
+    campaign = bench.campaign()
+    first, request, last = bench.sequence(campaign, {}, action(provider), {})
+    bench.activate(campaign)
+    bench.run_out()
+    assert {"success": 12} == bench.statuses()
+    assert Counter(people) == sent_at(bench, first) == sent_at(bench, last)
+    assert {1} == set(provider.journal.deliveries().values())
+    assert 12 == len(provider.journal.deliveries())
+    assert {first: (12, 0, 0), request: (12, 0, 0), last: (12, 0, 0)} == check(bench, campaign)
+
+
+def test_a_server_that_is_down_keeps_its_own_recipients_and_costs_nobody(
+    bench: Bench, provider: HttpProvider, clock
+) -> None:
+    bench.entities(12)
+    campaign = bench.campaign()
+    _, request, last = bench.sequence(campaign, {}, action(provider), {})
+    provider.fault("status", status=429, retry_after=120)
+    job = bench.activate(campaign)
+    bench.work()
+    assert {"in_progress": 12} == bench.statuses()
+    assert bench.job(job).waits_until is None
+    assert all(piece.due_at > clock.now() for piece in bench.slices(job))
+    assert not sent_at(bench, last)
+    provider.heal()
+    bench.run_out()
+    assert {"success": 12} == bench.statuses()
+    assert {1} == {row.attempt for row in bench.recipients().values()}
+    assert (12, 0, 0) == check(bench, campaign)[request]
