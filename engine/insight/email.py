@@ -36,11 +36,19 @@ __all__ = [
     "email_stats",
     "email_status",
     "has_status",
+    "medium_of",
     "sends_email",
 ]
 
 #: Channel kinds whose messages are e-mail; `file` keeps what would have been sent.
 MAIL_KINDS = frozenset(("smtp", "file"))
+
+
+def medium_of(channel_kind: str) -> Medium:
+    """Where people receive what a channel of this kind sends."""
+    if channel_kind in MAIL_KINDS:
+        return Medium.EMAIL
+    return Medium(channel_kind) if channel_kind in set(Medium) else Medium.OTHER
 
 
 class EmailStatus(StrEnum):

@@ -6,22 +6,25 @@ the leased slices of the running ones have settled and not yet folded.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import case, func, select
 
+from state.sets import among
 from state.tables import Job, Slice
-from state.transitions import AutomationStatus, JobStatus, SliceState
+from state.transitions import STOPPED, AutomationStatus, JobStatus, SliceState
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
     from sqlalchemy import ColumnElement
-    from sqlalchemy.orm import Session
+    from sqlalchemy.orm import InstrumentedAttribute, Session
 
-__all__ = ["Progress", "campaign_progress", "job_progress"]
+__all__ = ["Progress", "campaign_progress", "job_progress", "progress_by_campaign"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,9 @@ class Progress:
     counts: dict[str, int]
     """Every automation status → recipients."""
     total: int
+    excluded: int
+    """Of the cancelled, those who were not to be written to (suppressed, no address …), rather than those whom a
+    cancelled or failed job left behind."""
     planned: bool
     """False while the audience is still being written; then `total` grows."""
     open_jobs: int
@@ -49,6 +55,11 @@ class Progress:
         )
 
     @property
+    def wanted(self) -> int:
+        """Recipients less those who are excluded: what a percentage is of."""
+        return self.total - self.excluded
+
+    @property
     def over(self) -> bool:
         """Whether every job has ended."""
         return self.open_jobs == 0
@@ -56,57 +67,108 @@ class Progress:
 
 def campaign_progress(session: Session, org_id: UUID, campaign_id: UUID) -> Progress:
     """The progress of a campaign over all its jobs. Two statements whatever its size."""
-    return _progress(session, Job.org_id == org_id, Job.campaign_id == campaign_id)
+    return _gather(session, Job.campaign_id, Job.org_id == org_id, Job.campaign_id == campaign_id)[
+        campaign_id
+    ]
+
+
+def progress_by_campaign(
+    session: Session, org_id: UUID, campaign_ids: Sequence[UUID]
+) -> Mapping[UUID, Progress]:
+    """The progress of each of these campaigns. Two statements for all of them."""
+    found = _gather(
+        session, Job.campaign_id, Job.org_id == org_id, among(session, Job.campaign_id, campaign_ids)
+    )
+    return {campaign_id: found[campaign_id] for campaign_id in campaign_ids}
 
 
 def job_progress(session: Session, org_id: UUID, job_id: UUID) -> Progress:
     """The progress of one job. Two statements whatever its size."""
-    return _progress(session, Job.org_id == org_id, Job.id == job_id)
+    return _gather(session, Job.id, Job.org_id == org_id, Job.id == job_id)[job_id]
 
 
-def _progress(session: Session, *which: ColumnElement[bool]) -> Progress:
+def _gather(
+    session: Session, key: InstrumentedAttribute[UUID], *which: ColumnElement[bool]
+) -> defaultdict[UUID, Progress]:
+    """The progress of the jobs that `which` names, put together by `key`."""
     open_ = Job.status.in_((JobStatus.QUEUED, JobStatus.PROCESSING, JobStatus.SEND_REPORT))
+    excluded = case((Job.status.in_(STOPPED), 0), else_=Job.cancelled)
     jobs = session.execute(
         select(
-            func.coalesce(func.sum(Job.total), 0).label("total"),
-            func.coalesce(func.sum(Job.success), 0).label("success"),
-            func.coalesce(func.sum(Job.failed), 0).label("failed"),
-            func.coalesce(func.sum(Job.cancelled), 0).label("cancelled"),
-            func.coalesce(func.sum(case((open_ & Job.planned.is_(False), 1), else_=0)), 0).label("unplanned"),
-            func.coalesce(func.sum(case((open_, 1), else_=0)), 0).label("open"),
-            func.coalesce(func.sum(case((open_ & Job.held.is_(True), 1), else_=0)), 0).label("held"),
+            key.label("key"),
+            func.sum(Job.total).label("total"),
+            func.sum(Job.success).label("success"),
+            func.sum(Job.failed).label("failed"),
+            func.sum(Job.cancelled).label("cancelled"),
+            func.sum(Job.in_progress).label("in_progress"),
+            func.sum(excluded).label("excluded"),
+            func.sum(case((open_ & Job.planned.is_(False), 1), else_=0)).label("unplanned"),
+            func.sum(case((open_, 1), else_=0)).label("open"),
+            func.sum(case((open_ & Job.held.is_(True), 1), else_=0)).label("held"),
             func.min(Job.started_at).label("started_at"),
             func.max(Job.finished_at).label("finished_at"),
             func.max(case((open_, Job.waits_until))).label("waits_until"),
             func.max(case((open_ & Job.waits_until.is_not(None), Job.waits_reason))).label("waits_reason"),
-        ).where(*which)
-    ).one()
+        )
+        .where(*which)
+        .group_by(key)
+    )
     # Unfolded counters exist only under a lease, and leased slices are in flight: index ix_slice_in_flight.
-    slices = session.execute(
+    leased = session.execute(
         select(
-            func.coalesce(func.sum(Slice.in_progress), 0).label("in_progress"),
-            func.coalesce(func.sum(Slice.success), 0).label("success"),
-            func.coalesce(func.sum(Slice.failed), 0).label("failed"),
-            func.coalesce(func.sum(Slice.cancelled), 0).label("cancelled"),
+            key.label("key"),
+            func.sum(Slice.in_progress - Slice.in_progress_folded).label("in_progress"),
+            func.sum(Slice.success).label("success"),
+            func.sum(Slice.failed).label("failed"),
+            func.sum(Slice.cancelled).label("cancelled"),
+            func.sum(case((Job.status.in_(STOPPED), 0), else_=Slice.cancelled)).label("excluded"),
         )
         .join(Job, Job.id == Slice.job_id)
         .where(*which, Slice.state != SliceState.DONE, Slice.woken_at.is_not(None))
-    ).one()
+        .group_by(key)
+    )
+    unfolded = {row.key: row for row in leased}
+    found: defaultdict[UUID, Progress] = defaultdict(_nothing)
+    for job in jobs:
+        found[job.key] = _progress(job, unfolded.get(job.key))
+    return found
+
+
+def _progress(job: Any, unfolded: Any) -> Progress:
+    def both(name: str) -> int:
+        return int(getattr(job, name)) + (0 if unfolded is None else int(getattr(unfolded, name)))
+
     counts = {
-        AutomationStatus.IN_PROGRESS.value: int(slices.in_progress),
-        AutomationStatus.SUCCESS.value: int(jobs.success + slices.success),
-        AutomationStatus.FAILED.value: int(jobs.failed + slices.failed),
-        AutomationStatus.CANCELLED.value: int(jobs.cancelled + slices.cancelled),
+        AutomationStatus.IN_PROGRESS.value: both("in_progress"),
+        AutomationStatus.SUCCESS.value: both("success"),
+        AutomationStatus.FAILED.value: both("failed"),
+        AutomationStatus.CANCELLED.value: both("cancelled"),
     }
-    total = int(jobs.total)
+    total = int(job.total)
     return Progress(
         counts={AutomationStatus.PENDING.value: total - sum(counts.values()), **counts},
         total=total,
-        planned=not jobs.unplanned,
-        open_jobs=int(jobs.open),
-        held=bool(jobs.held),
-        waits_until=jobs.waits_until,
-        waits_reason=jobs.waits_reason,
-        started_at=jobs.started_at,
-        finished_at=jobs.finished_at,
+        excluded=both("excluded"),
+        planned=not job.unplanned,
+        open_jobs=int(job.open),
+        held=bool(job.held),
+        waits_until=job.waits_until,
+        waits_reason=job.waits_reason,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+    )
+
+
+def _nothing() -> Progress:
+    return Progress(
+        counts=dict.fromkeys((status.value for status in AutomationStatus), 0),
+        total=0,
+        excluded=0,
+        planned=True,
+        open_jobs=0,
+        held=False,
+        waits_until=None,
+        waits_reason=None,
+        started_at=None,
+        finished_at=None,
     )
