@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import UUID, uuid4
 
 from pydantic import Field, model_validator
-from sqlalchemy import delete, or_, select
+from sqlalchemy import delete, or_, select, update
 
 from engine import listing
 from engine.campaigns.errors import Refusal, Refused
@@ -17,13 +17,17 @@ from engine.campaigns.lifecycle import OPEN
 from engine.campaigns.next_best_actions import NextBestAction  # noqa: TC001 - pydantic reads it
 from engine.events.outbox import record
 from engine.inputs import Input, Invalid, LongText, Name
+from engine.limits.changes import limits_changed
+from engine.limits.config import CampaignLimits, stored
+from engine.tracking.attribution import LONGEST_WINDOW
+from engine.tracking.config import Tracking, kept
 from state.change import clock_of
 from state.sets import among
 from state.tables import Campaign, Execution, Flow, Job, Recipient, Slice, Target, Widget
 from state.transitions import CampaignStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
@@ -52,8 +56,14 @@ class CampaignInput(Input):
     end_date: date | None = None
     """Inclusive, a day in UTC."""
     ends: Literal["when_delivered", "when_told"] = "when_delivered"
+    limits: CampaignLimits | None = None
+    """A rate, a frequency cap, send windows and quiet hours; replaced whole."""
     next_best_action: NextBestAction | None = None
     """What agents are shown beside whoever is in the audience."""
+    tracking: Tracking | None = None
+    """Of opens and clicks; takes the place of the channel's, name by name."""
+    attribution_days: Annotated[int, Field(ge=1, le=LONGEST_WINDOW)] = 7
+    """How long after its latest message a recipient's conversion is put down to it."""
 
     @model_validator(mode="before")
     @classmethod
@@ -127,11 +137,13 @@ def update_campaign(session: Session, org_id: UUID, campaign_id: UUID, given: Ca
             _apply(session, campaign, given, given.model_fields_set)
         listing.stamp(session, campaign)
         session.flush()
+        if "limits" in given.model_fields_set:
+            limits_changed(session, org_id)
     return campaign
 
 
 def delete_campaign(session: Session, org_id: UUID, campaign_id: UUID) -> None:
-    """Remove a campaign with its recipients, executions and jobs. Its events stay, as history.
+    """Remove a campaign with its recipients, executions, jobs and own flow. Its events stay, as history.
 
     Raises:
         NotFound: there is none.
@@ -148,6 +160,7 @@ def delete_campaign(session: Session, org_id: UUID, campaign_id: UUID) -> None:
             Refusal.CAMPAIGN_HAS_JOB_IN_PROGRESS, f"campaign {campaign_id} has job {running} in progress"
         )
     jobs = select(Job.id).where(Job.org_id == org_id, Job.campaign_id == campaign_id)
+    used = select(Campaign.flow_id).where(Campaign.org_id == org_id, Campaign.flow_id.is_not(None))
     # Slices first, as everywhere: a worker that still holds one of a cancelled job finds its lease lost.
     for statement in (
         delete(Slice).where(Slice.job_id.in_(jobs)),
@@ -155,8 +168,12 @@ def delete_campaign(session: Session, org_id: UUID, campaign_id: UUID) -> None:
         delete(Recipient).where(Recipient.campaign_id == campaign_id, Recipient.org_id == org_id),
         delete(Execution).where(Execution.campaign_id == campaign_id, Execution.org_id == org_id),
         delete(Job).where(Job.campaign_id == campaign_id, Job.org_id == org_id),
+        delete(Target).where(Target.campaign_id == campaign_id, Target.org_id == org_id),
         delete(Widget).where(Widget.campaign_id == campaign_id, Widget.org_id == org_id),
         delete(Campaign).where(Campaign.id == campaign_id, Campaign.org_id == org_id),
+        # Its own flow goes with it; one that another campaign has taken up stands by itself from now on.
+        delete(Flow).where(Flow.org_id == org_id, Flow.campaign_id == campaign_id, Flow.id.not_in(used)),
+        update(Flow).where(Flow.org_id == org_id, Flow.campaign_id == campaign_id).values(campaign_id=None),
     ):
         session.execute(statement.execution_options(synchronize_session=False))
     record(session, org_id, "campaign.deleted", campaign_id=campaign_id)
@@ -177,8 +194,18 @@ def _apply(session: Session, campaign: Campaign, given: CampaignInput, fields: s
             raise Invalid("flow_id", f"flow {values['flow_id']} does not exist")
     if values.get("next_best_action") is not None and given.next_best_action is not None:
         values["next_best_action"] = given.next_best_action.model_dump(mode="json", exclude_none=True)
+    stored_as = {"limits": stored(given.limits), "tracking": kept(given.tracking)}
+    values |= {name: value for name, value in stored_as.items() if name in values}
+    _forget(campaign, values)
     for name, value in values.items():
         setattr(campaign, name, value)
+
+
+def _forget(campaign: Campaign, values: Mapping[str, Any]) -> None:
+    """Drop what was said more exactly of what is about to change."""
+    for name, exact in (("start_date", "starts_at"), ("end_date", "ends_at"), ("target_ids", "audience")):
+        if name in values and values[name] != getattr(campaign, name):
+            setattr(campaign, exact, None)
 
 
 def _check_targets(session: Session, org_id: UUID, target_ids: Sequence[UUID]) -> None:

@@ -11,16 +11,20 @@ from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID, uuid4
 
 from pydantic import Field
-from sqlalchemy import or_, select, update
+from sqlalchemy import select, update
 
 from engine import listing
 from engine.channels import registry
+from engine.channels.port import Surroundings
 from engine.channels.registry import InvalidChannel, UnknownKind
 from engine.channels.secrets import SecretsError
+from engine.delivery.health import let_go_on
 from engine.inputs import Input, InUse, Invalid, Name
+from engine.limits.changes import limits_changed
+from engine.limits.config import ChannelLimits, stored
+from engine.tracking.config import Tracking, kept
 from state.change import clock_of
-from state.tables import Channel, Flow, Job, Organization, Touchpoint
-from state.transitions import JobStatus
+from state.tables import Channel, Flow, Organization, Touchpoint
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -40,6 +44,14 @@ __all__ = [
 ]
 
 
+#: A channel that is built to see whether it can be needs nothing of the process.
+_NOTHING = Surroundings()
+
+
+#: Fields that are kept as they are given.
+_PLAIN = ("name", "is_default", "max_attempts", "retry_base_seconds", "cost_per_message")
+
+
 class ChannelInput(Input):
     """A new channel. What it takes as settings and credentials is its kind's to say."""
 
@@ -54,6 +66,12 @@ class ChannelInput(Input):
     """What becomes of a recipient whose outcome a crash left unknown; absent: as the kind has it."""
     max_attempts: int = Field(default=5, ge=1, le=100)
     retry_base_seconds: float = Field(default=30.0, gt=0, le=86_400)
+    cost_per_message: float = Field(default=0.0, ge=0, le=1_000_000)
+    """In the organization's currency; a campaign's budget is spent by it."""
+    limits: ChannelLimits | None = None
+    """Rates, for the channel and for mail domains, and a frequency cap; replaced whole."""
+    tracking: Tracking | None = None
+    """Of opens and clicks, for campaigns that do not say; absent: nothing is tracked."""
 
 
 class ChannelChange(ChannelInput):
@@ -84,6 +102,9 @@ def create_channel(session: Session, org_id: UUID, given: ChannelInput, secrets:
         doubt_policy=given.doubt_policy or registry.doubt_policy(given.kind),
         max_attempts=given.max_attempts,
         retry_base_seconds=given.retry_base_seconds,
+        cost_per_message=given.cost_per_message,
+        limits=stored(given.limits),
+        tracking=kept(given.tracking),
         created_at=now,
         updated_at=now,
     )
@@ -117,7 +138,7 @@ def update_channel(
         NotFound: there is none.
         Invalid: as `create_channel`, or the kind would change. Nothing was changed.
     """
-    if given.model_fields_set & {"is_default"}:
+    if given.model_fields_set & {"is_default", "limits"}:
         _lock_organization(session, org_id)
     channel = listing.find(session, Channel, org_id, channel_id, lock=True)
     fields = given.model_fields_set
@@ -133,38 +154,47 @@ def update_channel(
         if "credentials" in fields:
             channel.credentials = secrets.seal(credentials) if credentials else None
         _unblock(session, channel)
+    if "limits" in fields:
+        channel.limits = stored(given.limits)
+        session.flush()
+        limits_changed(session, org_id)
     if "doubt_policy" in fields:
         channel.doubt_policy = given.doubt_policy or registry.doubt_policy(channel.kind)
     if "is_default" in fields and given.is_default:
         _take_default(session, org_id)
-    for name in fields & {"name", "is_default", "max_attempts", "retry_base_seconds"}:
-        setattr(channel, name, getattr(given, name))
+    values = {name: getattr(given, name) for name in _PLAIN} | {"tracking": kept(given.tracking)}
+    for name in fields & set(values):
+        setattr(channel, name, values[name])
     listing.stamp(session, channel)
     session.flush()
     return channel
 
 
 def delete_channel(session: Session, org_id: UUID, channel_id: UUID) -> None:
-    """Remove a channel that no flow names.
+    """Remove a channel that no touchpoint names.
 
     Raises:
         NotFound: there is none.
-        InUse: a flow names it; says which.
+        InUse: a touchpoint names it; says which.
     """
     channel = listing.find(session, Channel, org_id, channel_id, lock=True)
     user = session.execute(
-        select(Flow.name)
-        .join(Touchpoint, Touchpoint.flow_id == Flow.id)
+        select(Touchpoint.name, Flow.name)
+        .outerjoin(Flow, Touchpoint.flow_id == Flow.id)
         .where(Touchpoint.channel_id == channel_id, Touchpoint.org_id == org_id)
         .limit(1)
-    ).scalar_one_or_none()
+    ).first()
     if user is not None:
-        raise InUse(f"the flow {user!r} uses this channel")
+        touchpoint, flow = user
+        where = f"the touchpoint {touchpoint!r}" if flow is None else f"the flow {flow!r}"
+        raise InUse(f"{where} uses this channel")
     session.delete(channel)
     session.flush()
 
 
-def build_channel(session: Session, org_id: UUID, channel_id: UUID, secrets: Secrets) -> Sender:
+def build_channel(
+    session: Session, org_id: UUID, channel_id: UUID, secrets: Secrets, surroundings: Surroundings
+) -> Sender:
     """The channel itself, to ask it whether its provider answers. Close it afterwards.
 
     Raises:
@@ -172,12 +202,14 @@ def build_channel(session: Session, org_id: UUID, channel_id: UUID, secrets: Sec
         Invalid: it cannot be built any more, or its credentials cannot be opened.
     """
     channel = get_channel(session, org_id, channel_id)
-    return _build(channel.kind, channel.settings, _opened(channel, secrets))
+    return _build(channel.kind, channel.settings, _opened(channel, secrets), surroundings)
 
 
-def _build(kind: str, settings: dict[str, Any], credentials: dict[str, Any]) -> Sender:
+def _build(
+    kind: str, settings: dict[str, Any], credentials: dict[str, Any], surroundings: Surroundings = _NOTHING
+) -> Sender:
     try:
-        return registry.build(kind, settings, credentials)
+        return registry.build(kind, settings, credentials, surroundings)
     except UnknownKind as error:
         raise Invalid("kind", str(error)) from None
     except InvalidChannel as error:
@@ -217,18 +249,5 @@ def _unblock(session: Session, channel: Channel) -> None:
     channel.blocked_until = None
     channel.blocked_reason = None
     channel.consecutive_failures = 0
-    flows = select(Touchpoint.flow_id).where(
-        Touchpoint.org_id == channel.org_id,
-        or_(Touchpoint.channel_id == channel.id, Touchpoint.channel_id.is_(None)),
-    )
-    session.execute(
-        update(Job)
-        .where(
-            Job.org_id == channel.org_id,
-            Job.status == JobStatus.PROCESSING,
-            Job.waits_until.is_not(None),
-            Job.flow_id.in_(flows),
-        )
-        .values(waits_until=clock_of(session).now())
-        .execution_options(synchronize_session=False)
-    )
+    channel.breaker_opened_at = None
+    let_go_on(session, channel.org_id, channel.id)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select, update
+from sqlalchemy import and_, or_, select, update
 
+from engine.campaigns import schedules
 from engine.commands import Cancel
 from engine.events.outbox import record
 from engine.runtime import wake
@@ -22,7 +23,7 @@ _BATCH = 100
 
 
 def end_due_campaigns(session: Session) -> int:
-    """Complete campaigns past their end date (a day in UTC, inclusive) and cancel what they still had to deliver.
+    """Complete campaigns past their end (an instant, or a day in UTC, inclusive) and cancel what they still had to do.
 
     Runs for all organizations at once: it is the sweeper's. Index (status, end_date).
 
@@ -30,8 +31,17 @@ def end_due_campaigns(session: Session) -> int:
         How many campaigns ended; at most a batch of 100 a call.
     """
     now = clock_of(session).now()
+    # Whoever activates a campaign after the instant it was to end at means it to run.
+    at_its_instant = (Campaign.ends_at <= now) & (
+        Campaign.activated_at.is_(None) | (Campaign.activated_at <= Campaign.ends_at)
+    )
     due = select(Campaign.id).where(
-        sources_of(CAMPAIGN, CampaignStatus.COMPLETED), Campaign.end_date < now.date()
+        sources_of(CAMPAIGN, CampaignStatus.COMPLETED),
+        Campaign.end_date <= now.date(),
+        or_(
+            and_(Campaign.ends_at.is_(None), Campaign.end_date < now.date()),
+            and_(Campaign.ends_at.is_not(None), at_its_instant),
+        ),
     )
     ended = session.execute(
         update(Campaign)
@@ -49,5 +59,6 @@ def end_due_campaigns(session: Session) -> int:
             .execution_options(synchronize_session=False)
         ).scalars()
         wake(session, *(Cancel(org_id=org_id, job_id=job_id) for job_id in stopped))
+        schedules.call_off(session, org_id, campaign_id, "the campaign's end date has passed")
         record(session, org_id, "campaign.completed", campaign_id=campaign_id, reason="end date passed")
     return len(ended)

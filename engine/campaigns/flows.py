@@ -1,20 +1,28 @@
-"""Automation flows: the touchpoints that a campaign runs each recipient through.
+"""Automation flows: the touchpoints that a campaign runs each recipient through, in order (docs/sequences.md).
 
-Today a flow has exactly one touchpoint, of type `message`; more are refused rather than kept and never
-delivered.
+What cannot be run is refused when it is written: a template that does not parse, a wait without an end, a condition
+that cannot be evaluated. A change counts from the next slice on, for whoever is left.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import UUID, uuid4
 
 from pydantic import Field, StringConstraints
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
 from engine import listing
 from engine.campaigns.lifecycle import OPEN
-from engine.inputs import Input, InUse, Invalid, Name
+from engine.campaigns.templates import TemplateInput
+from engine.channels import registry
+from engine.content.errors import TemplateError
+from engine.content.stored import compile_message
+from engine.delivery.conditions import check_condition
+from engine.delivery.course import UNITS
+from engine.inputs import Input, InUse, Invalid, Name, read
+from engine.suggestions import did_you_mean
 from state.change import clock_of
 from state.sets import among
 from state.tables import Campaign, Channel, Flow, Job, Template, Touchpoint
@@ -28,6 +36,7 @@ __all__ = [
     "FlowChange",
     "FlowInput",
     "TouchpointInput",
+    "VariantInput",
     "create_flow",
     "delete_flow",
     "get_flow",
@@ -37,17 +46,53 @@ __all__ = [
 ]
 
 
-class TouchpointInput(Input):
-    """One step: a message made from a template, over a channel (absent: the organization's default)."""
+#: What belongs to touchpoints of certain types only.
+_ONLY_FOR = {
+    "template_id": ("message",),
+    "content": ("message",),
+    "variants": ("message",),
+    "channel_id": ("message",),
+    "settings": ("wait", "action"),
+}
+#: A wait lasts ten years at most.
+_LONGEST = dict(zip(UNITS, (315_360_000, 5_256_000, 87_600, 3_650, 521), strict=True))
 
-    type: Literal["message"] = "message"
+
+class VariantInput(Input):
+    """One way to say a message."""
+
+    id: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
+    weight: Annotated[float, Field(ge=0, le=1_000_000)] = 1
+    """Its share, beside the others'."""
+    template_id: UUID | None = None
+    content: dict[str, Any] | None = None
+    """A message of its own, shaped like a template."""
+
+
+class TouchpointInput(Input):
+    """One step of a flow: a message to send, a wait, or an HTTP request to make."""
+
+    id: UUID | None = None
+    """Which of the flow's touchpoints this is. Absent: the one in its place, if that is of its type, else a new one."""
+    type: Literal["message", "wait", "action"] = "message"
     name: Annotated[str, StringConstraints(strip_whitespace=True, max_length=150)] = ""
-    template_id: UUID
+    description: Annotated[str, StringConstraints(max_length=500)] | None = None
+    status: Literal["active", "inactive", "archived", "update_needed"] = "active"
+    """Only active ones are run."""
+    condition: dict[str, Any] | None = None
+    """A filter tree; whom it does not let through skips this step."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Of a wait: `{"days": n, "hours": n, …}` or `{"until": instant}`. Of an action: what the http channel takes."""
+    template_id: UUID | None = None
+    content: dict[str, Any] | None = None
+    """A message of its own, shaped like a template; instead of `template_id`."""
+    variants: Annotated[list[VariantInput], Field(min_length=1, max_length=100)] | None = None
     channel_id: UUID | None = None
+    """Absent: the organization's default."""
 
 
 class FlowInput(Input):
-    """A new flow."""
+    """A new flow: its touchpoints, in order."""
 
     name: Name
     touchpoints: list[TouchpointInput] = Field(max_length=100)
@@ -64,7 +109,7 @@ def create_flow(session: Session, org_id: UUID, given: FlowInput) -> Flow:
     """Keep a flow.
 
     Raises:
-        Invalid: it has not exactly one touchpoint, or names a template or channel that does not exist.
+        Invalid: it has no touchpoint, or one that cannot be run; names the field.
     """
     now = clock_of(session).now()
     flow = Flow(id=uuid4(), org_id=org_id, name=given.name, created_at=now, updated_at=now)
@@ -99,7 +144,8 @@ def touchpoints_of(session: Session, org_id: UUID, flow_ids: Sequence[UUID]) -> 
         .where(Touchpoint.org_id == org_id, among(session, Touchpoint.flow_id, flow_ids))
         .order_by(Touchpoint.flow_id, Touchpoint.position)
     ).scalars():
-        found[touchpoint.flow_id].append(touchpoint)
+        if touchpoint.flow_id is not None:
+            found[touchpoint.flow_id].append(touchpoint)
     return found
 
 
@@ -113,7 +159,6 @@ def update_flow(session: Session, org_id: UUID, flow_id: UUID, given: FlowChange
     flow = listing.find(session, Flow, org_id, flow_id, lock=True)
     if "touchpoints" in given.model_fields_set:
         _check(session, org_id, given.touchpoints)
-        session.execute(delete(Touchpoint).where(Touchpoint.flow_id == flow_id, Touchpoint.org_id == org_id))
         _write(session, flow, given.touchpoints)
     if "name" in given.model_fields_set:
         flow.name = given.name
@@ -146,40 +191,133 @@ def delete_flow(session: Session, org_id: UUID, flow_id: UUID) -> None:
 
 
 def _check(session: Session, org_id: UUID, touchpoints: Sequence[TouchpointInput]) -> None:
-    if len(touchpoints) != 1:
-        raise Invalid(
-            "touchpoints", f"a flow has exactly one touchpoint of type message; {len(touchpoints)} were given"
-        )
+    if not touchpoints:
+        raise Invalid("touchpoints", "a flow has at least one touchpoint")
+    named = [touchpoint.id for touchpoint in touchpoints if touchpoint.id is not None]
+    if len(named) != len(set(named)):
+        raise Invalid("touchpoints", "two of them have the same id")
     for index, touchpoint in enumerate(touchpoints):
-        # Locked as the key shares of a foreign key are, so that neither is deleted before this is committed.
-        for field, table, wanted in (
-            ("template_id", Template, touchpoint.template_id),
-            ("channel_id", Channel, touchpoint.channel_id),
-        ):
-            if wanted is None:
-                continue
-            known = select(table.id).where(table.id == wanted, table.org_id == org_id)
-            locked = known.with_for_update(read=True, key_share=True)
-            if session.execute(locked).first() is None:
-                raise Invalid(
-                    f"touchpoints[{index}].{field}", f"{table.__tablename__} {wanted} does not exist"
-                )
+        try:
+            _check_one(session, org_id, touchpoint)
+        except Invalid as error:
+            raise Invalid(f"touchpoints[{index}].{error.field}", error.message) from error
+
+
+def _check_one(session: Session, org_id: UUID, given: TouchpointInput) -> None:
+    for name, types in _ONLY_FOR.items():
+        if getattr(given, name) and given.type not in types:
+            raise Invalid(name, f"is nothing that a touchpoint of type {given.type} has")
+    if given.condition is not None:
+        check_condition(given.condition)
+    if given.type == "wait":
+        _check_wait(given.settings)
+    elif given.type == "action":
+        _check_request(given.settings)
+    else:
+        _check_message(session, org_id, given)
+
+
+def _check_message(session: Session, org_id: UUID, given: TouchpointInput) -> None:
+    if given.template_id is None and given.content is None and given.variants is None:
+        raise Invalid("template_id", "is required, or content, or variants")
+    if given.content is not None:
+        _check_content("content", given.content)
+    _check_exists(session, org_id, Template, "template_id", given.template_id)
+    _check_exists(session, org_id, Channel, "channel_id", given.channel_id)
+    variants = given.variants or []
+    if variants and not sum(variant.weight for variant in variants):
+        raise Invalid("variants", "one of them must have a weight")
+    for index, variant in enumerate(variants):
+        at = f"variants[{index}]"
+        if variant.id in [other.id for other in variants[:index]]:
+            raise Invalid(f"{at}.id", f"{variant.id!r} is there twice")
+        if variant.content is not None:
+            _check_content(f"{at}.content", variant.content)
+        elif variant.template_id is None and given.template_id is None and given.content is None:
+            raise Invalid(f"{at}.template_id", "is required, or content")
+        _check_exists(session, org_id, Template, f"{at}.template_id", variant.template_id)
+
+
+def _check_exists(
+    session: Session, org_id: UUID, table: type[Template | Channel], field: str, wanted: UUID | None
+) -> None:
+    """Locked as the key shares of a foreign key are, so that it is not deleted before this is committed."""
+    if wanted is None:
+        return
+    known = select(table.id).where(table.id == wanted, table.org_id == org_id)
+    if session.execute(known.with_for_update(read=True, key_share=True)).first() is None:
+        raise Invalid(field, f"{table.__tablename__} {wanted} does not exist")
+
+
+def _check_content(field: str, content: dict[str, Any]) -> None:
+    try:
+        given = read(TemplateInput, {"name": field, **content})
+        compile_message(given.model_dump(include=set(content)))
+    except Invalid as error:
+        raise Invalid(f"{field}.{error.field}", error.message) from error
+    except TemplateError as error:
+        raise Invalid(f"{field}.{error.field}", f"line {error.line}: {error.message}") from error
+
+
+def _check_wait(settings: dict[str, Any]) -> None:
+    unknown = sorted(settings.keys() - {"until", *UNITS})
+    if unknown:
+        raise Invalid(
+            f"settings.{unknown[0]}", "is not known here" + did_you_mean(unknown[0], ["until", *UNITS])
+        )
+    if "until" in settings:
+        if len(settings) > 1:
+            raise Invalid("settings", "a wait has a length or an end, not both")
+        try:
+            datetime.fromisoformat(settings["until"])
+        except (TypeError, ValueError):
+            raise Invalid("settings.until", "must be an instant like 2026-05-04T09:00:00Z") from None
+        return
+    if not settings:
+        raise Invalid("settings", f"a wait needs a length ({', '.join(UNITS)}) or `until`")
+    for unit, value in settings.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LONGEST[unit]:
+            raise Invalid(f"settings.{unit}", f"must be a number from 0 to {_LONGEST[unit]}")
+
+
+def _check_request(settings: dict[str, Any]) -> None:
+    try:
+        registry.build("http", settings, {})
+    except registry.InvalidChannel as error:
+        field, message = error.errors[0]
+        raise Invalid(field, message) from error
 
 
 def _write(session: Session, flow: Flow, touchpoints: Sequence[TouchpointInput]) -> None:
+    """Make these the flow's touchpoints. One that stays keeps its id, by which recipients know where they are."""
     now = clock_of(session).now()
-    session.add_all(
-        Touchpoint(
-            org_id=flow.org_id,
-            flow_id=flow.id,
-            position=position,
-            type=touchpoint.type,
-            name=touchpoint.name,
-            template_id=touchpoint.template_id,
-            channel_id=touchpoint.channel_id,
-            created_at=now,
-            updated_at=now,
+    known = list(
+        session.scalars(
+            select(Touchpoint)
+            .where(Touchpoint.flow_id == flow.id, Touchpoint.org_id == flow.org_id)
+            .order_by(Touchpoint.position, Touchpoint.id)
+            .with_for_update(key_share=True)
         )
-        for position, touchpoint in enumerate(touchpoints)
     )
+    kept: dict[UUID, Touchpoint] = {}
+    by_id = {row.id: row for row in known}
+    named = {given.id for given in touchpoints}
+    for position, given in enumerate(touchpoints):
+        row = by_id.get(given.id) if given.id is not None else None
+        if given.id is not None and row is None:
+            raise Invalid(f"touchpoints[{position}].id", f"the flow has no touchpoint {given.id}")
+        here = known[position] if position < len(known) else None
+        if given.id is None and here is not None and here.type == given.type and here.id not in named:
+            row = here
+        if row is None:
+            row = Touchpoint(id=uuid4(), org_id=flow.org_id, flow_id=flow.id, created_at=now)
+            session.add(row)
+        for name, value in given.model_dump(mode="json", exclude={"id", "template_id", "channel_id"}).items():
+            setattr(row, name, value)
+        row.template_id, row.channel_id = given.template_id, given.channel_id
+        row.position, row.updated_at = position, now
+        kept[row.id] = row
+    for row in known:
+        if row.id not in kept:
+            session.delete(row)
     session.flush()

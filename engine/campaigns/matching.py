@@ -21,12 +21,13 @@ from sqlalchemy import and_, case, func, literal, or_, select
 from engine.audience.filters import FilterError, Subgroup, parse_filters
 from engine.audience.lucene import lucene
 from engine.audience.predicate import predicate
+from engine.audience.targets import bases
 from state.change import clock_of
 from state.sets import among
 from state.tables import Campaign, Entity, Target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy.orm import Session
 
@@ -91,7 +92,8 @@ def match_campaigns(
 def target_queries(session: Session, org_id: UUID, target_ids: Sequence[UUID]) -> list[TargetQuery]:
     """Each target as a query, in the order given; what is wrong with one is said of it and hinders no other."""
     known = _targets(session, org_id, target_ids)
-    return [_query(target_id, known.get(target_id)) for target_id in target_ids]
+    narrowed = bases(session, org_id, known.values())
+    return [_query(target_id, known.get(target_id), narrowed) for target_id in target_ids]
 
 
 def matching(
@@ -105,20 +107,21 @@ def matching(
     for ref in refs:
         ids[ref.entity_schema].add(ref.entity_id)
     matched: set[UUID] = set()
-    for chunk in _chunks([target for target in targets if target.entity_schema in ids]):
+    asked = [target for target in targets if target.entity_schema in ids]
+    for chunk in _chunks(asked, bases(session, org_id, asked)):
         matched |= _tried(session, org_id, ids, chunk)
     return matched
 
 
 def _tried(
-    session: Session, org_id: UUID, ids: dict[str, set[UUID]], chunk: Sequence[tuple[Target, Group | None]]
+    session: Session, org_id: UUID, ids: dict[str, set[UUID]], chunk: Sequence[tuple[Target, list[Group]]]
 ) -> set[UUID]:
     """One pass over the entities: a column for each target. By the entities' primary key."""
     now = clock_of(session).now()
     tests = []
-    for target, tree in chunk:
+    for target, trees in chunk:
         ours = Entity.schema == target.entity_schema
-        passes = ours if tree is None else and_(ours, predicate(session, tree, now))
+        passes = and_(ours, *(predicate(session, tree, now) for tree in trees))
         tests.append(func.coalesce(func.max(case((passes, literal(1)), else_=literal(0))), 0))
     schemas = sorted({target.entity_schema for target, _ in chunk})
     named = [
@@ -128,29 +131,46 @@ def _tried(
     return {target.id for (target, _), hit in zip(chunk, found, strict=True) if hit}
 
 
-def _chunks(targets: Iterable[Target]) -> Iterator[list[tuple[Target, Group | None]]]:
-    chunk: list[tuple[Target, Group | None]] = []
+def _chunks(
+    targets: Iterable[Target], narrowed: Mapping[UUID, Target]
+) -> Iterator[list[tuple[Target, list[Group]]]]:
+    chunk: list[tuple[Target, list[Group]]] = []
     weight = 0
     for target in targets:
         try:
-            tree = parse_filters(target.entity_filters)
+            trees = _trees(target, narrowed)
         except FilterError as error:
             log.warning("target.unusable", target_id=str(target.id), reason=str(error))
             continue
-        its = _weight(tree)
+        its = 1 + sum(map(_weight, trees))
         if chunk and (len(chunk) == _TARGETS or weight + its > _VALUES):
             yield chunk
             chunk, weight = [], 0
-        chunk.append((target, tree))
+        chunk.append((target, trees))
         weight += its
     if chunk:
         yield chunk
 
 
-def _weight(tree: Group | Subgroup | None) -> int:
+def _trees(target: Target, narrowed: Mapping[UUID, Target]) -> list[Group]:
+    """The filters that all must let an entity through: its own, and those of the target that it narrows.
+
+    Raises:
+        FilterError: they cannot be used, or that target is gone.
+    """
+    filters = [target.entity_filters]
+    if target.base_id is not None:
+        base = narrowed.get(target.base_id)
+        if base is None or base.entity_schema != target.entity_schema:
+            raise FilterError(
+                "base_id", f"target {target.base_id}, which it narrows, does not exist any more"
+            )
+        filters.append(base.entity_filters)
+    return [tree for tree in map(parse_filters, filters) if tree is not None]
+
+
+def _weight(tree: Group | Subgroup) -> int:
     """How many values a tree holds, counting each condition as some."""
-    if tree is None:
-        return 1
     return sum(_weight(item) if isinstance(item, Subgroup) else len(item.literals) + 4 for item in tree.items)
 
 
@@ -162,10 +182,11 @@ def _targets(session: Session, org_id: UUID, target_ids: Iterable[UUID]) -> dict
     return {target.id: target for target in found}
 
 
-def _query(target_id: UUID, target: Target | None) -> TargetQuery:
+def _query(target_id: UUID, target: Target | None, narrowed: Mapping[UUID, Target]) -> TargetQuery:
     if target is None:
         return TargetQuery(target_id, None, f"target {target_id} does not exist")
     try:
-        return TargetQuery(target_id, lucene(parse_filters(target.entity_filters), target.entity_schema))
+        trees: list[Group | None] = [*_trees(target, narrowed)] or [None]
+        return TargetQuery(target_id, " AND ".join(lucene(tree, target.entity_schema) for tree in trees))
     except FilterError as error:
         return TargetQuery(target_id, None, str(error))

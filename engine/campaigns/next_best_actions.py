@@ -211,7 +211,7 @@ def change_entity_ui_status(
         updated_at=now,
         **before,
     )
-    note(session, org_id, campaign_id, [Engaged(entity_id, Medium.ENTITY_UI, Kind(wanted), now)])
+    note(session, org_id, [Engaged(campaign_id, entity_id, Medium.ENTITY_UI, Kind(wanted), now)])
     return one_recipient(session, org_id, campaign_id, entity_id)
 
 
@@ -238,7 +238,7 @@ def restore_entity_ui_status(session: Session, org_id: UUID, campaign_id: UUID, 
         entity_ui_status_updated_at=now,
         updated_at=now,
     )
-    note(session, org_id, campaign_id, [Engaged(entity_id, Medium.ENTITY_UI, Kind.RESTORED, now)])
+    note(session, org_id, [Engaged(campaign_id, entity_id, Medium.ENTITY_UI, Kind.RESTORED, now)])
     return one_recipient(session, org_id, campaign_id, entity_id)
 
 
@@ -260,7 +260,7 @@ def _seen(
         first = add_recipient(session, org_id, campaign_id, EntityRef(entity_id, entity_schema), fresh)
         first = first or _first_seen(session, rows, fresh)
     if first:
-        note(session, org_id, campaign_id, [Engaged(entity_id, Medium.ENTITY_UI, Kind.SEEN, now)])
+        note(session, org_id, [Engaged(campaign_id, entity_id, Medium.ENTITY_UI, Kind.SEEN, now)])
     return one_recipient(session, org_id, campaign_id, entity_id)
 
 

@@ -6,7 +6,7 @@
 - The portal's status follows its table (`change_portal_status`): of two reports at once one is in time.
 - Every change of a portal status is in the engagement log, in the same transaction.
 
-Locks are taken in the order campaign, recipient, job, sums: deleting a campaign, settling a wave and these
+Locks are taken in the order campaign, slice, recipient, job, sums: deleting a campaign, settling a wave and these
 never wait for each other in a circle.
 """
 
@@ -26,8 +26,8 @@ from engine.insight.engagement import Engaged, Kind, Medium, note
 from state.change import change_status, clock_of
 from state.errors import NotFound
 from state.sets import insert_into
-from state.tables import Campaign, Entity, Job, Recipient
-from state.transitions import PORTAL, AutomationStatus, PortalStatus
+from state.tables import Campaign, Entity, Job, Recipient, Slice
+from state.transitions import PORTAL, AutomationStatus, PortalStatus, SliceState
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -121,7 +121,9 @@ def update_recipient(
         NotFound: there is no such recipient.
     """
     hold_campaign(session, org_id, campaign_id)
+    piece = _waiting_slice(session, one_recipient(session, org_id, campaign_id, entity_id))
     row = one_recipient(session, org_id, campaign_id, entity_id, lock=True)
+    waited = row.automation_status == AutomationStatus.IN_PROGRESS and not row.in_flight
     wanted = given.model_dump(exclude_unset=True)
     now = clock_of(session).now()
     values: dict[str, Any] = {}
@@ -145,6 +147,8 @@ def update_recipient(
     )
     if "automation_status" in values and job_id is not None:
         _recount(session, job_id, old, values)
+        if waited and piece is not None:
+            _count_waiting(session, piece)
     if "portal_status" in values:
         _note_portal(session, org_id, campaign_id, entity_id, values["portal_status"])
     return one_recipient(session, org_id, campaign_id, entity_id)
@@ -287,6 +291,35 @@ def _recount(session: Session, job_id: UUID, old: str | None, values: dict[str, 
     )
 
 
+def _waiting_slice(session: Session, row: Recipient) -> Slice | None:
+    """The slice of a recipient between two touchpoints, locked before the recipient is, as deliveries do; None where
+    nobody waits, or a worker has it, which counts anew when it is done.
+    """
+    if row.automation_status != AutomationStatus.IN_PROGRESS or row.job_id is None:
+        return None
+    return session.execute(
+        select(Slice)
+        .where(Slice.job_id == row.job_id, Slice.number == row.slice_number, Slice.state == SliceState.READY)
+        .with_for_update(key_share=True)
+    ).scalar_one_or_none()
+
+
+def _count_waiting(session: Session, piece: Slice) -> None:
+    """One of a slice's recipients waits no more."""
+    session.execute(
+        update(Slice)
+        .where(Slice.job_id == piece.job_id, Slice.number == piece.number)
+        .values(in_progress=Slice.in_progress - 1, in_progress_folded=Slice.in_progress_folded - 1)
+        .execution_options(synchronize_session=False)
+    )
+    session.execute(
+        update(Job)
+        .where(Job.id == piece.job_id)
+        .values(in_progress=Job.in_progress - 1)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def _note_portal(session: Session, org_id: UUID, campaign_id: UUID, entity_id: UUID, status: str) -> None:
     now = clock_of(session).now()
-    note(session, org_id, campaign_id, [Engaged(entity_id, Medium.PORTAL, Kind(status), now)])
+    note(session, org_id, [Engaged(campaign_id, entity_id, Medium.PORTAL, Kind(status), now)])

@@ -1,0 +1,246 @@
+"""A template as somebody would get it: shown (`preview`), or really sent to an address of one's own (`prepare_test`).
+
+Neither touches a campaign: no recipient, no counter, no event. Links of a test lead nowhere, so that nobody who tries
+a button is unsubscribed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from threading import Event
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID, uuid4
+
+from pydantic import Field, StringConstraints
+from sqlalchemy import select
+
+from engine import listing
+from engine.audience.suppression import Organization, suppressed
+from engine.campaigns.channels import build_channel
+from engine.campaigns.validation import attributes_of
+from engine.channels.port import Message, Released
+from engine.content.mime import MimeBuilder
+from engine.content.stored import compile_stored
+from engine.content.templates import RenderError, TemplateError
+from engine.delivery.sender import default_channel
+from engine.inputs import Input, Invalid
+from state.errors import NotFound
+from state.tables import Channel, Entity, Template
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from engine.channels.port import Channel as Sender
+    from engine.channels.port import Content, Outcome, Surroundings
+    from engine.channels.secrets import Secrets
+
+__all__ = [
+    "TEST_SECONDS",
+    "Preview",
+    "PreviewInput",
+    "Test",
+    "TestInput",
+    "prepare_test",
+    "preview",
+    "send_test",
+]
+
+#: How long a test may take; after that nobody knows what became of it.
+TEST_SECONDS = 60.0
+#: Above this much HTML the largest mail service shows a part and a link.
+_CLIPPED = 102_000
+_LONG_SUBJECT = 150
+#: What the largest mail services take.
+_LARGE = 10_000_000
+_SENDER = "preview@localhost"
+_CID = re.compile(r"""["'(]cid:([^"')\s]+)""", re.IGNORECASE)
+#: What an entity's address may be called, for channels of every kind.
+_ADDRESSES = ("email", "phone", "mobile", "chat_id", "telegram_chat_id", "address")
+
+
+class PreviewInput(Input):
+    """For whom: an entity, attributes, or an entity with some of its attributes changed."""
+
+    entity_id: UUID | None = None
+    attributes: dict[str, Any] = Field(default_factory=dict)
+    language: Annotated[str, StringConstraints(max_length=35)] | None = None
+    """As if the recipient read it."""
+
+
+class TestInput(PreviewInput):
+    """A test, to an address of one's own."""
+
+    __test__ = False  # pytest: not what it looks like
+
+    address: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=320)]
+    channel_id: UUID | None = None
+    """Absent: the organization's default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What somebody would get."""
+
+    content: Content
+    headers: list[tuple[str, str]]
+    """As they stand in the e-mail, unfolded."""
+    size: int
+    """Bytes of the e-mail."""
+    warnings: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """A message on its way, and the channel it takes."""
+
+    __test__ = False
+
+    message: Message
+    channel: Sender
+
+
+def preview(
+    session: Session, org_id: UUID, template_id: UUID, given: PreviewInput, *, unsubscribe_url: str
+) -> Preview:
+    """What a template says to somebody.
+
+    Raises:
+        NotFound: there is no such template.
+        Invalid: the entity does not exist, or the template fails for it.
+    """
+    row = listing.find(session, Template, org_id, template_id)
+    attributes = _attributes(session, org_id, row, given)
+    content, unknown = _rendered(session, row, attributes, unsubscribe_url)
+    message = _message(org_id, "recipient@localhost", content, attributes, unsubscribe_url)
+    try:
+        raw = MimeBuilder(sender_email=content.sender_email or _SENDER).build(message)
+    except ValueError as error:
+        raise Invalid("template", f"cannot be sent as e-mail: {error}") from None
+    own = {"to", "date", "message-id"} | (set() if content.sender_email else {"from"})
+    headers = [(name, value) for name, value in _headers(raw) if name.lower() not in own]
+    return Preview(content, headers, len(raw), [*unknown, *_warnings(content, len(raw))])
+
+
+def prepare_test(
+    session: Session,
+    org_id: UUID,
+    template_id: UUID,
+    given: TestInput,
+    *,
+    unsubscribe_url: str,
+    secrets: Secrets,
+    surroundings: Surroundings,
+) -> Test:
+    """A test ready to be sent.
+
+    Raises:
+        NotFound: there is no such template.
+        Invalid: the entity or the channel does not exist, the template fails for it, the address is none of the
+            channel's, or is suppressed.
+    """
+    row = listing.find(session, Template, org_id, template_id)
+    attributes = _attributes(session, org_id, row, given)
+    content, _ = _rendered(session, row, attributes, unsubscribe_url)
+    found = (
+        default_channel(session, org_id)
+        if given.channel_id is None
+        else session.scalars(
+            select(Channel).where(Channel.id == given.channel_id, Channel.org_id == org_id)
+        ).one_or_none()
+    )
+    if found is None:
+        missing = "the organization has none yet" if given.channel_id is None else "does not exist"
+        raise Invalid("channel_id", missing)
+    channel = build_channel(session, org_id, found.id, secrets, surroundings)
+    where = found.settings.get("address")
+    names = (*_ADDRESSES, where) if isinstance(where, str) else _ADDRESSES
+    address = channel.address_of(dict.fromkeys(names, given.address))
+    if address is None:
+        raise Invalid("address", f"{given.address!r} is no address for channel {found.kind}")
+    barred = suppressed(session, Organization(org_id), found.kind, [address])
+    if address in barred:
+        raise Invalid("address", f"is suppressed: {barred[address]}")
+    return Test(_message(org_id, address, content, attributes, None), channel)
+
+
+async def send_test(test: Test) -> Outcome:
+    """Send it, wait for what becomes of it, and close the channel. `Released`: the channel never reported."""
+    outcomes: list[Outcome] = []
+    stop = Event()
+    try:
+        async with asyncio.timeout(TEST_SECONDS):
+            await test.channel.send([test.message], lambda _, outcome: outcomes.append(outcome), stop)
+    except TimeoutError:
+        stop.set()  # a channel reports what it was doing when its wave is cancelled
+    finally:
+        await test.channel.close()
+    return outcomes[0] if outcomes else Released()
+
+
+def _attributes(session: Session, org_id: UUID, row: Template, given: PreviewInput) -> dict[str, Any]:
+    attributes: dict[str, Any] = {}
+    if given.entity_id is not None:
+        wanted = select(Entity).where(Entity.id == given.entity_id, Entity.org_id == org_id)
+        entity = session.scalars(wanted).one_or_none()
+        if entity is None:
+            raise Invalid("entity_id", str(NotFound("entity", given.entity_id)))
+        attributes = attributes_of(entity)
+    attributes |= given.attributes
+    if given.language is not None:
+        attributes = {row.language_attribute or "language": given.language, **attributes}
+        attributes[row.language_attribute or "language"] = given.language
+    return attributes
+
+
+def _rendered(
+    session: Session, row: Template, attributes: dict[str, Any], unsubscribe_url: str
+) -> tuple[Content, list[str]]:
+    extras = {"unsubscribe_url": unsubscribe_url}
+    try:
+        template = compile_stored(session, row)
+        content = template.render(attributes, extras)
+    except (TemplateError, RenderError) as error:
+        raise Invalid("template", str(error)) from None
+    names = sorted(template.unknown(tuple(attributes), extras))
+    return content, [f"{name} is empty: it is no attribute, and has no default" for name in names]
+
+
+def _message(
+    org_id: UUID, address: str, content: Content, attributes: dict[str, Any], unsubscribe_url: str | None
+) -> Message:
+    return Message(
+        execution_id=uuid4(),
+        org_id=org_id,
+        campaign_id=UUID(int=0),
+        entity_id=UUID(int=0),
+        address=address,
+        content=content,
+        unsubscribe_url=unsubscribe_url,
+        attributes=attributes,
+    )
+
+
+def _headers(raw: bytes) -> list[tuple[str, str]]:
+    head = raw.partition(b"\r\n\r\n")[0].decode("ascii").replace("\r\n ", " ").replace("\r\n\t", " ")
+    return [(name, value.strip()) for name, _, value in (line.partition(":") for line in head.split("\r\n"))]
+
+
+def _warnings(content: Content, size: int) -> list[str]:
+    found = []
+    if not content.subject:
+        found.append("the subject is empty")
+    elif len(content.subject) > _LONG_SUBJECT:
+        found.append(f"the subject is longer than {_LONG_SUBJECT} characters; most readers show fewer")
+    html = content.html or ""
+    if len(html.encode()) > _CLIPPED:
+        found.append(f"the HTML is larger than {_CLIPPED} bytes; some readers clip it")
+    if size > _LARGE:
+        found.append(f"the e-mail is larger than {_LARGE} bytes; some servers refuse it")
+    enclosed = content.enclosed.attachments if content.enclosed is not None else ()
+    there = {one.content_id for one in enclosed if one.content_id is not None}
+    shown = set(_CID.findall(html))
+    found += [f"the HTML shows cid:{name}, which is not attached" for name in sorted(shown - there)]
+    found += [f"cid:{name} is attached and not shown by the HTML" for name in sorted(there - shown)]
+    return found

@@ -1,0 +1,224 @@
+"""Scheduled starts: each is started once, at its time, whichever scheduler comes first (issue "The Campaigns API").
+
+The truth is a row; starting it is a compare-and-set in the transaction that makes the job, whose id is the row's. A
+scheduler that dies in the middle leaves the row waiting, and the next one starts it. Any number of schedulers may act
+at once; nothing is kept in any process.
+
+A start is late when nobody could start it at its time: everything was down, or the campaign was paused or still had a
+job in progress. It is made up for within the campaign's `misfire_hours`, and skipped after them, or when the campaign's
+end has passed; then it is recorded with the reason, and the event says so. Time that a running scheduler needs
+(`PUNCTUAL`) is not lateness.
+
+| found | done |
+|---|---|
+| due, the campaign is a draft, or active without a job in progress | started |
+| due, the campaign is paused or delivers | waits on |
+| later than the campaign's misfire hours, or past its end | skipped, `campaign.start_skipped` |
+| the campaign is over | cancelled |
+| the campaign cannot be started (no target, no message …) | failed, `campaign.failed` |
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from sqlalchemy import and_, exists, func, or_, select, text, update
+
+from engine.campaigns import lifecycle, schedules
+from engine.campaigns.audiences import resolve_audience
+from engine.campaigns.errors import Refused
+from engine.campaigns.messages import resolve_messages
+from engine.delivery.enrol import guard
+from engine.events.outbox import record
+from engine.inputs import Invalid
+from engine.triggers import reach
+from state.change import clock_of
+from state.sets import is_postgresql
+from state.tables import Campaign, Job, ScheduledRun
+from state.transitions import CampaignStatus
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from sqlalchemy import ColumnElement, Select
+    from sqlalchemy.orm import Session
+
+    from engine.runtime import Runtime
+
+__all__ = ["PUNCTUAL", "start_due"]
+
+log = structlog.get_logger(__name__)
+
+#: How late a start may be without being late.
+PUNCTUAL = timedelta(minutes=1)
+_OVER = (CampaignStatus.COMPLETED, CampaignStatus.CANCELLED)
+#: Starts that one look takes from the database.
+_BATCH = 50
+#: Keeps this lock's keys apart from those of others on an organization.
+_LOCK = 0x5363_6865_6475_6C65
+
+
+def start_due(runtime: Runtime) -> int:
+    """Start, or skip, every scheduled run whose time has come; returns how many stopped waiting.
+
+    Raises:
+        sqlalchemy.exc.OperationalError: the database is away; what was started is started, the rest waits.
+    """
+    ended = 0
+    while True:
+        with runtime.database.read() as session:
+            found = session.execute(_due(session)).all()
+        done = 0
+        for org_id, campaign_id, run_id in found:
+            with runtime.transaction() as session:
+                ends = _start(session, org_id, campaign_id, run_id, window=runtime.settings.window)
+                if ends:
+                    reach("schedule.before_commit")
+            if ends:
+                reach("schedule.committed")
+            done += ends
+        ended += done
+        if not done:
+            return ended
+
+
+def _due(session: Session) -> Select[UUID, UUID, UUID]:
+    """What can stop waiting now, oldest first. Index ix_scheduled_run_waiting, then primary keys."""
+    now = clock_of(session).now()
+    delivers = exists().where(Job.campaign_id == Campaign.id, Job.status.in_(lifecycle.OPEN))
+    can_start = Campaign.status.in_((CampaignStatus.DRAFT, CampaignStatus.ACTIVE)) & ~delivers
+    return (
+        select(ScheduledRun.org_id, ScheduledRun.campaign_id, ScheduledRun.id)
+        .join(Campaign, Campaign.id == ScheduledRun.campaign_id)
+        .where(
+            ScheduledRun.status == schedules.WAITING,
+            ScheduledRun.due_at <= now,
+            or_(can_start, Campaign.status.in_(_OVER), Campaign.ends_at <= now, _is_late(session, now)),
+        )
+        .order_by(ScheduledRun.due_at, ScheduledRun.id)
+        .limit(_BATCH)
+    )
+
+
+def _is_late(session: Session, now: datetime) -> ColumnElement[bool]:
+    """Later than the campaign allows, and than a running scheduler needs."""
+    if is_postgresql(session):
+        hours = func.make_interval(0, 0, 0, 0, 0, 0, Campaign.misfire_hours * 3600)
+        latest: Any = ScheduledRun.due_at + hours
+    else:
+        seconds = func.printf("+%f seconds", Campaign.misfire_hours * 3600)
+        latest = func.strftime(
+            "%Y-%m-%d %H:%M:%f", ScheduledRun.due_at, seconds, type_=ScheduledRun.due_at.type
+        )
+    return and_(latest < now, ScheduledRun.due_at < now - PUNCTUAL)
+
+
+def _start(session: Session, org_id: UUID, campaign_id: UUID, run_id: UUID, *, window: int) -> int:
+    """Start one, or say why not; 0 when another scheduler is at it, or was faster, or it waits on."""
+    if not _alone(session, org_id):
+        return 0
+    guard(session, org_id, activates=True)  # before any row is locked
+    campaign = lifecycle.locked(session, org_id, campaign_id)
+    row = session.execute(
+        select(ScheduledRun)
+        .where(
+            ScheduledRun.id == run_id,
+            ScheduledRun.org_id == org_id,
+            ScheduledRun.status == schedules.WAITING,
+        )
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).scalar_one_or_none()
+    if row is None:
+        return 0
+    now = clock_of(session).now()
+    if campaign.status in _OVER:
+        return _end(session, row, "cancelled", f"the campaign is {campaign.status}")
+    missed = _missed(campaign, row, now)
+    if missed is not None:
+        record(
+            session,
+            org_id,
+            "campaign.start_skipped",
+            campaign_id=campaign_id,
+            job_id=row.id,
+            due_at=row.due_at.isoformat(),
+            reason=missed,
+        )
+        return _end(session, row, "skipped", missed)
+    if campaign.status == CampaignStatus.PAUSED or _delivers(session, campaign):
+        return 0
+    if campaign.starts_at is not None and campaign.starts_at > now:
+        row.due_at = campaign.starts_at  # it was put off after this start was scheduled
+        return 0
+    try:
+        with session.begin_nested():
+            resolve_audience(session, campaign)
+            resolve_messages(session, campaign)
+            lifecycle.run(
+                session,
+                org_id,
+                campaign_id,
+                window=window,
+                priority=row.priority,
+                reach=row.reach,
+                job_id=row.id,
+            )
+    except (Refused, Invalid) as error:
+        code = error.code if isinstance(error, Refused) else "INVALID"
+        record(
+            session,
+            org_id,
+            "campaign.failed",
+            campaign_id=campaign_id,
+            job_id=row.id,
+            code=code,
+            reason=str(error),
+        )
+        return _end(session, row, "failed", f"{code}: {error}")
+    return _end(session, row, "started", None)
+
+
+def _alone(session: Session, org_id: UUID) -> bool:
+    """Whether no other scheduler starts something of the organization just now. Activations of one organization take
+    their turn anyway (`guard`): who waited for it would find the same starts made. On SQLite there is one writer.
+    """
+    if not is_postgresql(session):
+        return True
+    key = int.from_bytes(org_id.bytes[8:], signed=True) ^ _LOCK
+    found = session.execute(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": key}).scalar_one()
+    return bool(found)
+
+
+def _missed(campaign: Campaign, row: ScheduledRun, now: datetime) -> str | None:
+    """Why a start is not made up for any more; None when it is, or is not late."""
+    late = now - row.due_at
+    if campaign.ends_at is not None and campaign.ends_at <= now:
+        return f"the campaign ended at {campaign.ends_at.isoformat()}"
+    allowed = timedelta(hours=campaign.misfire_hours)
+    if late <= max(PUNCTUAL, allowed):
+        return None
+    return f"missed by {late.total_seconds() / 3600:.2f} h; {campaign.misfire_hours:g} h are made up for"
+
+
+def _delivers(session: Session, campaign: Campaign) -> bool:
+    statement = select(Job.id).where(
+        Job.org_id == campaign.org_id, Job.campaign_id == campaign.id, Job.status.in_(lifecycle.OPEN)
+    )
+    return session.execute(statement.limit(1)).first() is not None
+
+
+def _end(session: Session, row: ScheduledRun, status: str, reason: str | None) -> int:
+    now = clock_of(session).now()
+    session.execute(
+        update(ScheduledRun)
+        .where(ScheduledRun.id == row.id, ScheduledRun.status == schedules.WAITING)
+        .values(status=status, reason=reason, ended_at=now, updated_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    log.info(
+        "schedule.ended", run_id=str(row.id), campaign_id=str(row.campaign_id), status=status, reason=reason
+    )
+    return 1
