@@ -1,0 +1,8 @@
+"""The iMBRACE dialect: campaigns and their touchpoints (contract.md §2)."""
+
+from engine.api.imbrace import campaigns, touchpoints
+
+__all__ = ["ROUTERS"]
+
+#: In the order in which their paths are tried.
+ROUTERS = (campaigns.router, *touchpoints.ROUTERS)

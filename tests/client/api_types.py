@@ -1,0 +1,51 @@
+"""The types of the client's calls. Checked by mypy (test_surface.py), never run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING, assert_type
+
+from engine.client.types import (
+    Campaign,
+    CampaignList,
+    Entity,
+    ImportResult,
+    JobStatus,
+    Recipient,
+    Retriggered,
+    StatusChanged,
+    Target,
+    Template,
+    Touchpoint,
+    Validation,
+)
+
+if TYPE_CHECKING:
+    from engine.client import AsyncMuster, Muster
+
+
+def waiting(client: Muster) -> None:
+    assert_type(client.campaign.list(), CampaignList)
+    campaign = client.campaign.create({"name": "x"})
+    assert_type(campaign, Campaign)
+    assert_type(campaign["_id"], str)
+    assert_type(client.campaign.create_touchpoint({}), Touchpoint)
+    assert_type(client.campaign.validate_touchpoint({}), Validation)
+    assert_type(client.campaign.activate("x"), StatusChanged)
+    assert_type(client.campaign.wait_for_job("x"), JobStatus)
+    assert_type(client.campaign.recipients("x"), Iterator[Recipient])
+    assert_type(client.campaign.retrigger("x", []), Retriggered)
+    assert_type(client.entity.import_stream("contact", b""), ImportResult)
+    assert_type(client.entity.get("contact", "x"), Entity)
+    assert_type(client.target.get("x"), Target)
+    assert_type(client.target.count("x"), int)
+    assert_type(client.template.list(), Iterator[Template])
+
+
+async def awaited(client: AsyncMuster) -> None:
+    assert_type(await client.campaign.list(), CampaignList)
+    assert_type(await client.campaign.create({"name": "x"}), Campaign)
+    assert_type(client.campaign.recipients("x"), AsyncIterator[Recipient])
+    assert_type(await client.target.get("x"), Target)
+    assert_type(await client.target.count("x"), int)
+    assert_type(client.template.list(), AsyncIterator[Template])
