@@ -11,17 +11,31 @@ from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
-from anyio.to_thread import current_default_thread_limiter
+from anyio.to_thread import current_default_thread_limiter, run_sync
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from engine.api import health, imports, targeting, unsubscribe
+from engine.api import (
+    campaigns,
+    experiments,
+    health,
+    imbrace,
+    imports,
+    stream,
+    targeting,
+    tracking,
+    unsubscribe,
+    webhooks,
+)
 from engine.api.answers import json_answer
+from engine.api.campaigns.errors import unrouted
 from engine.api.context import RequestContext
 from engine.api.metrics import Metrics
 from engine.api.openapi import described
 from engine.api.watch import JobWatch
+from engine.events.hub import EventHub
+from engine.tracking.hits import Hits
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -30,8 +44,8 @@ if TYPE_CHECKING:
 
 __all__ = ["create_app"]
 
-#: Connections that are not endpoints': the clock's, a scrape's, and those of imports.
-_SPARE = 2 + imports.AT_ONCE
+#: Connections that are not endpoints': the clock's, a scrape's, the one that records hits, and those of imports.
+_SPARE = 3 + imports.AT_ONCE
 _NOT_FOUND = 404
 
 
@@ -39,10 +53,15 @@ def create_app(runtime: Runtime) -> FastAPI:
     """The application over `runtime`, which stays its caller's to close."""
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         threads = current_default_thread_limiter()
         threads.total_tokens = max(1, runtime.settings.database_pool - _SPARE)
-        yield
+        hits: Hits = app.state.hits
+        hits.start()
+        try:
+            yield
+        finally:
+            await run_sync(hits.stop)
 
     app = FastAPI(
         title="Muster",
@@ -53,14 +72,18 @@ def create_app(runtime: Runtime) -> FastAPI:
     )
     app.state.runtime = runtime
     app.state.watch = JobWatch(runtime)
+    app.state.hub = EventHub(runtime)
     app.state.imports = imports.limiter()
+    app.state.hits = Hits(runtime)
     app.state.metrics = metrics = Metrics(runtime)
     app.add_middleware(RequestContext, metrics=metrics)
     app.add_exception_handler(HTTPException, _unrouted)
     app.include_router(health.router)
     app.include_router(unsubscribe.router)
+    app.include_router(tracking.router)
     app.add_api_route("/metrics", _metrics, tags=["Operations"], operation_id="metrics")
-    for router in targeting.ROUTERS:
+    ours = (stream.router, experiments.router, *webhooks.ROUTERS)
+    for router in (*ours, *targeting.ROUTERS, *campaigns.ROUTERS, *imbrace.ROUTERS):
         app.include_router(router)
     app.openapi = described(app)  # type: ignore[method-assign]  # as FastAPI documents it
     return app
@@ -79,6 +102,8 @@ async def _unrouted(request: Request, error: Exception) -> Response:
         status, detail, headers = error.status_code, str(error.detail), error.headers
     if status == _NOT_FOUND:
         detail = f"there is no route {request.url.path}"
+    if request.url.path.startswith("/api/"):
+        return unrouted(status, detail, headers)
     return json_answer({"message": detail}, status, headers)
 
 

@@ -23,6 +23,8 @@ __all__ = ["RequestContext"]
 log = structlog.get_logger(__name__)
 
 _LONGEST_ID = 128
+#: Routes whose paths hold what recipients were sent: an address among it.
+_TELLING = ("/u/", "/t/")
 
 
 class RequestContext:
@@ -65,7 +67,7 @@ class RequestContext:
                 "api.request",
                 method=scope["method"],
                 route=route,
-                path=scope["path"],
+                path=route if route.startswith(_TELLING) else scope["path"],
                 status=status,
                 milliseconds=round(seconds * 1000, 1),
             )

@@ -51,12 +51,19 @@ def _put_right(document: dict[str, Any]) -> None:
     components = document.setdefault("components", {})
     for name in ("HTTPValidationError", "ValidationError"):
         components.get("schemas", {}).pop(name, None)
-    components["securitySchemes"] = {"ApiKey": {"type": "http", "scheme": "bearer"}}
+    components["securitySchemes"] = {
+        "ApiKey": {"type": "http", "scheme": "bearer"},
+        "ImbraceApiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+        "ImbraceAccessToken": {"type": "apiKey", "in": "header", "name": "x-access-token"},
+    }
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             operation["responses"].pop("422", None)
             if path.startswith(_OPEN):
                 continue
-            operation["security"] = [{"ApiKey": []}]
+            names = ["ApiKey"]
+            if path.startswith("/channel-service/"):
+                names += ["ImbraceApiKey", "ImbraceAccessToken"]
+            operation["security"] = [{name: []} for name in names]
             if method not in _READS:
                 operation.setdefault("parameters", []).append(_KEY)

@@ -6,6 +6,7 @@ An exception never leaves a route: what is not known is a bug, answered 500 and 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import structlog
@@ -36,7 +37,7 @@ log = structlog.get_logger(__name__)
 _READS = frozenset(("GET", "HEAD"))
 
 
-class Route(APIRoute):
+class Route(APIRoute, ABC):
     """A route that needs a key."""
 
     role: ClassVar[Role] = Role.OPERATOR
@@ -44,9 +45,23 @@ class Route(APIRoute):
     streams: ClassVar[bool] = False
     """Whether the endpoint reads the body itself, while it arrives."""
 
+    @abstractmethod
     def answer(self, error: Exception) -> Response:
         """The dialect's answer to `error`."""
-        raise NotImplementedError
+
+    def key_of(self, request: Request) -> str:
+        """The API key that came with the request.
+
+        Raises:
+            Unauthorized: none did.
+        """
+        scheme, _, plain = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not plain.strip():
+            raise Unauthorized("send your API key as `Authorization: Bearer <key>`")
+        return plain.strip()
+
+    def admit(self, request: Request, principal: Principal) -> None:
+        """Refuse what the dialect refuses of somebody whose key is known; nothing, here."""
 
     def needs(self, method: str) -> Role:
         """The least role for `method`."""
@@ -68,7 +83,8 @@ class Route(APIRoute):
         self, request: Request, inner: Callable[[Request], Coroutine[Any, Any, Response]]
     ) -> Response:
         runtime: Runtime = request.app.state.runtime
-        principal = await _principal(request, runtime)
+        principal = await _principal(self.key_of(request), runtime)
+        self.admit(request, principal)
         if principal.role < self.needs(request.method):
             raise Forbidden(
                 f"this key is {_article(principal.role)}; this needs {_article(self.needs(request.method))}"
@@ -97,16 +113,13 @@ class Route(APIRoute):
         return await once(call, key, fingerprint(*parts), stream, work)
 
 
-async def _principal(request: Request, runtime: Runtime) -> Principal:
+async def _principal(plain: str, runtime: Runtime) -> Principal:
     """Whose key it is.
 
     Raises:
-        Unauthorized: there is none, or it opens nothing.
+        Unauthorized: it opens nothing.
     """
-    scheme, _, plain = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not plain.strip():
-        raise Unauthorized("send your API key as `Authorization: Bearer <key>`")
-    principal = await run_sync(_authenticated, runtime, plain.strip())
+    principal = await run_sync(_authenticated, runtime, plain)
     if principal is None:
         raise Unauthorized("this API key is unknown or was revoked")
     structlog.contextvars.bind_contextvars(org_id=str(principal.org_id), key_id=str(principal.key_id))

@@ -192,3 +192,59 @@ def test_a_channel_that_a_flow_names_stays(api, client):
     assert "'f'" in refused.json()["message"]
     client.delete(f"/v1/flow/{flow}")
     assert client.delete(f"/v1/channel/{channel}").status_code == 204
+
+
+#: A channel of every kind whose provider is not there, with a secret wherever the kind takes one.
+EVERY_KIND = {
+    "apprise": ({}, {"url": f"ntfy://{PASSWORD}@127.0.0.1:1/topic"}),
+    "file": ({"format": "eml"}, {}),
+    "http": ({"url": "http://127.0.0.1:1/send"}, {"bearer": PASSWORD, "secrets": {"key": PASSWORD}}),
+    "null": ({}, {}),
+    "portal": ({}, {}),
+    "smtp": (SMTP["settings"], SMTP["credentials"]),
+    "sms": (
+        {
+            "provider": "twilio",
+            "account_sid": "AC" + "0" * 32,
+            "sender": "+15005550006",
+            "base_url": "http://127.0.0.1:1",
+        },
+        {"auth_token": PASSWORD},
+    ),
+    "telegram": ({"base_url": "http://127.0.0.1:1"}, {"token": f"1:{PASSWORD}"}),
+    "whatsapp": ({"phone_number_id": "1", "base_url": "http://127.0.0.1:1"}, {"access_token": PASSWORD}),
+}
+
+
+def test_no_kind_is_forgotten():
+    assert set(EVERY_KIND) == set(registry.kinds())
+
+
+@pytest.mark.parametrize("kind", sorted(EVERY_KIND))
+def test_every_kind_is_made_changed_and_asked_without_showing_its_secret(api, client, logged, kind):
+    settings, credentials = EVERY_KIND[kind]
+    given = {"name": "n", "kind": kind, "settings": settings, "credentials": credentials}
+    made = client.post("/v1/channel", json=given)
+    assert made.status_code == 201, made.text
+    path = f"/v1/channel/{made.json()['_id']}"
+    answers = [
+        made,
+        client.get(path),
+        client.patch(path, json={"settings": settings}),
+        client.patch(path, json={"credentials": credentials}),
+        client.patch(path, json={"credentials": {**credentials, "nope": PASSWORD}}),
+        client.patch(path, json={"settings": {**settings, "nope": PASSWORD}}),
+        client.post(f"{path}:test"),
+    ]
+    assert [answer.status_code for answer in answers] == [201, 200, 200, 200, 400, 400, 200]
+    assert "credentials.nope" in answers[4].json()["message"]
+    assert "settings.nope" in answers[5].json()["message"]
+    asked = answers[-1].json()
+    assert asked["ok"] is (kind in ("apprise", "file", "null", "portal"))
+    assert asked["ok"] or asked["message"]
+    assert made.json()["has_credentials"] is bool(credentials)
+    kept = row(api, made.json())
+    assert kept.credentials is None or PASSWORD.encode() not in kept.credentials
+    for answer in answers:
+        assert PASSWORD not in answer.text
+    assert PASSWORD not in logged()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from uuid import UUID, uuid4
+
 import pytest
 
 from engine.audience.suppression import suppressed
+from tests.api.world import make_campaign
 
 
 def test_an_address_is_added_once_found_and_removed(api, client):
@@ -16,7 +20,12 @@ def test_an_address_is_added_once_found_and_removed(api, client):
     assert client.get("/v1/suppression?address=ADA@X.example").json()["total"] == 1
     assert client.get("/v1/suppression?channel_kind=file").json()["total"] == 0
     with api.database.read() as session:
-        known = suppressed(session, api.org_id, "smtp", ["ada@x.example", "bo@x.example"])
+        known = suppressed(
+            session,
+            SimpleNamespace(org_id=api.org_id, campaign_id=uuid4()),
+            "smtp",
+            ["ada@x.example", "bo@x.example"],
+        )
     assert known == {"ada@x.example": "complaint"}, "what delivery asks for is what was written"
     path = f"/v1/suppression/{made.json()['id']}"
     assert client.delete(path).status_code == 204
@@ -45,7 +54,7 @@ def test_a_list_is_of_one_organization(client, stranger):
     made = client.post("/v1/suppression", json={"channel_kind": "smtp", "address": "a@x.example"}).json()
     assert stranger.get("/v1/suppression").json()["total"] == 0
     assert stranger.delete(f"/v1/suppression/{made['id']}").status_code == 404
-    assert stranger.get("/v1/suppression:export").text == "channel_kind,address,reason\r\n"
+    assert stranger.get("/v1/suppression:export").text == "channel_kind,address,reason,campaign_id\r\n"
 
 
 def test_a_file_is_imported_line_by_line_and_again_without_harm(client):
@@ -87,3 +96,18 @@ def test_what_is_exported_can_be_imported(client, stranger):
     moved = stranger.post("/v1/suppression:import", content=exported.content).json()
     assert (moved["created"], moved["rejected"]) == (2_500, 0)
     assert stranger.get("/v1/suppression:export").content == exported.content
+
+
+def test_one_campaign_may_be_barred_alone(api, client):
+    campaign_id = str(make_campaign(api.database, api.org_id))
+    given = {"channel_kind": "smtp", "address": "a@x.example", "campaign_id": campaign_id}
+    made = client.post("/v1/suppression", json=given)
+    assert (made.status_code, made.json()["campaign_id"]) == (201, campaign_id)
+    everywhere = client.post("/v1/suppression", json={**given, "campaign_id": str(UUID(int=0))})
+    assert (everywhere.status_code, "campaign_id" in everywhere.json()) == (201, False)
+    unknown = client.post("/v1/suppression", json={**given, "campaign_id": str(uuid4())})
+    assert unknown.status_code == 400
+    assert "campaign_id" in unknown.json()["message"]
+    exported = client.get("/v1/suppression:export").text.splitlines()
+    assert exported[1:] == ["smtp,a@x.example,manual,", f"smtp,a@x.example,manual,{campaign_id}"]
+    assert client.post("/v1/suppression:import", content="\n".join(exported)).json()["skipped"] == 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
+from engine.audience.suppression import Barred, bar, suppressed
 from engine.channels.secrets import Secrets
 from engine.content.links import Invitation, LinkError, Links
-from state.tables import Event, Suppression
+from state.tables import Engagement, Event, Suppression
+from tests.api.world import add_recipients, make_campaign
 
 if TYPE_CHECKING:
     from tests.api.conftest import Api
@@ -88,3 +90,51 @@ def test_links_outlive_a_change_of_key() -> None:
     assert whom == Links("https://muster.example", [b"new" * 11, b"k" * 32]).read(token)
     with pytest.raises(LinkError):
         Links("https://muster.example", [b"new" * 11]).read(token)
+
+
+def test_a_person_may_leave_one_campaign_and_come_back(api: Api) -> None:
+    """The page offers what it says, and an address that bounced stays barred whatever its owner clicks."""
+    campaign_id = make_campaign(api.database, api.org_id, name="Spring <sale>")
+    (entity_id,) = add_recipients(api.database, api.org_id, campaign_id, ["success"])
+    whom = invitation(org_id=api.org_id, campaign_id=campaign_id, entity_id=entity_id)
+    url = link(api, whom)
+    page = httpx.get(url).text
+    assert "Spring &lt;sale&gt;" in page
+    assert "ad…@example.com" in page
+    assert 'value="campaign"' in page
+    page = httpx.post(url, data={"scope": "campaign"}).text
+    assert "unsubscribed from “Spring" in page
+
+    def barred(campaign: UUID) -> dict[str, str]:
+        with api.database.read() as session:
+            return suppressed(
+                session, invitation(org_id=api.org_id, campaign_id=campaign), "smtp", [whom.address]
+            )
+
+    assert {whom.address: "unsubscribe"} == barred(campaign_id)
+    assert {} == barred(uuid4()), "other campaigns go on"
+    assert "You are unsubscribed." in httpx.post(url, data={"scope": "all"}).text
+    assert {whom.address: "unsubscribe"} == barred(uuid4())
+    assert "Unsubscribe?" in httpx.post(url, data={"scope": "none"}).text
+    assert {} == barred(campaign_id)
+    assert [] == suppressions(api)
+    with api.database.read() as session:
+        kinds = list(session.scalars(select(Engagement.kind).order_by(Engagement.id)))
+        names = [name for name in session.scalars(select(Event.name)) if name.startswith("recipient.")]
+    assert ["unsubscribed", "resubscribed"] == kinds
+    assert ["recipient.unsubscribed"] * 2 + ["recipient.resubscribed"] == names
+    with api.database.begin() as session:
+        bar(session, api.org_id, [Barred("smtp", whom.address, "hard_bounce")])
+    httpx.post(url, data={"scope": "none"})
+    assert [("smtp", whom.address, "hard_bounce")] == suppressions(api)
+
+
+def test_whatever_a_mail_program_posts_is_one_click(api: Api) -> None:
+    for body in (b"", b"List-Unsubscribe=One-Click", b"\xff\xfe", b"x" * 10_000, b"--b\r\nfoo\r\n--b--"):
+        whom = invitation(org_id=api.org_id, address=f"{uuid4().hex}@x.example")
+        assert 200 == httpx.post(link(api, whom), content=body).status_code
+        assert ("smtp", whom.address, "unsubscribe") in suppressions(api)
+
+
+def test_a_link_of_an_organization_that_is_gone_leads_nowhere(api: Api) -> None:
+    assert 404 == httpx.post(link(api, invitation())).status_code

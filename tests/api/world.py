@@ -26,10 +26,12 @@ def make_target(session: Session, org_id: UUID, **values: Any) -> UUID:
     return target.id
 
 
-def make_campaign(database: Database, org_id: UUID, *, flow: bool = True, target: bool = True) -> UUID:
+def make_campaign(
+    database: Database, org_id: UUID, *, flow: bool = True, target: bool = True, name: str = "spring"
+) -> UUID:
     """A draft that may be activated."""
     with database.begin() as session:
-        given: dict[str, Any] = {"name": "spring"}
+        given: dict[str, Any] = {"name": name}
         if target:
             given["target_ids"] = [make_target(session, org_id)]
         if flow:

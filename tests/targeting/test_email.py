@@ -38,11 +38,16 @@ def mail(world):
 
 def take(world, campaign_id, *reports):
     with world.api.database.begin() as session:
-        return take_feedback(session, world.api.org_id, campaign_id, reports)
+        whole = [report(campaign_id) for report in reports]
+        return len(take_feedback(session, world.api.org_id, whole))
 
 
-def report(entity_id, kind, minutes=0, **more):
-    return Feedback(entity_id=entity_id, kind=kind, at=AT + timedelta(minutes=minutes), **more)
+def report(entity_id, kind, minutes=0, *, at=None, **more):
+    """A report that is yet to be told its campaign."""
+    at = at or AT + timedelta(minutes=minutes)
+    return lambda campaign_id: Feedback(
+        campaign_id=campaign_id, entity_id=entity_id, kind=kind, at=at, **more
+    )
 
 
 def stats(world, campaign_id):
@@ -196,7 +201,7 @@ def test_what_came_back_about_one_message_says_nothing_of_the_next(world, mail):
 def test_hours_are_those_of_utc(world, mail):
     campaign_id, (reader, *_) = mail
     kolkata = timezone(timedelta(hours=5, minutes=30))
-    take(world, campaign_id, Feedback(entity_id=reader, kind="opened", at=AT.astimezone(kolkata)))
+    take(world, campaign_id, report(reader, "opened", at=AT.astimezone(kolkata)))
     take(world, campaign_id, report(reader, "opened"))
     assert world.hours(campaign_id)["email", "read"] == (1, 2)
     assert shown(world, campaign_id, reader)["email_first_opened_at"] == "2026-03-02T08:30:00Z"

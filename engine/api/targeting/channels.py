@@ -12,11 +12,13 @@ from starlette.responses import Response
 
 from engine.api.answers import NO_CONTENT, json_answer
 from engine.api.call import Call, Caller
+from engine.api.secrets import secrets_of
 from engine.api.targeting import schemas, views
 from engine.api.targeting.errors import AdminRoute
 from engine.api.targeting.parameters import COMMON, CONFLICT, MISSING, Limit, Next
 from engine.campaigns import channels
 from engine.campaigns.channels import ChannelChange, ChannelInput
+from engine.channels.port import Surroundings
 from engine.channels.secrets import Secrets
 
 if TYPE_CHECKING:
@@ -30,20 +32,11 @@ router = APIRouter(route_class=AdminRoute, tags=["Channel"], responses=COMMON)
 CHECK_SECONDS = 20.0
 
 
-def _secrets(request: Request) -> Secrets:
-    """The process's, opened when a channel is first written: reading needs no key."""
-    state = request.app.state
-    if getattr(state, "secrets", None) is None:
-        state.secrets = Secrets.of(state.runtime.settings)
-    secrets: Secrets = state.secrets
-    return secrets
-
-
 @router.post("/v1/channel", operation_id="createChannel", status_code=201, response_model=schemas.Channel)
 def create(given: ChannelInput, call: Caller, request: Request) -> Response:
     """Create a channel. Its settings and credentials are checked by its kind."""
     with call.transaction() as session:
-        channel = channels.create_channel(session, call.org_id, given, _secrets(request))
+        channel = channels.create_channel(session, call.org_id, given, secrets_of(request))
         return call.answer(session, views.channel(channel), 201)
 
 
@@ -76,7 +69,7 @@ def get(channel_id: UUID, call: Caller) -> Response:
 def update(channel_id: UUID, given: ChannelChange, call: Caller, request: Request) -> Response:
     """Change a channel; jobs that wait for its provider try again."""
     with call.transaction() as session:
-        channel = channels.update_channel(session, call.org_id, channel_id, given, _secrets(request))
+        channel = channels.update_channel(session, call.org_id, channel_id, given, secrets_of(request))
         return call.answer(session, views.channel(channel))
 
 
@@ -101,7 +94,9 @@ def delete(channel_id: UUID, call: Caller) -> Response:
 )
 async def test(channel_id: UUID, call: Caller, request: Request) -> Response:
     """Ask the provider whether it answers and accepts the credentials. Sends nothing to anybody."""
-    channel = await run_sync(_built, call, channel_id, _secrets(request))
+    runtime = request.app.state.runtime
+    lent = Surroundings(runtime.settings.data_dir, runtime.database)
+    channel = await run_sync(_built, call, channel_id, secrets_of(request), lent)
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             trouble = await channel.check()
@@ -112,6 +107,6 @@ async def test(channel_id: UUID, call: Caller, request: Request) -> Response:
     return json_answer(schemas.ChannelCheck(ok=trouble is None, message=trouble).sent())
 
 
-def _built(call: Call, channel_id: UUID, secrets: Secrets) -> Channel:
+def _built(call: Call, channel_id: UUID, secrets: Secrets, lent: Surroundings) -> Channel:
     with call.read() as session:
-        return channels.build_channel(session, call.org_id, channel_id, secrets)
+        return channels.build_channel(session, call.org_id, channel_id, secrets, lent)

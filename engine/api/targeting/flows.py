@@ -32,7 +32,7 @@ def _view(session: Session, flow: Flow) -> dict[str, Any]:
 
 @router.post("/v1/flow", operation_id="createFlow", status_code=201, response_model=schemas.Flow)
 def create(given: FlowInput, call: Caller) -> Response:
-    """Create a flow of one message touchpoint."""
+    """Create a flow: messages, waits and actions, in the order that each recipient is run through them."""
     with call.transaction() as session:
         return call.answer(session, _view(session, flows.create_flow(session, call.org_id, given)), 201)
 
@@ -55,7 +55,10 @@ def get(flow_id: UUID, call: Caller) -> Response:
 
 @router.patch("/v1/flow/{flow_id}", operation_id="updateFlow", response_model=schemas.Flow, responses=MISSING)
 def update(flow_id: UUID, given: FlowChange, call: Caller) -> Response:
-    """Change a flow; running jobs follow it from their next slice on."""
+    """Change a flow. Running jobs follow it from their next slice on, for whoever is left.
+
+    A touchpoint that stays keeps its id.
+    """
     with call.transaction() as session:
         flow = flows.update_flow(session, call.org_id, flow_id, given)
         return call.answer(session, _view(session, flow))

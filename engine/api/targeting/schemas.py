@@ -19,6 +19,8 @@ from engine.insight.email import EmailStatus
 from state.transitions import AutomationStatus, EntityUiStatus, PortalStatus
 
 __all__ = [
+    "Attachment",
+    "AttachmentWithContent",
     "Campaign",
     "CampaignAnswer",
     "CampaignStatus",
@@ -31,7 +33,9 @@ __all__ = [
     "Flow",
     "JobStatus",
     "LineError",
+    "Organization",
     "Portal",
+    "PreviewHeader",
     "ProductRecommendation",
     "Recipient",
     "Recipients",
@@ -43,6 +47,8 @@ __all__ = [
     "System",
     "Target",
     "Template",
+    "TemplatePreview",
+    "TemplateTest",
     "Widget",
 ]
 
@@ -161,7 +167,10 @@ class Campaign(System):
     end_date: date | None = None
     flow_id: UUID | None = None
     job_id: UUID | None = None
+    limits: dict[str, Any] | None = None
     next_best_action: dict[str, Any] | None = None
+    tracking: dict[str, bool] | None = None
+    attribution_days: int
     target: Relation
     target_ids: list[UUID]
 
@@ -283,7 +292,13 @@ class Step(Answer):
     id: UUID
     type: str
     name: str
+    description: str | None = None
+    status: str
+    condition: dict[str, Any] | None = None
+    settings: dict[str, Any] | None = None
     template_id: UUID | None = None
+    content: dict[str, Any] | None = None
+    variants: list[dict[str, Any]] | None = None
     channel_id: UUID | None = None
 
 
@@ -303,6 +318,57 @@ class Template(System):
     text: str | None = None
     sender: dict[str, str]
     defaults: dict[str, Any]
+    mjml: str | None = None
+    headers: dict[str, str] | None = None
+    data: dict[str, dict[str, Any]] | None = None
+    language: str | None = None
+    translations: dict[str, dict[str, str]] | None = None
+    language_attribute: str | None = None
+    time_zone: str | None = None
+
+
+class Attachment(System):
+    """A file that goes with every message of a template."""
+
+    template_id: UUID
+    filename: str
+    content_type: str
+    content_id: str | None = None
+    size: int
+
+
+class AttachmentWithContent(Attachment):
+    """A file, and what is in it."""
+
+    content: str = Field(description="In base64.")
+
+
+class PreviewHeader(Answer):
+    """A header of an e-mail."""
+
+    name: str
+    value: str
+
+
+class TemplatePreview(Answer):
+    """What a template says to somebody."""
+
+    subject: str
+    html: str | None = None
+    text: str | None = None
+    data: dict[str, Any] | None = None
+    headers: list[PreviewHeader]
+    attachments: list[str] = Field(description="Their file names.")
+    size: int = Field(description="Bytes of the e-mail.")
+    warnings: list[str]
+
+
+class TemplateTest(Answer):
+    """What became of a test."""
+
+    outcome: Literal["delivered", "rejected", "deferred", "throttled", "down", "doubtful", "released"]
+    code: str | None = None
+    message: str | None = None
 
 
 class Channel(System):
@@ -318,8 +384,13 @@ class Channel(System):
     doubt_policy: str
     max_attempts: int
     retry_base_seconds: float
+    cost_per_message: float
+    limits: dict[str, Any] | None = None
+    tracking: dict[str, bool] | None = None
     blocked_until: datetime | None = None
     blocked_reason: str | None = None
+    breaker_opened_at: datetime | None = None
+    """Since when its provider has been down."""
 
 
 class ChannelCheck(Answer):
@@ -327,6 +398,15 @@ class ChannelCheck(Answer):
 
     ok: bool
     message: str | None = None
+
+
+class Organization(Answer):
+    """Whoever the key belongs to."""
+
+    id_: UUID = Field(alias="_id")
+    name: str
+    time_zone: str | None = None
+    limits: dict[str, Any] | None = None
 
 
 class Portal(System):
@@ -371,6 +451,9 @@ class Suppressed(Answer):
     channel_kind: str
     address: str
     reason: str
+    campaign_id: UUID | None = Field(
+        default=None, description="The one campaign that must not use it; absent: none may."
+    )
     created_at: datetime
 
 

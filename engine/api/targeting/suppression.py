@@ -18,6 +18,7 @@ from engine.api.targeting.errors import StreamedRoute, TargetingRoute
 from engine.api.targeting.parameters import COMMON, MISSING, Limit, Next
 from engine.audience import suppression_list
 from engine.audience.suppression_list import COLUMNS, SuppressionInput
+from state.tables.audience import EVERY_CAMPAIGN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,7 +90,7 @@ def delete(suppression_id: UUID, call: Caller) -> Response:
     openapi_extra=_CSV,
 )
 async def import_(call: Caller, request: Request) -> Response:
-    """Add the addresses of a CSV file (`channel_kind,address,reason`) of any size."""
+    """Add the addresses of a CSV file (`channel_kind,address,reason,campaign_id`) of any size."""
     database = call.runtime.database
     result = await imported(
         request, lambda chunks: suppression_list.import_suppressions(database, call.org_id, chunks)
@@ -120,5 +121,13 @@ def _lines(runtime: Runtime, org_id: UUID) -> Iterator[str]:
     for rows in suppression_list.export_suppressions(runtime.database, org_id):
         text = io.StringIO()
         writer = csv.writer(text)
-        writer.writerows([row.channel_kind, row.address, row.reason] for row in rows)
+        writer.writerows(
+            [
+                row.channel_kind,
+                row.address,
+                row.reason,
+                "" if row.campaign_id == EVERY_CAMPAIGN else row.campaign_id,
+            ]
+            for row in rows
+        )
         yield text.getvalue()

@@ -1,22 +1,30 @@
-"""`/v1/template` (contract.md §8): message templates."""
+"""`/v1/template` (contract.md §8): message templates, their files, previews and tests."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
-from fastapi import APIRouter
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from engine.api.answers import NO_CONTENT, json_answer
-from engine.api.call import Caller
+from engine.api.call import Call, Caller
+from engine.api.secrets import secrets_of
 from engine.api.targeting import schemas, views
 from engine.api.targeting.errors import TargetingRoute
 from engine.api.targeting.parameters import COMMON, CONFLICT, MISSING, Limit, Next
-from engine.campaigns import templates
+from engine.api.targeting.routes import ReadingRoute
+from engine.campaigns import attachments, previews, templates
+from engine.campaigns.attachments import AttachmentInput
+from engine.campaigns.previews import PreviewInput, Test, TestInput
 from engine.campaigns.templates import TemplateChange, TemplateInput
+from engine.channels.port import Surroundings
 
-__all__ = ["router"]
+__all__ = ["reading", "router"]
 
+#: Looking at a template changes nothing.
+reading = APIRouter(route_class=ReadingRoute, tags=["Template"], responses=COMMON)
 router = APIRouter(route_class=TargetingRoute, tags=["Template"], responses=COMMON)
 
 
@@ -72,4 +80,109 @@ def delete(template_id: UUID, call: Caller) -> Response:
     """Delete a template that no flow uses."""
     with call.transaction() as session:
         templates.delete_template(session, call.org_id, template_id)
+        return call.answer(session, None, NO_CONTENT)
+
+
+@reading.post(
+    "/v1/template/{template_id}:preview",
+    operation_id="previewTemplate",
+    response_model=schemas.TemplatePreview,
+    responses=MISSING,
+)
+def preview(template_id: UUID, given: PreviewInput, call: Caller) -> Response:
+    """Show what a template says to an entity, or to somebody with these attributes."""
+    with call.read() as session:
+        found = previews.preview(
+            session,
+            call.org_id,
+            template_id,
+            given,
+            unsubscribe_url=_nowhere(call.runtime.settings.public_url),
+        )
+        return json_answer(views.template_preview(found))
+
+
+@router.post(
+    "/v1/template/{template_id}:test",
+    operation_id="testTemplate",
+    response_model=schemas.TemplateTest,
+    responses=MISSING,
+)
+async def test(template_id: UUID, given: TestInput, call: Caller, request: Request) -> Response:
+    """Really send one message to an address of your own. No campaign learns of it."""
+    prepared = await run_sync(_prepared, call, template_id, given, request)
+    return json_answer(views.template_test(await previews.send_test(prepared)))
+
+
+def _prepared(call: Call, template_id: UUID, given: TestInput, request: Request) -> Test:
+    runtime = call.runtime
+    with call.read() as session:
+        return previews.prepare_test(
+            session,
+            call.org_id,
+            template_id,
+            given,
+            unsubscribe_url=_nowhere(runtime.settings.public_url),
+            secrets=secrets_of(request),
+            surroundings=Surroundings(runtime.settings.data_dir, runtime.database),
+        )
+
+
+def _nowhere(public_url: object) -> str:
+    """A link that looks like one of ours and does nothing."""
+    return f"{str(public_url).rstrip('/')}/u/preview"
+
+
+@router.post(
+    "/v1/template/{template_id}/attachment",
+    operation_id="createAttachment",
+    status_code=201,
+    response_model=schemas.Attachment,
+    responses=MISSING,
+)
+def attach(template_id: UUID, given: AttachmentInput, call: Caller) -> Response:
+    """Attach a file to every message of a template, or give its HTML an image to show."""
+    with call.transaction() as session:
+        row = attachments.create_attachment(session, call.org_id, template_id, given)
+        return call.answer(session, views.attachment(row), 201)
+
+
+@router.get(
+    "/v1/template/{template_id}/attachment",
+    operation_id="listAttachments",
+    response_model=schemas.Results,
+    responses=MISSING,
+)
+def attached(template_id: UUID, call: Caller, limit: Limit = 25, next: Next = None) -> Response:  # noqa: A002
+    """List a template's files, newest first, without their content."""
+    with call.read() as session:
+        found = attachments.list_attachments(
+            session, call.org_id, template_id, limit=limit, next=next or None
+        )
+        return json_answer(views.page(found, views.attachment))
+
+
+@router.get(
+    "/v1/template/{template_id}/attachment/{attachment_id}",
+    operation_id="getAttachment",
+    response_model=schemas.AttachmentWithContent,
+    responses=MISSING,
+)
+def attachment(template_id: UUID, attachment_id: UUID, call: Caller) -> Response:
+    """Get a file with its content in base64."""
+    with call.read() as session:
+        row = attachments.get_attachment(session, call.org_id, template_id, attachment_id, content=True)
+        return json_answer(views.attachment_with_content(row))
+
+
+@router.delete(
+    "/v1/template/{template_id}/attachment/{attachment_id}",
+    operation_id="deleteAttachment",
+    status_code=NO_CONTENT,
+    responses=MISSING,
+)
+def detach(template_id: UUID, attachment_id: UUID, call: Caller) -> Response:
+    """Take a file away."""
+    with call.transaction() as session:
+        attachments.delete_attachment(session, call.org_id, template_id, attachment_id)
         return call.answer(session, None, NO_CONTENT)

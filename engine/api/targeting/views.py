@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import base64
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from engine.api.targeting import schemas
+from engine.channels.port import Deferred, Delivered, Doubtful, Down, Rejected, Released, Throttled
 from engine.insight.email import EmailStatus, email_status
+from state.tables.audience import EVERY_CAMPAIGN
 from state.transitions import CampaignStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from engine.campaigns.previews import Preview
+    from engine.channels.port import Outcome
     from engine.listing import Page
     from state import tables
 
 __all__ = [
     "STATES_OF",
+    "attachment",
+    "attachment_with_content",
     "campaign",
     "channel",
     "flow",
+    "organization",
     "page",
     "portal",
     "product_recommendation",
@@ -29,6 +37,8 @@ __all__ = [
     "suppressed",
     "target",
     "template",
+    "template_preview",
+    "template_test",
     "widget",
 ]
 
@@ -76,7 +86,10 @@ def campaign(row: tables.Campaign) -> dict[str, Any]:
         end_date=row.end_date,
         flow_id=row.flow_id,
         job_id=row.job_id,
+        limits=row.limits,
         next_best_action=row.next_best_action,
+        tracking=row.tracking,
+        attribution_days=row.attribution_days,
         target=schemas.Relation(relation=[schemas.Related(entity_id=target_id) for target_id in targets]),
         target_ids=targets,
     ).sent()
@@ -136,7 +149,13 @@ def flow(row: tables.Flow, touchpoints: Iterable[tables.Touchpoint]) -> dict[str
             id=step.id,
             type=step.type,
             name=step.name,
+            description=step.description,
+            status=step.status,
+            condition=step.condition,
+            settings=step.settings or None,
             template_id=step.template_id,
+            content=step.content,
+            variants=step.variants,
             channel_id=step.channel_id,
         )
         for step in touchpoints
@@ -154,6 +173,67 @@ def template(row: tables.Template) -> dict[str, Any]:
         text=row.text,
         sender=row.sender,
         defaults=row.defaults,
+        mjml=row.mjml,
+        headers=row.headers,
+        data=row.data,
+        language=row.language,
+        translations=row.translations,
+        language_attribute=row.language_attribute,
+        time_zone=row.time_zone,
+    ).sent()
+
+
+def attachment(row: tables.TemplateAttachment) -> dict[str, Any]:
+    """See `schemas.Attachment`."""
+    return schemas.Attachment(**_attachment(row)).sent()
+
+
+def attachment_with_content(row: tables.TemplateAttachment) -> dict[str, Any]:
+    """See `schemas.AttachmentWithContent`."""
+    content = base64.b64encode(row.content).decode()
+    return schemas.AttachmentWithContent(**_attachment(row), content=content).sent()
+
+
+def _attachment(row: tables.TemplateAttachment) -> dict[str, Any]:
+    return {
+        **_system(row, row.filename),
+        "template_id": row.template_id,
+        "filename": row.filename,
+        "content_type": row.content_type,
+        "content_id": row.content_id,
+        "size": row.size,
+    }
+
+
+def template_preview(found: Preview) -> dict[str, Any]:
+    """See `schemas.TemplatePreview`."""
+    content = found.content
+    enclosed = content.enclosed.attachments if content.enclosed is not None else ()
+    return schemas.TemplatePreview(
+        subject=content.subject,
+        html=content.html,
+        text=content.text,
+        data=None if content.data is None else dict(content.data),
+        headers=[schemas.PreviewHeader(name=name, value=value) for name, value in found.headers],
+        attachments=[one.filename for one in enclosed],
+        size=found.size,
+        warnings=found.warnings,
+    ).sent()
+
+
+_OUTCOMES: dict[type[Outcome], Any] = {
+    kind: kind.__name__.lower()
+    for kind in (Delivered, Rejected, Deferred, Throttled, Down, Doubtful, Released)
+}
+
+
+def template_test(outcome: Outcome) -> dict[str, Any]:
+    """See `schemas.TemplateTest`."""
+    said = getattr(outcome, "text", None) or getattr(outcome, "reference", None)
+    return schemas.TemplateTest(
+        outcome=_OUTCOMES[type(outcome)],
+        code=getattr(outcome, "code", None),
+        message=said,
     ).sent()
 
 
@@ -169,9 +249,18 @@ def channel(row: tables.Channel) -> dict[str, Any]:
         doubt_policy=row.doubt_policy,
         max_attempts=row.max_attempts,
         retry_base_seconds=row.retry_base_seconds,
+        cost_per_message=row.cost_per_message,
+        limits=row.limits,
+        tracking=row.tracking,
         blocked_until=row.blocked_until,
         blocked_reason=row.blocked_reason,
+        breaker_opened_at=row.breaker_opened_at,
     ).sent()
+
+
+def organization(row: tables.Organization) -> dict[str, Any]:
+    """See `schemas.Organization`."""
+    return schemas.Organization(id_=row.id, name=row.name, time_zone=row.time_zone, limits=row.limits).sent()
 
 
 def portal(row: tables.Portal) -> dict[str, Any]:
@@ -211,6 +300,7 @@ def suppressed(row: tables.Suppression) -> dict[str, Any]:
         channel_kind=row.channel_kind,
         address=row.address,
         reason=row.reason,
+        campaign_id=None if row.campaign_id == EVERY_CAMPAIGN else row.campaign_id,
         created_at=row.created_at,
     ).sent()
 

@@ -1,0 +1,167 @@
+"""Errors in the Campaigns dialect (contract.md §3): `{"success": false, "error", "code", "details"?}`.
+
+| what | status | code | details |
+|---|---|---|---|
+| a value cannot be used | 400 | VALIDATION_ERROR | `{"field"}` |
+| it lacks an audience or a message | 400 | VALIDATION_ERROR | `{"field", "reason"}` |
+| no key, or an unknown one | 401 | UNAUTHORIZED | |
+| a role too low | 403 | FORBIDDEN | |
+| no such campaign | 404 | CAMPAIGN_NOT_FOUND | |
+| no such execution, webhook … | 404 | NOT_FOUND | |
+| its status, or what runs, forbids it | 409 | INVALID_STATUS | `{"status"?, "reason"}` |
+| something else needs it | 409 | IN_USE | |
+| an idempotency key is taken | 409 | IDEMPOTENCY_CONFLICT | |
+| a body too long, or too slow | 413, 408 | BODY_TOO_LARGE, BODY_TOO_SLOW | |
+| the database is away | 503 | SERVICE_UNAVAILABLE | |
+| a bug | 500 | INTERNAL_ERROR | |
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+
+from engine.api.answers import json_answer
+from engine.api.errors import BodyTooLarge, BodyTooSlow, Forbidden, RequestError, Unauthorized
+from engine.api.route import Route
+from engine.campaigns.errors import Refusal, Refused
+from engine.idempotency import KeyConflict
+from engine.inputs import InUse, Invalid, explain
+from state.database import is_connection_loss
+from state.errors import IllegalTransition, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.responses import Response
+
+__all__ = ["CampaignsRoute", "answer", "failure", "unrouted"]
+
+log = structlog.get_logger(__name__)
+
+_SOURCES = ("body", "path", "query", "header")
+#: Our words → the dialect's, for the paths that services name.
+_NAMES = {
+    "audience": "targetAudience",
+    "conversion_rate": "conversionRate",
+    "due_at": "scheduledAt",
+    "ends_at": "endDate",
+    "entity_schema": "schema",
+    "misfire_hours": "misfireHours",
+    "reach": "targetPercentage",
+    "starts_at": "startDate",
+    "target_audience": "targetAudience",
+    "template": "templateId",
+}
+_WORD = re.compile(r"[a-z_]+")
+#: What a campaign lacks, by the rule that says so.
+_LACKS = {
+    Refusal.CAMPAIGN_HAS_NO_TARGET: "targetAudience",
+    Refusal.TARGET_WITHOUT_FILTERS: "targetAudience",
+    Refusal.CAMPAIGN_HAS_NO_DELIVERY_METHOD: "messages",
+}
+_CODES: dict[int, str] = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
+
+
+class CampaignsRoute(Route):
+    """A route of the Campaigns dialect."""
+
+    def answer(self, error: Exception) -> Response:
+        """See `answer`; knows the route's body model, for suggestions."""
+        if isinstance(error, RequestValidationError):
+            return answer(_explained(self, error))
+        return answer(error)
+
+
+def failure(
+    status: int,
+    code: str,
+    text: str,
+    details: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """An error in its envelope."""
+    body: dict[str, Any] = {"success": False, "error": text, "code": code}
+    if details:
+        body["details"] = dict(details)
+    return json_answer(body, status, headers)
+
+
+def answer(error: Exception) -> Response:
+    """The response to `error`."""
+    if isinstance(error, Refused):
+        return _refused(error)
+    if isinstance(error, Invalid):
+        field = _named(error.field)
+        return failure(400, "VALIDATION_ERROR", f"{field}: {error.message}", {"field": field})
+    if isinstance(error, NotFound):
+        code = "CAMPAIGN_NOT_FOUND" if error.entity == "campaign" else "NOT_FOUND"
+        return failure(404, code, str(error))
+    if isinstance(error, IllegalTransition):
+        return failure(409, "INVALID_STATUS", str(error), {"status": error.current})
+    if isinstance(error, InUse):
+        return failure(409, "IN_USE", str(error))
+    if isinstance(error, KeyConflict):
+        return failure(409, "IDEMPOTENCY_CONFLICT", str(error))
+    if isinstance(error, RequestError):
+        return _unread(error)
+    if isinstance(error, HTTPException):
+        return unrouted(error.status_code, str(error.detail), error.headers)
+    if isinstance(error, PoolTimeout) or is_connection_loss(error):
+        log.warning("database.away", reason=str(getattr(error, "orig", error)))
+        return failure(
+            503, "SERVICE_UNAVAILABLE", "the database does not answer", headers={"retry-after": "2"}
+        )
+    log.error("api.bug", exc_info=error)
+    return failure(500, "INTERNAL_ERROR", "internal error")
+
+
+def unrouted(status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:
+    """A path or a method that no route has."""
+    return failure(status, _CODES.get(status, "BAD_REQUEST"), text, headers=headers)
+
+
+def _refused(error: Refused) -> Response:
+    if error.code == Refusal.CAMPAIGN_NOT_FOUND:
+        return failure(404, "CAMPAIGN_NOT_FOUND", str(error))
+    field = _LACKS.get(error.code)
+    if field is not None:
+        return failure(
+            400, "VALIDATION_ERROR", f"{field}: {error}", {"field": field, "reason": str(error.code)}
+        )
+    return failure(409, "INVALID_STATUS", str(error), {"reason": str(error.code)})
+
+
+def _unread(error: RequestError) -> Response:
+    codes = {
+        Unauthorized: "UNAUTHORIZED",
+        Forbidden: "FORBIDDEN",
+        BodyTooLarge: "BODY_TOO_LARGE",
+        BodyTooSlow: "BODY_TOO_SLOW",
+    }
+    headers = {"www-authenticate": "Bearer"} if isinstance(error, Unauthorized) else None
+    return failure(error.status, codes.get(type(error), "BAD_REQUEST"), str(error), headers=headers)
+
+
+def _named(path: str) -> str:
+    """A path in the dialect's words. What its author wrote below `filters` stays."""
+    head, filters, tail = path.partition(".filters")
+    return _WORD.sub(lambda found: _NAMES.get(found[0], found[0]), head) + filters + tail
+
+
+def _explained(route: Route, error: RequestValidationError) -> Invalid:
+    model = route.body_field.field_info.annotation if route.body_field is not None else None
+    return explain([{**found, "loc": _place(found)} for found in error.errors()], model)
+
+
+def _place(found: dict[str, Any]) -> tuple[Any, ...]:
+    """Where in the caller's own words, without FastAPI's name of the source."""
+    if found["type"] == "json_invalid":
+        return ()
+    loc = tuple(found["loc"])
+    return loc[1:] if loc and loc[0] in _SOURCES else loc

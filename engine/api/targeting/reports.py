@@ -1,0 +1,115 @@
+"""What comes back from outside: events of other systems, and e-mail (contract.md §8)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Body, Query, Request
+from pydantic import Field
+from starlette.responses import Response
+
+from engine.api.call import Caller
+from engine.api.targeting import schemas
+from engine.api.targeting.errors import TargetingRoute
+from engine.api.targeting.parameters import COMMON
+from engine.channels.secrets import Secrets
+from engine.content.links import Links
+from engine.tracking.inbound import take_inbound
+from engine.tracking.intake import Answer, take_events
+
+__all__ = ["router"]
+
+router = APIRouter(route_class=TargetingRoute, tags=["Feedback"], responses=COMMON)
+
+_MESSAGE = {
+    "requestBody": {
+        "required": True,
+        "content": {"message/rfc822": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+
+class EventAnswer(schemas.Answer):
+    """What became of one event."""
+
+    index: int
+    status: Literal["accepted", "duplicate", "ignored", "rejected"]
+    id: str | None = None
+    message: str | None = Field(default=None, description="Why it was ignored or rejected.")
+    campaign_id: UUID | None = None
+    recipient_id: UUID | None = None
+
+
+class EventAnswers(schemas.Answer):
+    """What became of a batch."""
+
+    accepted: int
+    duplicate: int
+    ignored: int
+    rejected: int
+    results: list[EventAnswer]
+
+
+class InboundAnswer(schemas.Answer):
+    """What became of a message that came in."""
+
+    kind: Literal["bounce", "complaint", "reply", "auto_reply", "other"]
+    matched: bool = Field(description="Whether it is about a recipient.")
+    taken: bool = Field(description="Whether it was new, and something was written.")
+    campaign_id: UUID | None = None
+    recipient_id: UUID | None = None
+    address: str | None = None
+    status: str | None = Field(default=None, description="The enhanced status code (RFC 3463).")
+    bounce_type: Literal["permanent", "transient"] | None = None
+    suppressed: str | None = Field(default=None, description="Why the address must not be used from now on.")
+
+
+@router.post("/v1/events", operation_id="reportEvents", response_model=EventAnswers)
+def report_events(
+    given: Annotated[Any, Body(description="An event, or a list of at most 1,000 (docs/tracking.md).")],
+    call: Caller,
+) -> Response:
+    """Report what happened outside: entities that changed, messages that were delivered, read, clicked or came
+    back, and conversions. Each event is taken once by its `id`; what is wrong with one stops no other.
+    """
+    with call.transaction() as session:
+        answers = take_events(session, call.org_id, given if isinstance(given, list) else [given])
+        counts = {
+            status: sum(answer.status == status for answer in answers)
+            for status in ("accepted", "duplicate", "ignored", "rejected")
+        }
+        if not isinstance(given, list) and answers[0].status == "rejected":
+            return call.answer(session, {"message": answers[0].message}, 400)
+        results = [_answer(answer) for answer in answers]
+        return call.answer(session, EventAnswers(**counts, results=results).sent())
+
+
+def _answer(answer: Answer) -> EventAnswer:
+    return EventAnswer(**{name: getattr(answer, name) for name in EventAnswer.model_fields})
+
+
+@router.post(
+    "/v1/inbound/email", operation_id="receiveEmail", response_model=InboundAnswer, openapi_extra=_MESSAGE
+)
+async def receive_email(
+    call: Caller,
+    request: Request,
+    recipient: Annotated[str | None, Query(description="The envelope's recipient, if it is known.")] = None,
+) -> Response:
+    """Hand in a message that came back, as it came (`message/rfc822`): a delivery report, a complaint, a reply.
+
+    One that is about no message of ours changes nothing.
+    """
+    raw = await request.body()
+    return await run_sync(_received, call, raw, recipient)
+
+
+def _received(call: Caller, raw: bytes, recipient: str | None) -> Response:
+    settings = call.runtime.settings
+    links = Links(str(settings.public_url), Secrets.of(settings).signing_keys)
+    with call.transaction() as session:
+        found = take_inbound(session, call.org_id, raw, links, recipient=recipient)
+        answer = InboundAnswer(**{name: getattr(found, name) for name in InboundAnswer.model_fields})
+        return call.answer(session, answer.sent())

@@ -1,0 +1,8 @@
+"""`/api/v1/webhooks` (contract.md §3 and §8): who is told of what, and the log of it."""
+
+from engine.api.webhooks.deliveries import router as deliveries
+from engine.api.webhooks.webhooks import router as webhooks
+
+__all__ = ["ROUTERS"]
+
+ROUTERS = (webhooks, deliveries)
