@@ -7,10 +7,11 @@ logged and acknowledged; the truth is in the database, and the sweeper wakes wha
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from threading import Event
+from typing import TYPE_CHECKING, Any
 
 from dramatiq.brokers.rabbitmq import RabbitmqBroker
-from dramatiq.brokers.redis import RedisBroker
+from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
 
 from engine.wakeups import NAMESPACE, redis_client
 
@@ -26,8 +27,43 @@ _HEARTBEAT_TIMEOUT_MS = 5_000
 _MAINTENANCE_CHANCE = 20_000
 
 
+class _Consumer(_RedisConsumer):
+    """dramatiq's consumer, which sleeps while every thread is at work; this one is woken by the first that is not:
+    threads waited for a fetch for a fifth of the time of a large campaign.
+    """
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)  # type: ignore[no-untyped-call]
+        self._freed = Event()
+
+    def ack(self, message: Any) -> None:
+        """Acknowledge on the worker's thread, and let the consumer's fetch the next."""
+        super().ack(message)  # type: ignore[no-untyped-call]
+        self._freed.set()
+
+    def nack(self, message: Any) -> None:
+        """The same for a message that failed."""
+        super().nack(message)  # type: ignore[no-untyped-call]
+        self._freed.set()
+
+    def __next__(self) -> Any:
+        """The next message; None after a while without one."""
+        if not self.message_cache and self.outstanding_message_count >= self.prefetch:
+            self._freed.wait(self.timeout / 1000)
+            self._freed.clear()
+            self.misses = 0
+            if self.outstanding_message_count >= self.prefetch:
+                return None
+        return super().__next__()  # type: ignore[no-untyped-call]
+
+
 class _Redis(RedisBroker):
     """dramatiq's Redis broker without delay queues: nothing is ever delayed there, so nobody needs to poll them."""
+
+    @property
+    def consumer_class(self) -> type[_Consumer]:
+        """What `consume` makes."""
+        return _Consumer
 
     def declare_queue(self, queue_name: str) -> None:
         """Declare a queue once."""

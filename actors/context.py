@@ -1,4 +1,4 @@
-"""What every actor is handed: one process's runtime and executor."""
+"""What every actor is handed: one process's runtime, executor and postman."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from engine.delivery.execute import Executor
+    from engine.events.postman import Postman
     from engine.runtime import Runtime
 
 __all__ = ["Context"]
@@ -18,3 +19,4 @@ class Context:
 
     runtime: Runtime
     executor: Executor
+    postman: Postman

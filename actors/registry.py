@@ -8,11 +8,25 @@ import dramatiq
 
 from actors.activate import activate
 from actors.cancel import cancel
+from actors.distribute import distribute
 from actors.execute import execute
+from actors.notify import notify
 from actors.report import report
 from actors.retrigger import retrigger
+from actors.run_dry import run_dry
 from actors.sweep import sweep
-from engine.commands import Activate, Cancel, Command, Execute, Report, Retrigger, Sweep
+from engine.commands import (
+    Activate,
+    Cancel,
+    Command,
+    Distribute,
+    Execute,
+    Notify,
+    Report,
+    Retrigger,
+    RunDry,
+    Sweep,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +41,10 @@ ACTORS: dict[type[Command], Callable[[Context, Any], None]] = {
     Execute: execute,
     Report: report,
     Retrigger: retrigger,
+    RunDry: run_dry,
     Sweep: sweep,
+    Distribute: distribute,
+    Notify: notify,
 }
 
 

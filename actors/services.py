@@ -20,9 +20,11 @@ from actors.broker import connect
 from actors.context import Context
 from actors.middleware import standard
 from actors.registry import register
+from engine.campaigns.scheduling import start_due
 from engine.delivery.execute import Executor
 from engine.delivery.recover import sweep
 from engine.delivery.sender import Senders, SendLoop
+from engine.events.postman import Postman
 from engine.runtime import Runtime
 from engine.wakeups import EMBEDDED
 
@@ -68,10 +70,11 @@ class WorkerService:
         if self._worker is not None:
             return
         self._loop = SendLoop()
-        self._senders = Senders(self.settings, self._loop)
+        self._senders = Senders(self.settings, self._loop, self.runtime.database)
         self._executor = Executor(self.runtime, self._senders, self._loop)
         self._broker = connect(self.settings.broker, standard())
-        register(self._broker, Context(self.runtime, self._executor))
+        self._postman = Postman(self.runtime, self._loop)
+        register(self._broker, Context(self.runtime, self._executor, self._postman))
         threads = self.settings.worker_threads
         self._worker = Worker(self._broker, worker_threads=threads, worker_timeout=_IDLE_MS)
         # A prefetched wake-up waits for a thread here while another process may be idle.
@@ -86,6 +89,8 @@ class WorkerService:
         worker, self._worker = self._worker, None
         self._executor.stop()
         worker.stop(timeout=int(self.settings.shutdown_grace.total_seconds() * 1000))
+        self._executor.close()
+        self._postman.stop()
         self._senders.close()
         self._loop.close()
         self._broker.close()
@@ -93,7 +98,9 @@ class WorkerService:
 
 
 class SchedulerService:
-    """Sweeps at an interval. Any number may run; one acts at a time."""
+    """Starts what is scheduled, and sweeps, at an interval. Any number may run: each start is made once, and one sweeps
+    at a time.
+    """
 
     def __init__(self, settings: Settings, *, runtime: Runtime | None = None) -> None:
         self.settings = settings
@@ -112,6 +119,7 @@ class SchedulerService:
     def _loop(self) -> None:
         while True:
             try:
+                start_due(self.runtime)
                 sweep(self.runtime)
             except DBAPIError as error:
                 log.warning("database.away", reason=str(error.orig))

@@ -1,9 +1,10 @@
-"""Wake what is due, take back what expired; what the scheduler does by itself, on demand."""
+"""Start what is scheduled, wake what is due, take back what expired: what the scheduler does by itself, on demand."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from engine.campaigns.scheduling import start_due
 from engine.delivery import recover
 
 if TYPE_CHECKING:
@@ -14,5 +15,6 @@ __all__ = ["sweep"]
 
 
 def sweep(context: Context, command: Sweep) -> None:  # noqa: ARG001 - the command says all by its name
-    """Sweep once."""
+    """Start what is scheduled, and sweep, once."""
+    start_due(context.runtime)
     recover.sweep(context.runtime)

@@ -24,6 +24,7 @@ from actors.cli import (
     processes,
     recipients,
     retrigger,
+    template,
     watch,
 )
 from actors.cli.failure import Exit, explain
@@ -122,6 +123,7 @@ app.command(rich_help_panel=WORK)(watch.watch)
 app.command(rich_help_panel=WORK)(retrigger.retrigger)
 app.command(rich_help_panel=WORK)(recipients.recipients)
 app.command(rich_help_panel=WORK)(recipients.why)
+app.add_typer(template.app, name="template", rich_help_panel=WORK)
 app.add_typer(channel.app, name="channel", rich_help_panel=SET_UP)
 app.add_typer(db.app, name="db", rich_help_panel=SET_UP)
 app.add_typer(org.app, name="org", rich_help_panel=SET_UP)

@@ -13,6 +13,7 @@ from actors.cli.watch import Campaign
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
     from uuid import UUID
 
     from sqlalchemy.orm import Session
@@ -25,6 +26,10 @@ __all__ = ["app"]
 app = typer.Typer(help="Make campaigns and lead them through their life.", no_args_is_help=True)
 
 TextFile = typer.Option(exists=True, dir_okay=False, readable=True)
+Percentage = Annotated[
+    float, typer.Option(help="Of the audience, from its beginning; the rest may follow later.")
+]
+Priority = Annotated[str, typer.Option(help="low, normal or high: its share of the workers.")]
 
 
 @app.command()
@@ -197,6 +202,123 @@ def cancel(context: typer.Context, campaign: Campaign, *, as_json: Json = False)
         lambda session, muster, id_: lifecycle.cancel(session, muster.org_id, id_),
         as_json=as_json,
     )
+
+
+@app.command()
+def complete(context: typer.Context, campaign: Campaign, *, as_json: Json = False) -> None:
+    """End it as done: what it still had to send is cancelled."""
+    from engine.campaigns import lifecycle
+
+    _move(
+        context,
+        campaign,
+        lambda session, muster, id_: lifecycle.complete(session, muster.org_id, id_),
+        as_json=as_json,
+    )
+
+
+@app.command()
+def execute(
+    context: typer.Context,
+    campaign: Campaign,
+    *,
+    percentage: Percentage = 100.0,
+    priority: Priority = "normal",
+    test: Annotated[bool, typer.Option("--test", help="Render and check everything; send nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Deliver to a part of the audience, or to whoever is left of it."""
+    _execute(context, campaign, percentage=percentage, priority=priority, test=test, as_json=as_json)
+
+
+@app.command()
+def schedule(
+    context: typer.Context,
+    campaign: Campaign,
+    at: Annotated[
+        str, typer.Argument(metavar="TIME", help="2026-11-24T10:00, in UTC unless it says otherwise.")
+    ],
+    *,
+    percentage: Percentage = 100.0,
+    priority: Priority = "normal",
+    as_json: Json = False,
+) -> None:
+    """Deliver at a time. The start is kept in the database and made once."""
+    from datetime import UTC, datetime
+
+    try:
+        when = datetime.fromisoformat(at)
+    except ValueError:
+        raise Failure(f"{at!r} is no date and time like 2026-11-24T10:00", code=Exit.USAGE) from None
+    when = when.replace(tzinfo=UTC) if when.tzinfo is None else when
+    _execute(context, campaign, percentage=percentage, priority=priority, due_at=when, as_json=as_json)
+
+
+def _execute(
+    context: typer.Context,
+    campaign: str,
+    *,
+    percentage: float,
+    priority: str,
+    due_at: datetime | None = None,
+    test: bool = False,
+    as_json: bool,
+) -> None:
+    from actors.cli.context import opened
+    from actors.cli.finding import find_campaign
+    from actors.cli.words import one_of
+    from engine.campaigns.execution import execute as start
+    from engine.campaigns.lifecycle import PRIORITIES
+
+    one_of("priority", priority, PRIORITIES)
+    with opened(context) as muster, muster.transaction() as session:
+        row = find_campaign(session, muster.org_id, campaign)
+        done = start(
+            session,
+            muster.org_id,
+            row.id,
+            window=muster.settings.window,
+            priority=priority,
+            reach=percentage,
+            due_at=due_at,
+            test=test,
+        )
+        said = {
+            "id": str(row.id),
+            "name": row.name,
+            "execution_id": str(done.execution_id),
+            "status": done.status,
+            "starts_at": done.starts_at.isoformat(),
+            "estimated_completion": done.estimated_completion.isoformat(),
+        }
+    if as_json:
+        emit(said)
+        return
+    at = f" for {done.starts_at:%Y-%m-%d %H:%M} UTC" if done.status == "scheduled" else ""
+    typer.echo(f"{said['name']}: {done.status}{at}")
+    note(f"next: muster watch {said['id']}")
+
+
+@app.command()
+def clone(
+    context: typer.Context,
+    campaign: Campaign,
+    name: Annotated[str | None, typer.Argument(help="What the copy is called. [default: … (Copy)]")] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Make a draft of the same audience and messages."""
+    from actors.cli.context import opened
+    from actors.cli.finding import find_campaign
+    from engine.campaigns.cloning import clone_campaign
+
+    with opened(context) as muster, muster.transaction() as session:
+        row = find_campaign(session, muster.org_id, campaign)
+        made = _plain(clone_campaign(session, muster.org_id, row.id, name=name))
+    if as_json:
+        emit(made)
+    else:
+        typer.echo(f"created campaign {made['name']} ({made['id']}), {made['status']}")
 
 
 @app.command("list")

@@ -25,7 +25,7 @@ def create(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="What it is called.")],
     *,
-    kind: Annotated[str, typer.Option(help="smtp, file …")],
+    kind: Annotated[str, typer.Option(help="What it sends through; `muster channel kinds` lists them.")],
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="A setting of the kind; repeatable."),
@@ -66,6 +66,44 @@ def create(
         )
 
 
+@app.command()
+def kinds(
+    kind: Annotated[str | None, typer.Argument(help="Show what this kind takes.")] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """List the kinds of channels, or the settings and credentials of one."""
+    from actors.cli.words import one_of
+    from engine.channels import registry
+    from engine.channels.options import options
+
+    if kind is None:
+        known = [{"kind": name, "in_doubt": registry.doubt_policy(name)} for name in registry.kinds()]
+        if as_json:
+            emit(known)
+        else:
+            table(("Kind", "In doubt"), [(one["kind"], one["in_doubt"]) for one in known])
+        return
+    found = options(one_of("the kind", kind, registry.kinds()))
+    if as_json:
+        emit([option._asdict() for option in found])
+        return
+    table(
+        ("Part", "Name", "Type", "Default", "Meaning"),
+        [
+            (
+                option.part,
+                option.name,
+                option.type,
+                "required" if option.required else option.default,
+                option.text,
+            )
+            for option in found
+        ],
+        title=kind,
+    )
+
+
 @app.command("list")
 def list_(context: typer.Context, *, as_json: Json = False) -> None:
     """List the channels, and which of them wait for their provider."""
@@ -78,7 +116,7 @@ def list_(context: typer.Context, *, as_json: Json = False) -> None:
         emit(found)
         return
     table(
-        ("Name", "Kind", "Default", "In doubt", "Attempts#", "Waits until", "Why", "Id"),
+        ("Name", "Kind", "Default", "In doubt", "Attempts#", "Limit", "Waits until", "Why", "Id"),
         [
             (
                 one["name"],
@@ -86,6 +124,7 @@ def list_(context: typer.Context, *, as_json: Json = False) -> None:
                 "yes" if one["is_default"] else "",
                 one["doubt_policy"],
                 one["max_attempts"],
+                _rates(one["limits"]),
                 one["blocked_until"],
                 one["blocked_reason"],
                 one["id"],
@@ -104,12 +143,14 @@ def test(context: typer.Context, channel: Annotated[str, typer.Argument(help="It
     from actors.cli.context import opened
     from actors.cli.finding import find_named
     from engine.campaigns.channels import build_channel
+    from engine.channels.port import Surroundings
     from engine.channels.secrets import Secrets
     from state.tables import Channel
 
     with opened(context) as muster, muster.read() as session:
         row = find_named(session, Channel, muster.org_id, channel)
-        sender = build_channel(session, muster.org_id, row.id, Secrets.of(muster.settings))
+        lent = Surroundings(muster.settings.data_dir, muster.runtime.database)
+        sender = build_channel(session, muster.org_id, row.id, Secrets.of(muster.settings), lent)
         name = row.name
     trouble = asyncio.run(ask(sender))
     if trouble is not None:
@@ -143,6 +184,19 @@ def _credentials(path: Path) -> dict[str, Any]:
     return said
 
 
+def _rates(limits: dict[str, Any] | None) -> str:
+    """In words, as far as they fit into a table."""
+    from engine.limits.config import ChannelLimits
+
+    known = ChannelLimits.model_validate(limits or {})
+    words = [] if known.rate is None else [str(known.rate)]
+    if known.domain_rate is not None:
+        words.append(f"{known.domain_rate} a domain")
+    if known.domains:
+        words.append(f"{len(known.domains)} domains")
+    return ", ".join(words)
+
+
 def _plain(row: Channel) -> dict[str, Any]:
     return {
         "id": str(row.id),
@@ -153,6 +207,7 @@ def _plain(row: Channel) -> dict[str, Any]:
         "doubt_policy": row.doubt_policy,
         "max_attempts": row.max_attempts,
         "retry_base_seconds": row.retry_base_seconds,
+        "limits": row.limits,
         "blocked_until": row.blocked_until.isoformat() if row.blocked_until else None,
         "blocked_reason": row.blocked_reason,
     }

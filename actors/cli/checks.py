@@ -118,6 +118,7 @@ def _channels(settings: Settings, database: Database) -> Iterator[Check]:
     from sqlalchemy import select
 
     from engine.campaigns.channels import build_channel
+    from engine.channels.port import Surroundings
     from engine.channels.secrets import Secrets
     from state.tables import Channel as Row
     from state.tables import Organization
@@ -131,7 +132,13 @@ def _channels(settings: Settings, database: Database) -> Iterator[Check]:
         for org, org_id, channel_id, channel, kind in rows:
             name = f"channel {org}/{channel}"
             try:
-                sender = build_channel(session, org_id, channel_id, Secrets.of(settings))
+                sender = build_channel(
+                    session,
+                    org_id,
+                    channel_id,
+                    Secrets.of(settings),
+                    Surroundings(settings.data_dir, database),
+                )
                 trouble = asyncio.run(ask(sender))
             except Exception as error:  # noqa: BLE001 - as above
                 yield _wrong(name, error)

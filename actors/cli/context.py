@@ -7,7 +7,6 @@ it through that database (`neighbour`).
 from __future__ import annotations
 
 import logging
-import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,15 +89,10 @@ def embedded_settings(data: Path | None) -> Settings:
     Args:
         data: The folder; None: `MUSTER_DATA_DIR`.
     """
-    from config.settings import get_settings
     from engine.wakeups import EMBEDDED
 
-    if data is not None:
-        # Channels ask the environment where the outbox is; they and we must mean the same folder.
-        os.environ["MUSTER_DATA_DIR"] = str(data)
-        get_settings.cache_clear()
     settings = load_settings()
-    folder = settings.data_dir
+    folder = data or settings.data_dir
     return settings.model_copy(
         update={"data_dir": folder, "database_url": _database_in(folder), "broker_url": EMBEDDED}
     )

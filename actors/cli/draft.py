@@ -54,6 +54,22 @@ class Message(Input):
     defaults: dict[str, Any] = Field(default_factory=dict)
 
 
+class Step(Input):
+    """One touchpoint of several: a message, a wait or an action."""
+
+    name: str = ""
+    template: Message | str | None = None
+    channel: str | None = None
+    """By name or id; absent: the campaign's."""
+    wait: dict[str, Any] | None = None
+    """`{days: 2}`, or `{until: 2026-05-04T09:00:00Z}`."""
+    action: dict[str, Any] | None = None
+    """The request: `url`, `method`, `headers`, `body`."""
+    where: list[str] = Field(default_factory=list)
+    """Whom these conditions do not let through skips it."""
+    combination: Literal["AND", "OR"] = "AND"
+
+
 class Draft(Input):
     """A campaign."""
 
@@ -64,6 +80,8 @@ class Draft(Input):
     """A new target, or the name or id of one there is."""
     template: Message | str | None = None
     """A new template, or the name or id of one there is."""
+    steps: list[Step] = Field(default_factory=list)
+    """Several touchpoints in order, instead of a template."""
     flow: str | None = None
     """A flow there is, by name or id, instead of a template and a channel."""
     channel: str | None = None
@@ -87,8 +105,14 @@ def read_file(path: Path) -> dict[str, Any]:
         raise Failure(f"{path} cannot be read: {error}", code=Exit.USAGE) from None
     if not isinstance(said, dict):
         raise Failure(f"{path} describes no campaign", "begin with `name: …`", code=Exit.USAGE)
-    template = said.get("template")
-    if isinstance(template, dict):
+    steps = said.get("steps")
+    for holder in (
+        said,
+        *(step for step in (steps if isinstance(steps, list) else ()) if isinstance(step, dict)),
+    ):
+        template = holder.get("template")
+        if not isinstance(template, dict):
+            continue
         for key in ("html_file", "text_file"):
             if isinstance(template.get(key), str):
                 template[key] = str(path.parent / template[key])
@@ -136,20 +160,53 @@ def _targets(session: Session, org_id: UUID, draft: Draft) -> list[UUID]:
 
 def _flow(session: Session, org_id: UUID, draft: Draft) -> UUID | None:
     if draft.flow is not None:
-        if draft.template is not None or draft.channel is not None:
-            raise Failure("a flow has its own template and channel; name it alone", code=Exit.USAGE)
+        if draft.template is not None or draft.channel is not None or draft.steps:
+            raise Failure("a flow has its own templates and channels; name it alone", code=Exit.USAGE)
         return find_named(session, Flow, org_id, draft.flow).id
+    if draft.steps:
+        if draft.template is not None:
+            raise Failure("a campaign has `steps` or a `template`, not both", code=Exit.USAGE)
+        touchpoints = [_touchpoint(session, org_id, draft, index) for index in range(len(draft.steps))]
+        given = {"name": draft.name, "touchpoints": touchpoints}
+        return create_flow(session, org_id, read(FlowInput, given)).id
     if draft.template is None:
         if draft.channel is not None:
             raise Failure("a channel needs something to send: name or describe a template", code=Exit.USAGE)
         return None
-    if isinstance(draft.template, str):
-        template_id = find_named(session, Template, org_id, draft.template).id
-    else:
-        template_id = create_template(session, org_id, _template(draft.name, draft.template)).id
+    template_id = _template_id(session, org_id, draft.name, draft.template)
     channel = None if draft.channel is None else find_named(session, Channel, org_id, draft.channel).id
     touchpoint = TouchpointInput(template_id=template_id, channel_id=channel)
     return create_flow(session, org_id, FlowInput(name=draft.name, touchpoints=[touchpoint])).id
+
+
+def _touchpoint(session: Session, org_id: UUID, draft: Draft, index: int) -> dict[str, Any]:
+    """A step as the flow takes it."""
+    step = draft.steps[index]
+    said = [name for name in ("template", "wait", "action") if getattr(step, name) is not None]
+    if len(said) != 1:
+        raise Failure(f"steps[{index}] is one of `template`, `wait` or `action`", code=Exit.USAGE)
+    given: dict[str, Any] = {"name": step.name}
+    if step.where:
+        given["condition"] = filters_of(step.where, combine=step.combination)
+    if step.template is None:
+        settings = step.wait if step.action is None else step.action
+        # YAML reads an instant as one.
+        plain = {
+            key: value.isoformat() if isinstance(value, date) else value
+            for key, value in (settings or {}).items()
+        }
+        return given | {"type": said[0], "settings": plain}
+    channel = step.channel or draft.channel
+    if channel is not None:
+        given["channel_id"] = find_named(session, Channel, org_id, channel).id
+    name = step.name or f"{draft.name} {index + 1}"
+    return given | {"template_id": _template_id(session, org_id, name, step.template)}
+
+
+def _template_id(session: Session, org_id: UUID, name: str, template: Message | str) -> UUID:
+    if isinstance(template, str):
+        return find_named(session, Template, org_id, template).id
+    return create_template(session, org_id, _template(name, template)).id
 
 
 def _template(name: str, message: Message) -> TemplateInput:

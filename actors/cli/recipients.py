@@ -80,21 +80,16 @@ def why(
             ("verdict", told["verdict"]),
         ]
     )
-    if told["executions"]:
+    if told["timeline"]:
         table(
-            ("Execution", "Status", "Attempts#", "When", "Error", "Text"),
-            [
-                (
-                    one["execution_id"],
-                    one["status"],
-                    one["attempt"],
-                    one["at"],
-                    one["error_code"],
-                    one["error_text"],
-                )
-                for one in told["executions"]
-            ],
+            ("When", "What", "Details"),
+            [(one["at"], one["what"], _details(one["data"])) for one in told["timeline"]],
         )
+
+
+def _details(data: dict[str, Any]) -> str:
+    """What a person wants to read of an entry."""
+    return ", ".join(f"{name} {value}" for name, value in data.items() if not name.endswith("_id"))
 
 
 def _plain(row: Recipient) -> dict[str, Any]:

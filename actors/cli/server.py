@@ -57,8 +57,9 @@ class ApiService:
             return
         listener = self.bind()
         grace = int(self.runtime.settings.shutdown_grace.total_seconds())
+        self._app = create_app(self.runtime)
         config = uvicorn.Config(
-            create_app(self.runtime),
+            self._app,
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=grace,
@@ -99,6 +100,7 @@ class ApiService:
         """See `actors.services.Service.stop`."""
         if self._server is None or self._thread is None:
             return
+        self._app.state.hub.stop()  # live streams end by themselves, or the server would wait for them
         self._server.should_exit = True
         self._thread.join()
         self._server = self._thread = self._listener = None

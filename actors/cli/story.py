@@ -1,4 +1,4 @@
-"""One recipient's story in one campaign, from its row, its earlier executions, and what it waits for."""
+"""One recipient's story in one campaign: its timeline (engine.insight.timeline), and what it waits for."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from actors.cli.failure import Failure
 from actors.cli.watching import waiting
 from engine.audience.targets import audience
 from engine.insight.progress import campaign_progress
+from engine.insight.timeline import timeline
+from engine.listing import MAX_LIMIT
 from state.change import clock_of
 from state.tables import Entity, Execution, Recipient, Target
 from state.transitions import AutomationStatus
@@ -47,8 +49,14 @@ def story(session: Session, org_id: UUID, campaign: Campaign, wanted: str) -> di
         "executions": _executions(session, org_id, campaign, entity.id, recipient),
     }
     if recipient is None:
-        return told | {"verdict": _absent(session, org_id, campaign, entity)}
-    return told | {"verdict": _verdict(session, org_id, campaign, recipient)}
+        return told | {"verdict": _absent(session, org_id, campaign, entity), "timeline": []}
+    entries = timeline(session, org_id, campaign.id, entity.id, limit=MAX_LIMIT).results
+    return told | {
+        "verdict": _verdict(session, org_id, campaign, recipient),
+        "timeline": [
+            {"at": f"{one.at:%Y-%m-%dT%H:%M:%SZ}", "what": one.what, "data": one.data} for one in entries
+        ],
+    }
 
 
 def _entity(session: Session, org_id: UUID, wanted: str) -> Entity:
@@ -80,7 +88,9 @@ def _executions(
         )
         .order_by(Execution.ended_at)
     ).scalars()
-    told = [_told(row, row.id, row.status, row.ended_at) for row in earlier]
+    # Of a flow of several touchpoints the last one delivered stands in both places.
+    current = None if recipient is None else recipient.execution_id
+    told = [_told(row, row.id, row.status, row.ended_at) for row in earlier if row.id != current]
     if recipient is not None and recipient.automation_status is not None:
         status = recipient.automation_status
         told.append(_told(recipient, recipient.execution_id, status, recipient.updated_at))
@@ -91,6 +101,7 @@ def _told(row: Recipient | Execution, execution_id: UUID | None, status: str, at
     return {
         "execution_id": str(execution_id) if execution_id else None,
         "status": status,
+        "touchpoint_id": str(row.touchpoint_id) if row.touchpoint_id else None,
         "attempt": row.attempt,
         "at": f"{at:%Y-%m-%dT%H:%M:%SZ}",
         "error_code": row.error_code,
@@ -102,6 +113,10 @@ def _verdict(session: Session, org_id: UUID, campaign: Campaign, recipient: Reci
     status = recipient.automation_status
     if status == AutomationStatus.PENDING:
         return f"not sent yet; {_turn(session, org_id, campaign, recipient)}"
+    if status == AutomationStatus.IN_PROGRESS and not recipient.in_flight and recipient.job_id is not None:
+        due_at = recipient.due_at
+        when = "its turn comes" if due_at is None else f"due at {due_at:%Y-%m-%d %H:%M:%S} UTC"
+        return f"between two touchpoints; {when}"
     said = {
         None: "a recipient of the portal widget only; nothing is sent",
         AutomationStatus.IN_PROGRESS: "being sent now",

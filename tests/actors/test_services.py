@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from actors.services import Embedded, SchedulerService, WorkerService
-from config.settings import Settings, get_settings
+from config.settings import Settings
 from engine.campaigns import lifecycle
 from engine.runtime import Runtime
 from engine.wakeups import EMBEDDED
@@ -25,14 +25,12 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("MUSTER_DATABASE_URL", f"sqlite:///{tmp_path}/muster.db")
     monkeypatch.setenv("MUSTER_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("MUSTER_BROKER_URL", EMBEDDED)
     monkeypatch.setenv("MUSTER_WORKER_THREADS", "2")
-    get_settings.cache_clear()
-    yield get_settings()
-    get_settings.cache_clear()
+    return Settings()
 
 
 @pytest.fixture

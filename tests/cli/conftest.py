@@ -17,7 +17,6 @@ import structlog
 from typer.testing import CliRunner
 
 from actors.cli.app import app
-from config.settings import get_settings
 from state import migrate
 from state.database import Database
 from state.tables import Base
@@ -54,7 +53,6 @@ class Muster:
         """Set `MUSTER_…` variables from now on."""
         for name, value in settings.items():
             self._monkeypatch.setenv(f"MUSTER_{name.upper()}", str(value))
-        get_settings.cache_clear()
 
     @property
     def url(self) -> str:
@@ -93,13 +91,11 @@ def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[No
         if name != "MUSTER_REQUIRE_SERVICES":
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
-    get_settings.cache_clear()
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
     yield
     root.handlers, root.level = handlers, level
     structlog.reset_defaults()
-    get_settings.cache_clear()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import func, select
 
-from state.tables import Campaign, Flow, Job, Target, Template
+from state.tables import Campaign, Channel, Flow, Job, Target, Template, Touchpoint
 from tests.cli.conftest import uuid_in
 
 if TYPE_CHECKING:
@@ -59,6 +59,25 @@ def test_it_is_made_with_all_it_needs_and_led_through_its_life(populated: Muster
     assert populated("campaign", "activate", "Norway").code == 1
 
 
+def test_it_is_executed_in_parts_scheduled_and_copied(populated: Muster, text: Path) -> None:
+    populated.ok("channel", "create", "files", "--kind", "file")
+    populated.ok("campaign", "create", "Norway", *NORWAY, "--text", text)
+    planned = populated.ok("campaign", "schedule", "Norway", "2099-01-01T10:00", "--priority", "low")
+    assert planned.out == "Norway: scheduled for 2099-01-01 10:00 UTC\n"
+    started = populated.ok("campaign", "execute", "Norway", "--percentage", "10", "--json").json
+    assert started["status"] == "started"
+    again = populated("campaign", "execute", "Norway")
+    assert (again.code, "CAMPAIGN_HAS_JOB_IN_PROGRESS" in again.err) == (1, True)
+    copy = populated.ok("campaign", "clone", "Norway")
+    assert copy.out.startswith("created campaign Norway (Copy) (")
+    assert populated.ok("campaign", "clone", "Norway", "Norwegen", "--json").json["status"] == "draft"
+    for wrong in (("--priority", "urgent"), ("--percentage", "0")):
+        assert populated("campaign", "execute", "Norwegen", *wrong).code in (1, 2)
+    assert populated("campaign", "schedule", "Norwegen", "soon").code == 2
+    populated.ok("campaign", "pause", "Norway")
+    assert populated.ok("campaign", "complete", "Norway").out == "Norway: completed\n"
+
+
 def test_it_is_listed_newest_first_and_by_status(populated: Muster, text: Path) -> None:
     for name in ("One", "Two"):
         populated.ok("campaign", "create", name, *NORWAY, "--text", text)
@@ -101,6 +120,45 @@ end_date: 2099-12-31
         "From a file",
         "Named again",
     }
+
+
+def test_a_file_of_several_steps(populated: Muster, tmp_path: Path) -> None:
+    """Messages, waits and actions, in order, each for whom it is."""
+    populated.ok("channel", "create", "files", "--kind", "file")
+    populated.ok("channel", "create", "others", "--kind", "file")
+    path = tmp_path / "steps.yaml"
+    path.write_text("""
+name: Three steps
+audience: { where: ["country = Norway"] }
+channel: files
+steps:
+  - name: first
+    template: { subject: Hello, text: "Hello {{ first_name }}" }
+  - wait: { days: 2 }
+  - template: first
+    channel: others
+    where: ['"engagement.clicked within 2 days" is empty']
+  - wait: { until: 2026-05-04T09:00:00Z }
+  - action: { url: "https://crm.example.com/done", method: POST, body: { id: "{{ _id }}" } }
+""")
+    populated.ok("campaign", "create", "--file", path)
+    database = populated.database()
+    with database.read() as session:
+        rows = session.scalars(select(Touchpoint).order_by(Touchpoint.position)).all()
+        names = {row.id: row.name for row in session.scalars(select(Channel))}
+    database.close()
+    assert ["message", "wait", "message", "wait", "action"] == [row.type for row in rows]
+    assert ["files", None, "others", None, None] == [names.get(row.channel_id) for row in rows]
+    assert rows[0].template_id == rows[2].template_id
+    assert ({"days": 2}, {"until": "2026-05-04T09:00:00+00:00"}) == (rows[1].settings, rows[3].settings)
+    assert "engagement.clicked within 2 days" == rows[2].condition["filter"]["items"][0]["key"]
+    for wrong, said in (
+        ("- {}", "steps[0] is one of"),
+        ("- wait: { day: 2 }", "touchpoints[0].settings.day"),
+        ("- action: { url: nowhere }", "touchpoints[0].settings.url"),
+    ):
+        path.write_text(f"name: Wrong\nsteps:\n  {wrong}\n")
+        assert said in populated("campaign", "create", "--file", path).err
 
 
 def test_what_exists_is_named(populated: Muster, text: Path) -> None:

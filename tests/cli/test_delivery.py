@@ -198,6 +198,7 @@ def test_a_slice_for_the_process_next_door_is_woken_from_outside_the_window(migr
 
 def _progress(*, processed: int, total: int = 100, planned: bool = True, over: bool = False) -> Progress:
     return Progress(
+        excluded=0,
         counts={
             "pending": total - processed,
             "in_progress": 0,

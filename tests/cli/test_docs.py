@@ -13,9 +13,11 @@ import typer
 import yaml
 
 from actors.cli.app import app
+from actors.cli.conditions import filters_of
 from actors.cli.draft import Draft, read_file
 from actors.cli.failure import Exit
 from config.settings import Settings
+from engine.delivery.conditions import check_condition
 from engine.inputs import read
 from tests.harness.child import ROOT
 
@@ -101,7 +103,21 @@ def test_the_example_of_a_campaign_file_can_be_read(tmp_path: Path) -> None:
     (tmp_path / "campaign.yaml").write_text(page.partition("```yaml\n")[2].partition("```")[0])
     draft = read(Draft, read_file(tmp_path / "campaign.yaml"))
     assert draft.name == "Autumn in Norway"
-    assert set(Draft.model_fields) - {"flow", "start_date"} <= draft.model_fields_set
+    assert set(Draft.model_fields) - {"flow", "start_date", "steps"} <= draft.model_fields_set
+
+
+def test_the_example_of_several_steps_can_be_read(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "campaign-file.md").read_text(encoding="utf-8")
+    example = page.split("```yaml\n")[2].partition("```")[0]
+    (tmp_path / "campaign.yaml").write_text("name: Several\n" + example)
+    draft = read(Draft, read_file(tmp_path / "campaign.yaml"))
+    assert [3, 1, 1] == [
+        sum(getattr(step, field) is not None for step in draft.steps)
+        for field in ("template", "wait", "action")
+    ]
+    for step in draft.steps:
+        if step.where:
+            check_condition(filters_of(step.where))
 
 
 def test_the_conditions_of_the_page_can_be_used(populated: Muster, tmp_path: Path) -> None:

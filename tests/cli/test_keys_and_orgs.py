@@ -116,3 +116,29 @@ def test_a_channel_that_cannot_be_is_refused_by_field(
     assert result.code == 2, result
     assert words in result.err
     assert acme.ok("channel", "list", "--json").json == []
+
+
+def test_every_kind_tells_what_it_takes(acme: Muster) -> None:
+    listed = acme.ok("channel", "kinds", "--json").json
+    assert {"smtp", "http", "telegram", "whatsapp", "sms", "portal", "apprise"} <= {
+        one["kind"] for one in listed
+    }
+    for one in listed:
+        options = acme.ok("channel", "kinds", one["kind"], "--json").json
+        assert all(option["part"] in ("settings", "credentials") for option in options)
+    smtp = {option["name"]: option for option in acme.ok("channel", "kinds", "smtp", "--json").json}
+    assert (smtp["host"]["required"], smtp["concurrency"]["default"]) == (True, 10)
+    assert smtp["password"]["type"] == "secret"
+    assert "Connections of one worker" in acme.ok("channel", "kinds", "smtp").out
+    refused = acme("channel", "kinds", "smpt")
+    assert (refused.code, "did you mean 'smtp'" in refused.err) == (2, True)
+
+
+def test_a_number_on_the_command_line_may_be_an_id(acme: Muster, tmp_path: Path) -> None:
+    secret = tmp_path / "credentials.json"
+    secret.write_text(json.dumps({"access_token": "t"}))
+    settings = ("--set", "phone_number_id=100200300")
+    made = acme.ok(
+        "channel", "create", "w", "--kind", "whatsapp", *settings, "--credentials", secret, "--json"
+    ).json
+    assert (made["kind"], made["doubt_policy"]) == ("whatsapp", "hold")
