@@ -131,6 +131,7 @@ def test_an_open_recipient_is_lost_and_miscounted(world: World) -> None:
         f"1 recipients have no outcome (allowed: 0): {world.entities[0]}",
         f"1 recipients are still in flight (allowed: 0): {world.entities[0]}",
         f"job {world.job_id} counts 8 success, there are 7",
+        f"job {world.job_id} counts 0 in_progress, there are 1",
     ]
 
 

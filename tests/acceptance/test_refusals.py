@@ -88,6 +88,11 @@ def test_refused_deferred_and_retriggered(tmp_path: Path) -> None:
         sink.command = [word for word in sink.command if word not in options]
         sink.start()
         again, left = failed[:5], failed[5:]
+        barred = client.ask("GET", "/v1/suppression", params={"limit": 100})["results"]
+        assert {one["reason"] for one in barred} == {"hard_bounce"}
+        assert len(barred) == EACH
+        for one in barred:
+            assert client.http.delete(f"/v1/suppression/{one['id']}").is_success
         good, stranger = delivered[0]["entity_id"], str(uuid4())
         wanted = [good, again[0]["entity_id"], stranger, *(one["entity_id"] for one in again[1:])]
         answers = client.retrigger(campaign, *wanted)

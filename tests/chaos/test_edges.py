@@ -33,7 +33,9 @@ FLUSHES = ("settle.before_commit", "settle.committed")
 AMBIGUOUS = {"wave.before_claim_commit", "wave.sent", "slice.before_close_commit", *FLUSHES}
 
 
-@pytest.mark.parametrize("point", [point for point in POINTS if not point.startswith("recover.")])
+@pytest.mark.parametrize(
+    "point", [point for point in POINTS if not point.startswith(("recover.", "schedule."))]
+)
 def test_worker_dies_at(point: str, house: House, tmp_path: Path) -> None:
     latency = 0.06 if point in FLUSHES else 0.0
     with Scene(house, tmp_path, size=SIZE, latency=latency, workers=1) as scene:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Account", "account"]
 
 _OVER = (AutomationStatus.SUCCESS, AutomationStatus.FAILED, AutomationStatus.CANCELLED)
-_COUNTED = ("total", *_OVER)
+_COUNTED = ("total", *_OVER, AutomationStatus.IN_PROGRESS)
 _SHOWN = 5
 
 
@@ -177,8 +177,13 @@ def _snapshot(database: Database) -> Iterator[Connection]:
 
 @dataclass
 class _Earlier:
-    """Deliveries of executions that were retriggered or activated again since."""
+    """Deliveries of executions that were retriggered or activated again since, or that are behind a recipient who is
+    run through several touchpoints.
+    """
 
+    known: set[UUID] = field(default_factory=set)
+    unsent: list[UUID] = field(default_factory=list)
+    """Kept as a success, in no journal."""
     by_entity: Counter[UUID] = field(default_factory=Counter)
     duplicates: dict[UUID, int] = field(default_factory=dict)
 
@@ -186,8 +191,12 @@ class _Earlier:
 def _earlier(connection: Connection, mine: ColumnElement[bool], delivered: Counter[UUID | None]) -> _Earlier:
     """Take them out of `delivered`."""
     found = _Earlier()
-    for execution_id, entity_id in connection.execute(select(Execution.id, Execution.entity_id).where(mine)):
+    rows = connection.execute(select(Execution.id, Execution.entity_id, Execution.status).where(mine))
+    for execution_id, entity_id, status in rows:
         times = delivered.pop(execution_id, 0)
+        found.known.add(execution_id)
+        if status == AutomationStatus.SUCCESS and not times:
+            found.unsent.append(entity_id)
         found.by_entity[entity_id] += times
         if times > 1:
             found.duplicates[execution_id] = times - 1
@@ -204,6 +213,8 @@ def _recipients(
 ) -> Account:
     """The rows, each compared with the journals. Takes their executions out of `delivered`."""
     found = Account(expected=0, statuses=Counter(), errors=Counter(), duplicates=earlier.duplicates)
+    if examine:
+        found.unsent += earlier.unsent
     rows = connection.execution_options(yield_per=10_000).execute(
         select(
             Recipient.entity_id,
@@ -221,7 +232,7 @@ def _recipients(
             found.duplicates[execution_id] = times - 1
         if examine:
             found.received[times + earlier.by_entity[entity_id]] += 1
-            if status == AutomationStatus.SUCCESS and not times:
+            if status == AutomationStatus.SUCCESS and not times and execution_id not in earlier.known:
                 found.unsent.append(entity_id)
         if in_flight:
             found.in_flight.append(entity_id)
@@ -261,14 +272,22 @@ def _miscounts(connection: Connection, my_jobs: ColumnElement[bool], open_slices
     wrong = []
     jobs = connection.execute(
         select(
-            Job.id, Job.total, Job.success, Job.failed, Job.cancelled, Job.slices_total, Job.slices_done
+            Job.id,
+            Job.total,
+            Job.success,
+            Job.failed,
+            Job.cancelled,
+            Job.in_progress,
+            Job.slices_total,
+            Job.slices_done,
         ).where(my_jobs)
     ).all()
     for job in jobs:
         rows = connection.execute(
-            select(func.count().label("total"), *(is_status(status).label(status) for status in _OVER)).where(
-                Recipient.job_id == job.id
-            )
+            select(
+                func.count().label("total"),
+                *(is_status(status).label(status) for status in (*_OVER, AutomationStatus.IN_PROGRESS)),
+            ).where(Recipient.job_id == job.id)
         ).one()
         unfolded: Counter[str] = Counter()
         states: Counter[str] = Counter()
@@ -277,12 +296,15 @@ def _miscounts(connection: Connection, my_jobs: ColumnElement[bool], open_slices
                 Slice.state,
                 func.count().label("slices"),
                 *(func.sum(getattr(Slice, status)).label(status) for status in _OVER),
+                func.sum(Slice.in_progress - Slice.in_progress_folded).label("in_progress"),
             )
             .where(Slice.job_id == job.id)
             .group_by(Slice.state)
         ):
             states[part.state] += part.slices
-            unfolded.update({str(status): int(getattr(part, status)) for status in _OVER})
+            unfolded.update(
+                {str(name): int(getattr(part, name)) for name in (*_OVER, AutomationStatus.IN_PROGRESS)}
+            )
         counters = {name: getattr(job, name) + unfolded[name] for name in _COUNTED}
         counters |= {"slices_total": job.slices_total, "slices_done": job.slices_done}
         truth = {name: int(getattr(rows, name)) for name in _COUNTED}

@@ -115,13 +115,31 @@ def test_a_template_in_use_stays(database, org_id, template_id, flow_id):
         ([{}], "touchpoints[0].template_id"),
         ([{"template_id": "nope"}], "touchpoints[0].template_id"),
         ([{"template_id": str(uuid4())}], "touchpoints[0].template_id"),
-        ([{"template_id": "T", "type": "wait"}], "touchpoints[0].type"),
+        ([{"template_id": "T", "type": "wait"}], "touchpoints[0].template_id"),
+        ([{"template_id": "T", "type": "weight"}], "touchpoints[0].type"),
+        ([{"type": "wait"}], "touchpoints[0].settings"),
+        ([{"type": "wait", "settings": {"day": 2}}], "touchpoints[0].settings.day"),
+        ([{"type": "wait", "settings": {"days": -2}}], "touchpoints[0].settings.days"),
+        ([{"type": "wait", "settings": {"days": 10_000}}], "touchpoints[0].settings.days"),
+        ([{"type": "wait", "settings": {"until": "soon"}}], "touchpoints[0].settings.until"),
+        ([{"type": "wait", "settings": {"until": "2026-05-04", "days": 1}}], "touchpoints[0].settings"),
+        ([{"type": "action", "settings": {"url": "ftp://x"}}], "touchpoints[0].settings.url"),
+        ([{"template_id": "T"}, {"content": {"subject": "{{"}}], "touchpoints[1].content.subject"),
+        ([{"content": {"text": "x", "tekst": "y"}}], "touchpoints[0].content.tekst"),
+        ([{"variants": [{"id": "a", "weight": 0}]}], "touchpoints[0].variants"),
+        ([{"variants": [{"id": "a"}]}], "touchpoints[0].variants[0].template_id"),
+        ([{"template_id": "T", "variants": [{"id": "a"}, {"id": "a"}]}], "touchpoints[0].variants[1].id"),
+        (
+            [{"variants": [{"id": "a", "template_id": str(uuid4())}]}],
+            "touchpoints[0].variants[0].template_id",
+        ),
+        ([{"template_id": "T", "condition": {"filters": {}}}], "touchpoints[0].condition.filters"),
+        ([{"template_id": "T", "id": str(uuid4())}], "touchpoints[0].id"),
         ([{"template_id": "T", "channel_id": str(uuid4())}], "touchpoints[0].channel_id"),
-        ([{"template_id": "T"}, {"template_id": "T"}], "touchpoints"),
         ([{"template_id": "T", "chanel_id": None}], "touchpoints[0].chanel_id"),
     ],
 )
-def test_a_flow_is_one_message_over_what_exists(database, org_id, template_id, touchpoints, field):
+def test_a_touchpoint_that_cannot_be_run_is_refused(database, org_id, template_id, touchpoints, field):
     given = [
         {key: str(template_id) if value == "T" else value for key, value in touchpoint.items()}
         for touchpoint in touchpoints
@@ -142,6 +160,45 @@ def test_a_flows_touchpoints_are_replaced_whole(database, org_id, template_id, f
         assert session.query(Touchpoint).count() == 1
         flows.update_flow(session, org_id, flow_id, read(flows.FlowChange, {"name": "renamed"}))
         assert len(flows.touchpoints_of(session, org_id, [flow_id])[flow_id]) == 1
+
+
+def test_a_touchpoint_that_stays_keeps_its_id(database, org_id, template_id):
+    """By which recipients know where they are."""
+    message = {"template_id": str(template_id)}
+    wait = {"type": "wait", "settings": {"days": 2}}
+    own = {
+        "content": {"subject": "Hello", "text": "{{ name }}"},
+        "variants": [{"id": "a"}, {"id": "b", "weight": 2}],
+    }
+    with database.begin() as session:
+        given = read(flows.FlowInput, {"name": "f", "touchpoints": [message, wait, own]})
+        flow = flows.create_flow(session, org_id, given)
+
+        def change(*touchpoints):
+            flows.update_flow(session, org_id, flow.id, read(flows.FlowChange, {"touchpoints": touchpoints}))
+            return [row.id for row in flows.touchpoints_of(session, org_id, [flow.id])[flow.id]]
+
+        ids = [row.id for row in flows.touchpoints_of(session, org_id, [flow.id])[flow.id]]
+        assert ids == change(message, {**wait, "settings": {"hours": 1}}, own)
+        assert [ids[2], ids[1], ids[0]] == change(
+            {**own, "id": str(ids[2])}, {**wait, "id": str(ids[1])}, {**message, "id": str(ids[0])}
+        )
+        *rest, new = change({**own, "id": str(ids[2])}, {**message, "id": str(ids[0])}, wait)
+        assert [ids[2], ids[0]] == rest
+        assert new not in ids
+        rows = flows.touchpoints_of(session, org_id, [flow.id])[flow.id]
+        assert [0, 1, 2] == [row.position for row in rows]
+        assert {"subject": "Hello", "text": "{{ name }}"} == rows[0].content
+        assert [1, 2] == [variant["weight"] for variant in rows[0].variants]
+
+
+def test_a_template_of_a_variant_is_in_use(database, org_id, template_id):
+    variants = [{"id": "a", "content": {"text": "x"}}, {"id": "b", "template_id": str(template_id)}]
+    with database.begin() as session:
+        given = read(flows.FlowInput, {"name": "f", "touchpoints": [{"variants": variants}]})
+        flows.create_flow(session, org_id, given)
+    with pytest.raises(InUse, match="'f'"), database.begin() as session:
+        templates.delete_template(session, org_id, template_id)
 
 
 def test_nothing_of_another_organization_is_there(database, org_id, template_id, flow_id):
