@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import structlog
 from rich.console import Console
 
-from bench import celery_case, content, delivery, explain, filters, importing, smtp
+from bench import celery_case, content, delivery, explain, filters, http, importing, smtp
 from bench.conditions import conditions
 from bench.results import record, table
 from bench.scale import FULL, QUICK
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 CASES: dict[str, Callable[[Scale, Path], list[Result]]] = {
     "content": content.run,
     "smtp": smtp.run,
+    "http": http.run,
     "import": importing.run,
     "filters": filters.run,
     "explain": explain.run,

@@ -21,6 +21,7 @@ from engine.campaigns import lifecycle
 from engine.delivery import enrol, plan, recover, slices, waves
 from engine.delivery.execute import Executor
 from engine.delivery.outcomes import Settlement
+from engine.delivery.rollup import NOWHERE
 from engine.delivery.sender import Senders, SendLoop
 from engine.delivery.slices import Lease, Tally
 from engine.insight.progress import campaign_progress
@@ -89,7 +90,7 @@ def _explain(runtime: Runtime, book: _Book, org_id: UUID, campaign_id: UUID, siz
 def _deliver(runtime: Runtime, org_id: UUID, job_id: UUID, *, most: int) -> None:
     """Deliver a part, as a worker would, so that connections have prepared what they use and rows have versions."""
     loop = SendLoop()
-    executor = Executor(runtime, Senders(runtime.settings, loop), loop)
+    executor = Executor(runtime, Senders(runtime.settings, loop, runtime.database), loop)
     for number in range(most // runtime.settings.slice_size):
         executor.execute(org_id, job_id, number)
     loop.close()
@@ -104,11 +105,19 @@ def _claim(runtime: Runtime, book: _Book, org_id: UUID, job_id: UUID) -> Lease:
     with runtime.transaction() as session, book.page("load", "Load a slice"):
         due = waves.load(session, lease)
     wave = [person.entity_id for person in due[:100]]
+    now = runtime.database.clock.now()
     with runtime.transaction() as session:
         with book.page("hold", "Hold the slice: in front of every claim and settlement"):
-            slices.hold(session, lease, lasts=runtime.settings.lease, expected=Tally(in_flight=len(wave)))
+            slices.hold(
+                session,
+                lease,
+                lasts=runtime.settings.lease,
+                expected=Tally(in_progress=len(wave)),
+                cell=NOWHERE,
+                now=now,
+            )
         with book.page("claim", "Claim a wave of 100"):
-            assert len(waves.claim(session, lease, wave)) == len(wave)
+            assert len(waves.claim(session, lease, wave, now=now)) == len(wave)
     return lease
 
 
@@ -127,13 +136,15 @@ def _settle(runtime: Runtime, book: _Book, lease: Lease) -> None:
         Settlement(key, AutomationStatus.FAILED, f"SMTP_55{number}", "no such user")
         for number, key in enumerate(wave[:5])
     ]
-    expected = done.tally(in_flight=0)
+    now = runtime.database.clock.now()
+    expected = done.tally(in_progress=0, now=now)
+    lasts = runtime.settings.lease
     with runtime.transaction() as session:
-        slices.hold(session, lease, lasts=runtime.settings.lease, expected=expected)
+        slices.hold(session, lease, lasts=lasts, expected=expected, cell=NOWHERE, now=now)
         with book.page("settle", "Settle a wave: 95 delivered, 5 failed with a reason each"):
-            waves.settle(session, lease, done, expected=expected, in_flight=0)
+            waves.settle(session, lease, done, expected=expected, in_progress=0, now=now)
         with book.page("close", "Close a slice: who is left, fold, close, wake the next"):
-            slices.close(session, lease, due_at=waves.next_due(session, lease))
+            slices.close(session, lease, due_at=waves.left(session, lease, now).due_at)
 
 
 class _Book:

@@ -1,11 +1,10 @@
 """The same rows written by a program that does nothing else: plain psycopg, no rules, no recovery.
 
 It plans by `INSERT … SELECT` in pages of 10,000, cuts slices of 500, takes a slice, marks its recipients in progress
-and reads what a message needs, commits, marks them successful, closes the slice, counts on the job, and commits.
-Tables,
-indexes, server and number of processes are Muster's. One process plans first and then delivers; the others deliver
-from the first page on. It cannot retry, pause, exclude, fence off a second worker or say what was on the wire when it
-died: the distance between it and Muster is what those cost.
+and reads what a message needs, commits, marks them successful, closes the slice, counts on the job and in the hour's
+sums, and commits. Tables, indexes, server and number of processes are Muster's. One process plans first and then
+delivers; the others deliver from the first page on. It cannot retry, pause, exclude, fence off a second worker or say
+what was on the wire when it died: the distance between it and Muster is what those cost.
 """
 
 from __future__ import annotations
@@ -41,16 +40,17 @@ _PLAN = """
         ORDER BY id LIMIT 10000
     ), written AS (
         INSERT INTO recipient (campaign_id, entity_id, org_id, entity_schema, title, job_id, slice_number,
-            automation_status, attempt, in_flight, created_at, updated_at)
-        SELECT %(campaign_id)s, id, %(org_id)s, schema, title, %(job_id)s, number, 'pending', 0, false, now(), now()
+            automation_status, target_id, attempt, in_flight, created_at, updated_at)
+        SELECT %(campaign_id)s, id, %(org_id)s, schema, title, %(job_id)s, number, 'pending', %(target_id)s, 0, false,
+            now(), now()
         FROM page
     )
     SELECT number, count(*), (array_agg(id ORDER BY id DESC))[1] FROM page GROUP BY number ORDER BY number
 """
 _CUT = """
-    INSERT INTO slice (org_id, job_id, number, state, size, due_at, lease_epoch, in_progress, success, failed,
-        cancelled)
-    VALUES (%s, %s, %s, 'ready', %s, now(), 0, 0, 0, 0, 0)
+    INSERT INTO slice (org_id, job_id, number, state, size, due_at, target_id, lease_epoch, in_progress, success,
+        failed, cancelled)
+    VALUES (%s, %s, %s, 'ready', %s, now(), %s, 0, 0, 0, 0, 0)
 """
 _COUNT_PLANNED = (
     "UPDATE job SET total = total + %s, slices_total = slices_total + %s, planned = %s WHERE id = %s"
@@ -78,6 +78,17 @@ _CLOSE = "UPDATE slice SET state = 'done', lease_expires_at = NULL, woken_at = N
 _COUNT = (
     "UPDATE job SET success = success + %s, slices_done = slices_done + 1, updated_at = now() WHERE id = %s"
 )
+_PLACE = """
+    SELECT touchpoint.id, (campaign.target_ids ->> 0)::uuid
+    FROM campaign JOIN touchpoint USING (flow_id) WHERE campaign.id = %s
+"""
+_SUM = """
+    INSERT INTO delivery_hour (org_id, campaign_id, hour, touchpoint_id, variant, target_id, sent, failed, cancelled)
+    VALUES (%(org_id)s, %(campaign_id)s, date_trunc('hour', now(), 'UTC'), %(touchpoint_id)s, '', %(target_id)s,
+        %(sent)s, 0, 0)
+    ON CONFLICT (campaign_id, hour, touchpoint_id, variant, target_id)
+    DO UPDATE SET sent = delivery_hour.sent + excluded.sent
+"""
 
 
 @dataclass(frozen=True)
@@ -142,9 +153,13 @@ def _run(url: str, org_id: UUID, campaign_id: UUID, job_id: UUID, plans: bool, g
         connection.commit()
         gate.wait()
         before = time.process_time()
+        place = connection.execute(_PLACE, (campaign_id,)).fetchone()
+        assert place is not None
+        names = {"org_id": org_id, "campaign_id": campaign_id, "job_id": job_id}
+        names |= {"touchpoint_id": place[0], "target_id": place[1]}
         if plans:
-            _plan(connection, org_id, campaign_id, job_id)
-        while _slice(connection, job_id) or not _planned(connection, job_id):
+            _plan(connection, names)
+        while _slice(connection, names) or not _planned(connection, job_id):
             pass
         spent.put(time.process_time() - before)
 
@@ -161,14 +176,16 @@ def _planned(connection: psycopg.Connection[Any], job_id: UUID) -> bool:
     return bool(row[0])
 
 
-def _plan(connection: psycopg.Connection[Any], org_id: UUID, campaign_id: UUID, job_id: UUID) -> None:
+def _plan(connection: psycopg.Connection[Any], names: dict[str, UUID]) -> None:
     after, first = UUID(int=0), 0
-    values = {"org_id": org_id, "campaign_id": campaign_id, "job_id": job_id}
+    org_id, job_id, target_id = names["org_id"], names["job_id"], names["target_id"]
     while True:
-        slices = connection.execute(_PLAN, {**values, "first": first, "after": after}).fetchall()
+        slices = connection.execute(_PLAN, {**names, "first": first, "after": after}).fetchall()
         size = sum(count for _, count, _ in slices)
         with connection.cursor() as cursor:
-            cursor.executemany(_CUT, [(org_id, job_id, number, count) for number, count, _ in slices])
+            cursor.executemany(
+                _CUT, [(org_id, job_id, number, count, target_id) for number, count, _ in slices]
+            )
         connection.execute(_COUNT_PLANNED, (size, len(slices), size < _PAGE, job_id))
         connection.commit()
         if size < _PAGE:
@@ -177,8 +194,9 @@ def _plan(connection: psycopg.Connection[Any], org_id: UUID, campaign_id: UUID, 
         after = slices[-1][2]
 
 
-def _slice(connection: psycopg.Connection[Any], job_id: UUID) -> bool:
+def _slice(connection: psycopg.Connection[Any], names: dict[str, UUID]) -> bool:
     """Deliver one slice; False when none is ready."""
+    job_id = names["job_id"]
     taken = connection.execute(_TAKE, {"job_id": job_id}).fetchone()
     if taken is None:
         connection.commit()
@@ -189,5 +207,6 @@ def _slice(connection: psycopg.Connection[Any], job_id: UUID) -> bool:
     connection.execute(_SETTLE, (job_id, number))
     connection.execute(_CLOSE, (job_id, number))
     connection.execute(_COUNT, (len(claimed), job_id))
+    connection.execute(_SUM, {**names, "sent": len(claimed)})
     connection.commit()
     return True
