@@ -150,7 +150,11 @@ class Database:
     @contextmanager
     def begin(self) -> Iterator[Session]:
         """A transaction that may write; committed when the block ends, rolled back when it raises."""
-        with self.engine.connect() as connection, Session(connection, expire_on_commit=False) as session:
+        with (
+            self._noting_loss(),
+            self.engine.connect() as connection,
+            Session(connection, expire_on_commit=False) as session,
+        ):
             session.info["clock"] = self.clock
             with session.begin():
                 yield session
@@ -159,15 +163,22 @@ class Database:
     def read(self) -> Iterator[Session]:
         """A transaction that only reads. On SQLite it does not wait for writers."""
         with (
+            self._noting_loss(),
             self.engine.connect().execution_options(muster_reads=True) as connection,
             Session(connection, expire_on_commit=False) as session,
         ):
             session.info["clock"] = self.clock
             yield session
 
-    def note_loss(self) -> None:
-        """Remember that the database was found away just now."""
-        self._lost_at = time.monotonic()
+    @contextmanager
+    def _noting_loss(self) -> Iterator[None]:
+        """Remember when the database was found away, by whatever this process wanted of it."""
+        try:
+            yield
+        except DBAPIError as error:
+            if is_connection_loss(error) and not _is_victim(error):
+                self._lost_at = time.monotonic()
+            raise
 
     def steady_for(self, session: Session) -> timedelta:
         """How long the database has been there for everybody, as far as this process can know: since its server
@@ -193,6 +204,10 @@ def is_connection_loss(error: Exception) -> bool:
     """
     if not isinstance(error, DBAPIError):
         return False
-    if error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _RETRYABLE:
+    if error.connection_invalidated or _is_victim(error):
         return True
     return isinstance(error, OperationalError | InterfaceError)
+
+
+def _is_victim(error: DBAPIError) -> bool:
+    return getattr(error.orig, "sqlstate", None) in _RETRYABLE

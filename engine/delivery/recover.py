@@ -33,7 +33,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 from sqlalchemy import case, exists, func, select, text, update
-from sqlalchemy.exc import DBAPIError
 
 from engine.campaigns.budget import pause_spent
 from engine.campaigns.dry_runs import restart_silent
@@ -55,7 +54,6 @@ from engine.runtime import wake
 from engine.tracking.intake import forget_events
 from engine.triggers import reach
 from state.change import clock_of
-from state.database import is_connection_loss
 from state.sets import among, is_postgresql
 from state.tables import Job, Recipient, Slice
 from state.transitions import STOPPED, AutomationStatus, JobStatus, SliceState
@@ -103,16 +101,7 @@ def sweep(runtime: Runtime) -> Swept | None:
     Raises:
         sqlalchemy.exc.OperationalError: the database is away; the next sweep does it all.
     """
-    try:
-        return _sweep(runtime, runtime.settings.lease)
-    except DBAPIError as error:
-        if is_connection_loss(error):
-            runtime.database.note_loss()
-        raise
-
-
-def _sweep(runtime: Runtime, lasts: timedelta) -> Swept | None:
-    swept = Swept()
+    swept, lasts = Swept(), runtime.settings.lease
     with runtime.database.begin() as guard:
         if (
             is_postgresql(guard)
