@@ -94,8 +94,10 @@ class Limited:
             self._keeper.patience.leave()
         self._seated = self._patient = False
 
-    def next_wave(self, queue: list[Due], size: int, stopping: Event) -> tuple[list[Due], list[Due]]:
-        """Who of `queue` is claimed next, and who is left. Nobody, and `wait` says why: the run has to end."""
+    def next_wave(self, queue: list[Due], size: int) -> tuple[list[Due], list[Due]]:
+        """Who of `queue` is claimed next, once `prepare` returns, and who is left. Nobody, and `wait` says why: the run
+        has to end.
+        """
         now = self._clock.now()
         self._permits = None
         if self.terms.hours is not None:
@@ -115,8 +117,17 @@ class Limited:
             self.wait = leased if leased.everybody else self._queue_up(queue, leased)
             return [], queue
         self._permits = len(leased.chosen)
-        self._pacing.prepare(stopping)
         return leased.chosen, leased.rest
+
+    @property
+    def delay(self) -> float:
+        """Seconds until the next wave is to be claimed; not positive: now."""
+        return 0.0 if self._permits is None else self._pacing.delay
+
+    def prepare(self, stopping: Event) -> None:
+        """Wait until it is time to claim the next wave."""
+        if self._permits is not None:
+            self._pacing.prepare(stopping)
 
     def _sit(self, now: datetime) -> bool:
         """Have a thread that may wait, if it comes to waiting for everybody's permits."""

@@ -158,9 +158,21 @@ class SliceRun:
     def _next_wave(self, queue: list[Due]) -> tuple[list[Due], list[Due]]:
         """Who is claimed next, and who is left. Nobody: limits keep what is left from being sent now."""
         size = health.PROBE if self.probing else self.settings.wave_size
-        if self.limited is None:
+        limited = self.limited
+        if limited is None:
             return queue[:size], queue[size:]
-        return self.limited.next_wave(queue, size, self.executor.stopping)
+        wave, left = limited.next_wave(queue, size)
+        if wave:
+            if self.unsettled and limited.delay > self.settings.flush_interval.total_seconds():
+                self._flush_now()  # what is known must not wait for a permit
+            limited.prepare(self.executor.stopping)
+        return wave, left
+
+    def _flush_now(self) -> None:
+        """Write the outcomes that are known."""
+        self.waiting = self._persist(self._flush)
+        self.unsettled.clear()
+        reach("settle.committed")
 
     def _should_stop(self) -> bool:
         return (
@@ -326,9 +338,7 @@ class SliceRun:
                 self.halt.set()
             now = time.monotonic()
             if self.unsettled or now - looked >= _LOOK:
-                self.waiting = self._persist(self._flush)
-                self.unsettled.clear()
-                reach("settle.committed")
+                self._flush_now()
                 looked = now
         self._take_arrivals()
         self._close_wave(sending)

@@ -196,9 +196,14 @@ class Pacing:
     def _away(self, error: BucketsAway) -> Wait:
         return Wait("limit", self._clock.now() + _AWAY, f"limits cannot be checked: {error}", everybody=True)
 
+    @property
+    def delay(self) -> float:
+        """Seconds until it is time to claim the wave; not positive: it is."""
+        return self._begins - self._lead - self._steady()
+
     def prepare(self, stopping: Event) -> None:
         """Wait until it is time to claim the wave."""
-        self._rest(self._begins - self._lead - self._steady(), stopping)
+        self._rest(self.delay, stopping)
         self._woke = self._steady()
 
     def depart(self, messages: int, domains: dict[str, int], stopping: Event) -> Wait | None:

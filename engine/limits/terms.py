@@ -34,8 +34,9 @@ __all__ = ["Cap", "Terms", "TermsCache", "Throttle", "forget_throttles", "mark_c
 _CALM = timedelta(days=1)
 #: Pairs of campaign and channel that a process remembers.
 _REMEMBERED = 1000
-#: Slices that keep one limit busy, and messages a second that one of them reaches at least.
-_FEWEST, _ONE_SLICE = 4, 500
+#: Slices that are in flight under any limit, and messages a second that one of them reaches at least. As many as the
+#: threads of two worker processes, so that the limit is used on while a process that died still holds its leases.
+_FEWEST, _ONE_SLICE = 16, 500
 
 
 class Cap(NamedTuple):
