@@ -38,7 +38,7 @@ test: setup-dev ## Run the tests; services that are missing are named and their 
 	$(BIN)/python -m pytest $(T) $(ARGS) --ignore=tests/chaos -n 2
 
 .PHONY: chaos
-chaos: setup-dev ## Run the fault suite: real processes, killed and cut off; writes tests/chaos/results.json
+chaos: setup-dev ## Run the fault suite: real processes, killed and cut off; writes tests/chaos/results.json (QUICK=1 keeps nothing)
 	$(if $(QUICK),MUSTER_CHAOS_QUICK=1) $(BIN)/python -m pytest tests/chaos $(ARGS)
 
 .PHONY: bench

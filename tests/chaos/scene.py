@@ -222,7 +222,8 @@ class Scene:
             duplicated=duplicated, in_doubt=in_doubt, recovery_s=None if recovery is None else allowed
         )
         result = Result.of(fault, injected, found, bound, recovery_s=recovery)
-        record(result)
+        if not QUICK:
+            record(result)
         VERDICTS.append(result)
         found.assert_whole(duplicated=duplicated, in_doubt=in_doubt)
         succeeded = found.statuses[AutomationStatus.SUCCESS]
