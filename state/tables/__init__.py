@@ -5,6 +5,7 @@ from state.tables.base import Base, JsonObject
 from state.tables.campaign import Campaign, Channel, Flow, Template, TemplateAttachment, Touchpoint
 from state.tables.delivery import DeliveryHour, Execution, Job, JobPace, Recipient, Slice
 from state.tables.engagement import Engagement, EngagementHour, TakenEvent
+from state.tables.enrolment import TargetKey
 from state.tables.events import Event, Webhook, WebhookDelivery, WebhookLane
 from state.tables.experiment import Experiment
 from state.tables.limits import Contact, DomainThrottle
@@ -42,6 +43,7 @@ __all__ = [
     "Suppression",
     "TakenEvent",
     "Target",
+    "TargetKey",
     "Template",
     "TemplateAttachment",
     "Touchpoint",

@@ -198,4 +198,6 @@ class Campaign(Identified, Owned, Timestamped, Base):
     """How long after its latest message a recipient's conversion is put down to it."""
     next_best_action: Mapped[JsonObject | None]
     """What agents see beside an entity of the audience (engine.campaigns.next_best_actions)."""
+    first_contact: Mapped[JsonObject | None]
+    """How enrolled targets are contacted (engine.enrolled.first_contact), of which its own flow is made."""
     extras: Mapped[JsonObject] = mapped_column(ExactJson, default=dict)

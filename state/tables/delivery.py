@@ -18,6 +18,7 @@ from sqlalchemy import ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from state.tables.base import Base, Identified, JsonObject, Owned, Timestamped
+from state.tables.enrolment import Enrolled, enrolled_indexes
 
 __all__ = ["DeliveryHour", "Execution", "Job", "JobPace", "Recipient", "Slice"]
 
@@ -151,8 +152,8 @@ class Slice(Owned, Base):
     hour: Mapped[datetime | None]
 
 
-class Recipient(Timestamped, Base):
-    """One entity in one campaign, and what happened to it there.
+class Recipient(Timestamped, Enrolled, Base):
+    """One entity in one campaign, and what happened to it there; an enrolled target too, where it has a stage.
 
     No foreign keys: the planner writes these rows from a campaign it holds, a million at a time, and a check a row
     would cost as much as the row. Deleting a campaign deletes them by name.
@@ -198,6 +199,7 @@ class Recipient(Timestamped, Base):
             postgresql_where=text("job_id IS NULL"),
             sqlite_where=text("job_id IS NULL"),
         ),
+        *enrolled_indexes(),
     )
 
     campaign_id: Mapped[UUID] = mapped_column(primary_key=True)

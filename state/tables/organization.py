@@ -20,6 +20,8 @@ class Organization(Identified, Base):
     name: Mapped[str] = mapped_column(String(150), unique=True)
     time_zone: Mapped[str | None] = mapped_column(String(64))
     """Of recipients whose own is not known (IANA); absent: UTC."""
+    region: Mapped[str | None] = mapped_column(String(2))
+    """The country (ISO 3166-1) of phone numbers without a country code; absent: such numbers are none."""
     created_at: Mapped[datetime]
     limits: Mapped[JsonObject | None]
     """A rate, a frequency cap, send windows, quiet hours and a time zone (engine.limits.config); absent: none."""

@@ -16,6 +16,7 @@ def upgrade() -> None:
         "organization",
         sa.Column("name", sa.String(length=150), nullable=False),
         sa.Column("time_zone", sa.String(length=64), nullable=True),
+        sa.Column("region", sa.String(length=2), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("limits", Json, nullable=True),
         sa.Column("limits_epoch", sa.Integer(), server_default=sa.text("0"), nullable=False),

@@ -7,8 +7,8 @@ from alembic import op
 
 from state.types import Json, UtcDateTime
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 
 def upgrade() -> None:
@@ -111,6 +111,7 @@ def upgrade() -> None:
         sa.Column("tracking", Json, nullable=True),
         sa.Column("attribution_days", sa.Integer(), server_default="7", nullable=False),
         sa.Column("next_best_action", Json, nullable=True),
+        sa.Column("first_contact", Json, nullable=True),
         sa.Column("extras", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("org_id", sa.Uuid(), nullable=False),

@@ -7,8 +7,8 @@ from alembic import op
 
 from state.types import Json, UtcDateTime
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 
 
 def upgrade() -> None:
@@ -67,7 +67,47 @@ def upgrade() -> None:
         sa.Column("email_feedback", Json, nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("updated_at", UtcDateTime(), nullable=False),
+        sa.Column("stage", sa.String(length=64), nullable=True),
+        sa.Column("deleted_at", UtcDateTime(), nullable=True),
+        sa.Column("assigned_agent_id", sa.Uuid(), nullable=True),
+        sa.Column("calls_made", sa.Integer(), nullable=True),
+        sa.Column("whatsapp_sent", sa.Integer(), nullable=True),
+        sa.Column("email_sent", sa.Integer(), nullable=True),
+        sa.Column("last_contacted_at", UtcDateTime(), nullable=True),
+        sa.Column("last_email_at", UtcDateTime(), nullable=True),
+        sa.Column("last_conv_id", sa.String(length=255), nullable=True),
+        sa.Column("contact_keys", Json, nullable=True),
+        sa.Column("ai_label", sa.String(length=16), nullable=True),
+        sa.Column("ai_score", sa.Double(), nullable=True),
+        sa.Column("follow_up_required", sa.Boolean(), nullable=True),
+        sa.Column("callback_requested", sa.Boolean(), nullable=True),
+        sa.Column("escalation_required", sa.Boolean(), nullable=True),
+        sa.Column("campaign_goal_result", sa.String(length=32), nullable=True),
+        sa.Column("campaign_goal_score", sa.Double(), nullable=True),
+        sa.Column("campaign_sentiment", sa.String(length=32), nullable=True),
+        sa.Column("customer_sentiment", sa.String(length=32), nullable=True),
+        sa.Column("analysis_source", sa.String(length=64), nullable=True),
+        sa.Column("analysis", Json, nullable=True),
+        sa.Column("analysis_updated_at", UtcDateTime(), nullable=True),
+        sa.Column("campaign_analysis_updated_at", UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("campaign_id", "entity_id", name="pk_recipient"),
+    )
+    op.create_index(
+        "ix_recipient_analysed",
+        "recipient",
+        [
+            "campaign_id",
+            "ai_label",
+            "follow_up_required",
+            "callback_requested",
+            "escalation_required",
+            "campaign_goal_result",
+            "campaign_sentiment",
+            "customer_sentiment",
+            "entity_id",
+        ],
+        postgresql_where=sa.text("ai_label IS NOT NULL AND deleted_at IS NULL"),
+        sqlite_where=sa.text("ai_label IS NOT NULL AND deleted_at IS NULL"),
     )
     op.create_index(
         "ix_recipient_campaign_id_automation_status_entity_id",
@@ -75,11 +115,25 @@ def upgrade() -> None:
         ["campaign_id", "automation_status", "entity_id"],
     )
     op.create_index(
+        "ix_recipient_deleted",
+        "recipient",
+        ["campaign_id", "created_at", "entity_id"],
+        postgresql_where=sa.text("deleted_at IS NOT NULL"),
+        sqlite_where=sa.text("deleted_at IS NOT NULL"),
+    )
+    op.create_index(
         "ix_recipient_email_status",
         "recipient",
         ["campaign_id", "email_status", "entity_id", "automation_status", "email_bounce_type"],
         postgresql_where=sa.text("email_status IS NOT NULL"),
         sqlite_where=sa.text("email_status IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_recipient_enrolled",
+        "recipient",
+        ["campaign_id", "created_at", "entity_id"],
+        postgresql_where=sa.text("stage IS NOT NULL AND deleted_at IS NULL"),
+        sqlite_where=sa.text("stage IS NOT NULL AND deleted_at IS NULL"),
     )
     op.create_index(
         "ix_recipient_failed",
@@ -97,6 +151,13 @@ def upgrade() -> None:
         ["campaign_id", "portal_status", "entity_id"],
         postgresql_where=sa.text("portal_status IS NOT NULL"),
         sqlite_where=sa.text("portal_status IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_recipient_stage",
+        "recipient",
+        ["campaign_id", "stage", "created_at", "entity_id"],
+        postgresql_where=sa.text("stage IS NOT NULL AND deleted_at IS NULL"),
+        sqlite_where=sa.text("stage IS NOT NULL AND deleted_at IS NULL"),
     )
     op.create_index(
         "ix_recipient_unplanned",
