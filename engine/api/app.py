@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from engine.api import (
+    calls,
     campaigns,
     experiments,
     health,
@@ -81,6 +82,7 @@ def create_app(runtime: Runtime) -> FastAPI:
     app.include_router(health.router)
     app.include_router(unsubscribe.router)
     app.include_router(tracking.router)
+    app.include_router(calls.router)
     app.add_api_route("/metrics", _metrics, tags=["Operations"], operation_id="metrics")
     ours = (stream.router, experiments.router, *webhooks.ROUTERS)
     for router in (*ours, *targeting.ROUTERS, *campaigns.ROUTERS, *imbrace.ROUTERS):

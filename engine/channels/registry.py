@@ -41,6 +41,7 @@ _KINDS = {
     "sms": "engine.channels.sms:SmsChannel",
     "smtp": "engine.channels.smtp:SmtpChannel",
     "telegram": "engine.channels.telegram:TelegramChannel",
+    "voice": "engine.channels.voice:VoiceChannel",
     "whatsapp": "engine.channels.whatsapp:WhatsAppChannel",
 }
 

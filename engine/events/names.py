@@ -47,6 +47,8 @@ EVENTS: dict[str, str] = {
     "recipient.dismissed": "they put it away",
     "recipient.restored": "a dismissal was taken back",
     "recipient.replied": "they answered",
+    "recipient.call_attempt": "a call to them is over, or did not come about",
+    "recipient.verified": "what they said was judged by the campaign's goal",
     "recipient.converted": "they did what the campaign is for",
     "recipient.resubscribed": "they want to be written to again",
     "recipient.unsubscribed": "they are written to no more on that channel",

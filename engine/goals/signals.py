@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from engine.goals.lexicon import LANGUAGES
+from engine.goals.transcript import Turn, read_turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from engine.goals.lexicon import Lexicon
-    from engine.goals.transcript import Turn
 
-__all__ = ["Decision", "Signals", "goal_words", "read_signals"]
+__all__ = ["Decision", "Signals", "goal_words", "read_signals", "somebody_spoke"]
 
 _WORD = re.compile(r"[\w']+")
 _SENTENCE = re.compile(r"[^.!?;\n]+[.!?;]*")
@@ -109,6 +109,13 @@ def read_signals(turns: Sequence[Turn], goal: str) -> Signals:
             _customer(found, turn, text, lexicon, asked, about)
             asked = ""  # who goes on speaking is not answering any more
     return found
+
+
+def somebody_spoke(conversation: str) -> bool:
+    """Whether a person, and not a machine alone, said anything."""
+    turns = read_turns(conversation)
+    machines = _machines(turns)
+    return any(turn.speaker == "customer" and turn.call not in machines for turn in turns)
 
 
 def _machines(turns: Sequence[Turn]) -> set[int]:

@@ -81,6 +81,8 @@ class Kind(StrEnum):
     RESUBSCRIBED = "resubscribed"
     REPLIED = "replied"
     CONVERTED = "converted"
+    CALL_ATTEMPT = "call_attempt"
+    VERIFIED = "verified"
 
 
 _TOLD_ELSEWHERE = frozenset((Kind.SENT, Kind.UNSUBSCRIBED, Kind.RESUBSCRIBED))
@@ -199,7 +201,8 @@ def _tell(session: Session, org_id: UUID, happened: Sequence[Engaged]) -> None:
     kinds: dict[tuple[UUID, Kind], list[dict[str, Any]]] = defaultdict(list)
     for one in happened:
         if one.kind not in _TOLD_ELSEWHERE and not one.bot:
-            details = dict(one.data or {})
+            # What was said in a call is the timeline's and the analysis's; it is not told to receivers.
+            details = {name: value for name, value in (one.data or {}).items() if name != "meta"}
             if one.revenue is not None:
                 details["revenue"] = str(major(one.revenue, one.currency or ""))
             if one.currency is not None:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from engine.insight.messages import Pair
 
-__all__ = ["CLICKS_KEPT", "Feedback", "Told", "take_feedback"]
+__all__ = ["CLICKS_KEPT", "Feedback", "Told", "held", "take_feedback"]
 
 #: Clicks of one recipient that are kept with their URL; all of them are counted, and logged.
 CLICKS_KEPT = 100
@@ -113,7 +113,7 @@ def take_feedback(session: Session, org_id: UUID, reports: Sequence[Feedback]) -
     """
     if not reports:
         return []
-    people = _held(session, org_id, {(one.campaign_id, one.entity_id) for one in reports})
+    people = held(session, org_id, {(one.campaign_id, one.entity_id) for one in reports})
     taken = known_events(session, org_id, [one.event_id for one in reports if one.event_id is not None])
     gone = {pair for pair, row in people.items() if (row.email_feedback or {}).get("unsubscribed_at")}
     new: list[Feedback] = []
@@ -159,7 +159,7 @@ def _changes(report: Feedback, pair: Pair, gone: set[Pair]) -> bool:
     return True
 
 
-def _held(session: Session, org_id: UUID, wanted: set[Pair]) -> dict[Pair, Recipient]:
+def held(session: Session, org_id: UUID, wanted: set[Pair]) -> dict[Pair, Recipient]:
     """The recipients, held. Their campaigns first, as a foreign key would: deleting one takes locks in that order."""
     campaigns = (
         select(Campaign.id)

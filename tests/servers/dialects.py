@@ -287,6 +287,52 @@ class Ntfy(Dialect):
         return Taken(_found(text), str(said.get("topic", "")), text, Reply(200, {"id": "n-1"}))
 
 
+class Voice(Dialect):
+    """Outbound calls by conversational agents, as ElevenLabs has them."""
+
+    name = "voice"
+
+    @staticmethod
+    def _no(status: int, word: str, text: str, **headers: str) -> Reply:
+        return Reply(status, {"detail": {"status": word, "message": text}}, headers)
+
+    @property
+    def refusals(self) -> dict[str, Reply]:  # type: ignore[override]
+        no = self._no
+        invalid = [
+            {"loc": ["body", "to_number"], "msg": "to_number: is no phone number", "type": "value_error"}
+        ]
+        return {
+            "permanent": Reply(422, {"message": "to_number: is no phone number", "detail": invalid}),
+            "refused": Reply(200, {"success": False, "message": "the carrier refused the call"}),
+            "transient": no(500, "error", "internal error"),
+            "throttled": no(
+                429, "too_many_concurrent_requests", "too many calls at once", **{"Retry-After": "7"}
+            ),
+            "account": no(401, "invalid_api_key", f"the key {SECRET} is not known"),
+            "quota": no(402, "quota_exceeded", "no credits are left"),
+            "agent": no(404, "document_not_found", "there is no such agent"),
+        }
+
+    def read(self, asked: Asked) -> Taken | Reply:
+        if asked.headers.get("xi-api-key") != SECRET:
+            return self._no(401, "invalid_api_key", "who are you?")
+        if asked.method == "GET" and asked.path.startswith("/v1/convai/phone-numbers/"):
+            return Reply(200, {"phone_number_id": asked.path.rpartition("/")[2], "provider": "twilio"})
+        if asked.path not in ("/v1/convai/twilio/outbound-call", "/v1/convai/sip-trunk/outbound-call"):
+            return self._no(404, "not_found", "there is no such route")
+        said = asked.json()
+        if not re.fullmatch(r"\+\d{6,15}", said.get("to_number", "")) or not said.get("agent_id"):
+            return self.refusals["permanent"]
+        variables = said["conversation_initiation_client_data"]["dynamic_variables"]
+        if any(isinstance(value, dict | list) for value in variables.values()):
+            return self.refusals["permanent"]
+        key = variables["muster_execution_id"]
+        reply = {"success": True, "message": "ok", "conversation_id": f"conv_{key}", "callSid": "CA1"}
+        return Taken(key, said["to_number"], json.dumps(said), Reply(200, reply))
+
+
 DIALECTS: dict[str, Dialect] = {
-    dialect.name: dialect for dialect in (Dialect(), Telegram(), WhatsApp(), Twilio(), Gateway(), Ntfy())
+    dialect.name: dialect
+    for dialect in (Dialect(), Telegram(), WhatsApp(), Twilio(), Gateway(), Ntfy(), Voice())
 }

@@ -55,6 +55,9 @@ class WireChannel(ABC):
     def _read(self, answer: Answer) -> Outcome:
         """What the answer means for the message."""
 
+    async def _note(self, message: Message, outcome: Outcome) -> None:  # noqa: B027 - most keep nothing
+        """What a kind keeps of an answer before it is reported; nothing. Must not raise."""
+
     @abstractmethod
     def _probe(self) -> Request:
         """A request that sends nothing to anybody and shows whether the provider answers and knows us."""
@@ -102,6 +105,7 @@ class WireChannel(ABC):
             outcome = unanswered.outcome
             if isinstance(outcome, Deferred) and wave.retry(message):  # not sent: the connection was worn out
                 return
+        await self._note(message, outcome)
         wave.settle(message, outcome)
         if isinstance(outcome, Throttled | Down):
             wave.refuse(outcome)
