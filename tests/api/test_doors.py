@@ -10,7 +10,7 @@ import pytest
 from engine.api import campaigns, experiments, imbrace, stream, targeting, webhooks
 from engine.organizations import Role, list_keys, revoke_key
 
-#: What needs no key: operations, documentation, and the links in a message, which are signed.
+#: What needs no key: operations, documentation, the links in a message and what a voice provider reports, all signed.
 OPEN = {
     "/health/live",
     "/health/ready",
@@ -22,6 +22,7 @@ OPEN = {
     "/u/{token}",
     "/t/o/{who}/{what}.gif",
     "/t/c/{who}/{what}",
+    "/v1/inbound/voice/{channel_id}",
 }
 ROUTES = [
     pytest.param(route, method, id=f"{method} {route.path}")
