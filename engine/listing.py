@@ -34,6 +34,8 @@ __all__ = [
     "decode_cursor",
     "encode_cursor",
     "find",
+    "held",
+    "kept",
     "page",
     "page_by_offset",
     "stamp",
@@ -70,6 +72,28 @@ def find(session: Session, table: type[Row], org_id: UUID, row_id: UUID, *, lock
     if row is None:
         raise NotFound(wanted.__tablename__, row_id)
     return row
+
+
+def held(session: Session, table: type[Row], org_id: UUID, row_id: UUID) -> Row | None:
+    """The organization's row, locked for changing it; rows that refer to it may come and go meanwhile. None: it is not
+    there.
+    """
+    wanted: Any = table
+    return session.execute(
+        select(table)
+        .where(wanted.id == row_id, wanted.org_id == org_id)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    ).scalar_one_or_none()
+
+
+def kept(session: Session, table: type[Row], org_id: UUID, row_id: UUID) -> bool:
+    """Whether the organization has the row; if so it is locked as a foreign key would, and is not deleted before the
+    transaction ends.
+    """
+    wanted: Any = table
+    known = select(wanted.id).where(wanted.id == row_id, wanted.org_id == org_id)
+    return session.execute(known.with_for_update(read=True, key_share=True)).first() is not None
 
 
 def stamp(session: Session, row: Any) -> None:

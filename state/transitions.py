@@ -19,6 +19,7 @@ __all__ = [
     "ENTITY_UI",
     "JOB",
     "MACHINES",
+    "OPEN",
     "PORTAL",
     "SLICE",
     "STOPPED",
@@ -151,6 +152,8 @@ AUTOMATION = _machine(
     },
 )
 
+#: Jobs that are not over.
+OPEN = (JobStatus.QUEUED, JobStatus.PROCESSING, JobStatus.SEND_REPORT)
 #: Jobs that ended before they were done: what they left pending is recorded as cancelled.
 STOPPED = (JobStatus.CANCELLED, JobStatus.FAILED)
 

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["BodyTooLarge", "BodyTooSlow", "Forbidden", "RequestError", "Unauthorized"]
+from typing import TYPE_CHECKING, Any
+
+from engine.inputs import Invalid, explain
+
+if TYPE_CHECKING:
+    from fastapi.exceptions import RequestValidationError
+    from fastapi.routing import APIRoute
+
+__all__ = ["BodyTooLarge", "BodyTooSlow", "Forbidden", "RequestError", "Unauthorized", "explained"]
+
+#: Where FastAPI says a value came from, before the value's own path.
+_SOURCES = ("body", "path", "query", "header")
 
 
 class RequestError(Exception):
@@ -33,3 +44,19 @@ class BodyTooSlow(RequestError):
     """The body stopped arriving."""
 
     status = 408
+
+
+def explained(route: APIRoute, error: RequestValidationError) -> Invalid:
+    """What FastAPI found wrong with a request, as ours: the first thing, by field; knows the route's body model, for
+    suggestions.
+    """
+    model = route.body_field.field_info.annotation if route.body_field is not None else None
+    return explain([{**found, "loc": _place(found)} for found in error.errors()], model)
+
+
+def _place(found: dict[str, Any]) -> tuple[Any, ...]:
+    """Where in the caller's own words, without FastAPI's name of the source."""
+    if found["type"] == "json_invalid":
+        return ()
+    loc = tuple(found["loc"])
+    return loc[1:] if loc and loc[0] in _SOURCES else loc

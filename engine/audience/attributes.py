@@ -12,17 +12,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import orjson
+from pydantic import AfterValidator
 
 from engine.inputs import Invalid, unstorable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["MAX_BYTES", "Given", "canonical", "check_schema", "external_key", "read_entity"]
+__all__ = ["MAX_BYTES", "Given", "SchemaName", "canonical", "check_schema", "external_key", "read_entity"]
 
 #: Bytes of an entity's attributes as JSON.
 MAX_BYTES = 65_536
@@ -62,6 +63,17 @@ def check_schema(schema: str) -> str:
             "schema", "must begin with a letter and have at most 64 letters, digits, '_', '-' or '.'"
         )
     return schema
+
+
+def _schema_name(schema: str) -> str:
+    try:
+        return check_schema(schema)
+    except Invalid as error:
+        raise ValueError(error.message) from None
+
+
+#: A schema's name, in what callers hand in.
+SchemaName = Annotated[str, AfterValidator(_schema_name)]
 
 
 def external_key(value: object) -> str | None:

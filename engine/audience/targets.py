@@ -5,14 +5,14 @@ A target's filters are read when it is written, so that no campaign meets filter
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from pydantic import Field, field_validator
+from pydantic import Field
 from sqlalchemy import and_, false, func, or_, select
 
 from engine import listing
-from engine.audience.attributes import check_schema
+from engine.audience.attributes import SchemaName  # noqa: TC001 - pydantic reads it
 from engine.audience.comparisons import Holds
 from engine.audience.filters import parse_filters
 from engine.audience.predicate import dialect_of, predicate
@@ -52,26 +52,18 @@ class TargetInput(Input):
 
     name: Name
     description: LongText | None = None
-    entity_schema: Annotated[str, Field(min_length=1)]
+    entity_schema: SchemaName
     entity_filters: dict[str, Any] | None = None
     """As in contract.md §1; absent, or without items: the target has no filters."""
     extras: dict[str, Any] = Field(default_factory=dict)
     """What a dialect keeps besides."""
-
-    @field_validator("entity_schema")
-    @classmethod
-    def _schema(cls, schema: str) -> str:
-        try:
-            return check_schema(schema)
-        except Invalid as error:
-            raise ValueError(error.message) from None
 
 
 class TargetChange(TargetInput):
     """What is to be different; what is not given stays."""
 
     name: Name = ""
-    entity_schema: Annotated[str, Field(min_length=1)] = ""
+    entity_schema: SchemaName = ""
 
 
 def create_target(session: Session, org_id: UUID, given: TargetInput) -> Target:

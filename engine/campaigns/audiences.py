@@ -7,14 +7,14 @@ filters. A campaign's own targets go with it, and no list shows them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID, uuid4
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints
 from sqlalchemy import delete, select
 
 from engine import listing
-from engine.audience.attributes import check_schema
+from engine.audience.attributes import SchemaName  # noqa: TC001 - pydantic reads it
 from engine.audience.plain import tree_of
 from engine.audience.targets import count_any
 from engine.campaigns.references import resolved
@@ -25,8 +25,6 @@ from state.tables import Campaign, Target
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
-
-from typing import Annotated
 
 __all__ = ["AudienceInput", "audience_size", "resolve_audience", "segments_of", "write_audience"]
 
@@ -40,16 +38,8 @@ class AudienceInput(Input):
     """Targets, by id or name. An entity that several let through is one recipient."""
     filters: dict[str, Any] = Field(default_factory=dict)
     """As `engine.audience.plain` reads them."""
-    entity_schema: str = "contact"
+    entity_schema: SchemaName = "contact"
     """Of those that filters alone select."""
-
-    @field_validator("entity_schema")
-    @classmethod
-    def _schema(cls, schema: str) -> str:
-        try:
-            return check_schema(schema)
-        except Invalid as error:
-            raise ValueError(error.message) from None
 
 
 def write_audience(session: Session, campaign: Campaign, given: AudienceInput) -> None:

@@ -22,7 +22,7 @@ from sqlalchemy import select
 from engine import listing
 from engine.campaigns.audiences import AudienceInput, write_audience
 from engine.campaigns.errors import Refusal, Refused
-from engine.campaigns.lifecycle import OPEN, locked
+from engine.campaigns.lifecycle import locked
 from engine.campaigns.messages import MessageInput, write_channels, write_messages
 from engine.events.outbox import record
 from engine.inputs import Input, Invalid, LongText, Name, read
@@ -30,7 +30,7 @@ from engine.limits.changes import limits_changed
 from engine.limits.config import CampaignLimits, stored
 from state.change import clock_of
 from state.tables import Campaign, Job
-from state.transitions import CampaignStatus
+from state.transitions import OPEN, CampaignStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,7 +13,6 @@ from sqlalchemy import delete, or_, select, update
 
 from engine import listing
 from engine.campaigns.errors import Refusal, Refused
-from engine.campaigns.lifecycle import OPEN
 from engine.campaigns.next_best_actions import NextBestAction  # noqa: TC001 - pydantic reads it
 from engine.events.outbox import record
 from engine.inputs import Input, Invalid, LongText, Name
@@ -24,7 +23,7 @@ from engine.tracking.config import Tracking, kept
 from state.change import clock_of
 from state.sets import among
 from state.tables import Campaign, Execution, Flow, Job, Recipient, Slice, Target, Widget
-from state.transitions import CampaignStatus
+from state.transitions import OPEN, CampaignStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -188,10 +187,9 @@ def _apply(session: Session, campaign: Campaign, given: CampaignInput, fields: s
     if "target_ids" in values:
         _check_targets(session, campaign.org_id, values["target_ids"])
         values["target_ids"] = [str(target_id) for target_id in dict.fromkeys(values["target_ids"])]
-    if values.get("flow_id") is not None:
-        known = select(Flow.id).where(Flow.id == values["flow_id"], Flow.org_id == campaign.org_id)
-        if session.execute(known.with_for_update(read=True, key_share=True)).first() is None:
-            raise Invalid("flow_id", f"flow {values['flow_id']} does not exist")
+    flow_id = values.get("flow_id")
+    if flow_id is not None and not listing.kept(session, Flow, campaign.org_id, flow_id):
+        raise Invalid("flow_id", f"flow {flow_id} does not exist")
     if values.get("next_best_action") is not None and given.next_best_action is not None:
         values["next_best_action"] = given.next_best_action.model_dump(mode="json", exclude_none=True)
     stored_as = {"limits": stored(given.limits), "tracking": kept(given.tracking)}

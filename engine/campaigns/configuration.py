@@ -27,6 +27,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from engine import listing
 from engine.campaigns.channel_types import channel_of_type
 from engine.campaigns.errors import Refusal, Refused
 from engine.campaigns.templates import TemplateInput
@@ -37,7 +38,6 @@ from engine.content.templates import TemplateError
 from engine.delivery.conditions import check_condition
 from engine.delivery.sender import default_channel
 from engine.inputs import Invalid, read
-from engine.listing import stamp
 from state.tables import Channel, Flow, Template, Touchpoint
 
 if TYPE_CHECKING:
@@ -236,7 +236,7 @@ def settle(session: Session, campaign: Campaign) -> None:
                 f"touchpoint {row.id} of campaign {campaign.id} needs an update: {found.problems[0]}",
             )
         configure(row, written, found)
-        stamp(session, row)
+        listing.stamp(session, row)
     session.flush()
 
 
@@ -368,10 +368,8 @@ def _channel(
 def _known(session: Session, org_id: UUID, table: type[Template | Channel], name: str, given: object) -> UUID:
     """The row that is named, locked as a foreign key would."""
     row_id = as_id(given)
-    if row_id is not None:
-        known = select(table.id).where(table.id == row_id, table.org_id == org_id)
-        if session.scalar(known.with_for_update(read=True, key_share=True)) is not None:
-            return row_id
+    if row_id is not None and listing.kept(session, table, org_id, row_id):
+        return row_id
     raise Invalid(name, f"{table.__tablename__} {str(given)[:64]!r} does not exist")
 
 

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-__all__ = ["Execution", "find_execution", "list_executions"]
+__all__ = ["JOB_WORDS", "Execution", "find_execution", "list_executions"]
 
 _MOST = 100
-_WORDS = {
+#: A job's status → the word for it (contract.md §3).
+JOB_WORDS = {
     JobStatus.QUEUED: "started",
     JobStatus.PROCESSING: "running",
     JobStatus.SEND_REPORT: "running",
@@ -95,7 +96,7 @@ def _job(row: Any) -> Execution:
     return Execution(
         id=row.id,
         kind=row.kind,
-        status=_WORDS[JobStatus(row.status)],
+        status=JOB_WORDS[JobStatus(row.status)],
         reach=row.reach,
         priority=row.priority,
         created_at=row.created_at,

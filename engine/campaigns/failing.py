@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 from sqlalchemy import select, update
 
+from engine import listing
 from engine.commands import Cancel
 from engine.events.outbox import record
 from engine.runtime import wake
@@ -36,11 +37,7 @@ def fail(session: Session, org_id: UUID, job_id: UUID, *, code: str, reason: str
     if campaign_id is None:
         return False
     # The campaign first, as everywhere.
-    session.execute(
-        select(Campaign.id)
-        .where(Campaign.id == campaign_id, Campaign.org_id == org_id)
-        .with_for_update(key_share=True)
-    )
+    listing.held(session, Campaign, org_id, campaign_id)
     now = clock_of(session).now()
     failed = session.execute(
         update(Job)

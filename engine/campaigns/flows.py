@@ -14,7 +14,6 @@ from pydantic import Field, StringConstraints
 from sqlalchemy import select
 
 from engine import listing
-from engine.campaigns.lifecycle import OPEN
 from engine.campaigns.templates import TemplateInput
 from engine.channels import registry
 from engine.content.errors import TemplateError
@@ -26,6 +25,7 @@ from engine.suggestions import did_you_mean
 from state.change import clock_of
 from state.sets import among
 from state.tables import Campaign, Channel, Flow, Job, Template, Touchpoint
+from state.transitions import OPEN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -242,10 +242,7 @@ def _check_exists(
     session: Session, org_id: UUID, table: type[Template | Channel], field: str, wanted: UUID | None
 ) -> None:
     """Locked as the key shares of a foreign key are, so that it is not deleted before this is committed."""
-    if wanted is None:
-        return
-    known = select(table.id).where(table.id == wanted, table.org_id == org_id)
-    if session.execute(known.with_for_update(read=True, key_share=True)).first() is None:
+    if wanted is not None and not listing.kept(session, table, org_id, wanted):
         raise Invalid(field, f"{table.__tablename__} {wanted} does not exist")
 
 

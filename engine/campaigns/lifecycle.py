@@ -18,6 +18,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import select, update
 
+from engine import listing
 from engine.audience.targets import has_filters
 from engine.campaigns import schedules
 from engine.campaigns.configuration import settle
@@ -31,7 +32,7 @@ from engine.runtime import wake
 from state.change import change_status, clock_of, sources_of
 from state.errors import IllegalTransition, NotFound
 from state.tables import Campaign, Job, Target, Widget
-from state.transitions import CAMPAIGN, JOB, CampaignStatus, JobStatus
+from state.transitions import CAMPAIGN, JOB, OPEN, CampaignStatus, JobStatus
 
 if TYPE_CHECKING:
     from typing import Any
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EVERYBODY",
-    "OPEN",
     "PRIORITIES",
     "activate",
     "cancel",
@@ -61,8 +61,6 @@ EVERYBODY = 100.0
 #: jobs share the workers in proportion to their windows: the others get less, nobody gets nothing.
 PRIORITIES = {"low": 0.25, "normal": 1.0, "high": 4.0}
 
-#: Jobs that are not over.
-OPEN = (JobStatus.QUEUED, JobStatus.PROCESSING, JobStatus.SEND_REPORT)
 _STOPPABLE = (JobStatus.QUEUED, JobStatus.PROCESSING)
 
 
@@ -241,11 +239,15 @@ def deactivate(session: Session, org_id: UUID, campaign_id: UUID) -> None:
     Raises:
         Refused: it is not there, is inactive already, or a job lacks the token it would be cancelled with.
     """
-    campaign = locked(session, org_id, campaign_id)
-    if not CAMPAIGN.allows(campaign.status, CampaignStatus.PAUSED):
-        raise _unexpected(campaign, "inactive")
-    _cancel_jobs(session, org_id, campaign_id)
-    _move(session, campaign, CampaignStatus.PAUSED, paused_at=clock_of(session).now(), paused_by=None)
+    _stop(
+        session,
+        org_id,
+        campaign_id,
+        CampaignStatus.PAUSED,
+        "inactive",
+        paused_at=clock_of(session).now(),
+        paused_by=None,
+    )
     record(session, org_id, "campaign.paused", campaign_id=campaign_id, deactivated=True)
 
 
@@ -255,11 +257,7 @@ def cancel(session: Session, org_id: UUID, campaign_id: UUID) -> None:
     Raises:
         Refused: see `deactivate`.
     """
-    campaign = locked(session, org_id, campaign_id)
-    if not CAMPAIGN.allows(campaign.status, CampaignStatus.CANCELLED):
-        raise _unexpected(campaign, "cancelled")
-    _cancel_jobs(session, org_id, campaign_id)
-    _move(session, campaign, CampaignStatus.CANCELLED)
+    _stop(session, org_id, campaign_id, CampaignStatus.CANCELLED, "cancelled")
     schedules.call_off(session, org_id, campaign_id, "the campaign was cancelled")
     record(session, org_id, "campaign.cancelled", campaign_id=campaign_id)
 
@@ -270,13 +268,20 @@ def complete(session: Session, org_id: UUID, campaign_id: UUID) -> None:
     Raises:
         Refused: see `deactivate`.
     """
-    campaign = locked(session, org_id, campaign_id)
-    if not CAMPAIGN.allows(campaign.status, CampaignStatus.COMPLETED):
-        raise _unexpected(campaign, "completed")
-    _cancel_jobs(session, org_id, campaign_id)
-    _move(session, campaign, CampaignStatus.COMPLETED)
+    _stop(session, org_id, campaign_id, CampaignStatus.COMPLETED, "completed")
     schedules.call_off(session, org_id, campaign_id, "the campaign was completed")
     record(session, org_id, "campaign.completed", campaign_id=campaign_id, reason="told")
+
+
+def _stop(
+    session: Session, org_id: UUID, campaign_id: UUID, wanted: CampaignStatus, wish: str, **values: Any
+) -> None:
+    """Give up what is under way: the campaign → `wanted`, its jobs → cancelled."""
+    campaign = locked(session, org_id, campaign_id)
+    if not CAMPAIGN.allows(campaign.status, wanted):
+        raise _unexpected(campaign, wish)
+    _cancel_jobs(session, org_id, campaign_id)
+    _move(session, campaign, wanted, **values)
 
 
 def toggle(session: Session, org_id: UUID, campaign_id: UUID, *, window: int) -> None:
@@ -304,12 +309,7 @@ def locked(session: Session, org_id: UUID, campaign_id: UUID, *, activates: bool
     """
     if activates:
         guard(session, org_id, activates=True)
-    campaign = session.execute(
-        select(Campaign)
-        .where(Campaign.id == campaign_id, Campaign.org_id == org_id)
-        .with_for_update(key_share=True)
-        .execution_options(populate_existing=True)
-    ).scalar_one_or_none()
+    campaign = listing.held(session, Campaign, org_id, campaign_id)
     if campaign is None:
         raise Refused(Refusal.CAMPAIGN_NOT_FOUND, f"campaign {campaign_id} does not exist")
     return campaign

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 from uuid import UUID, uuid4
 
 from pydantic import Field, StringConstraints
-from sqlalchemy import select
 
 from engine import listing
 from engine.inputs import Input, Invalid, LongText, Name
@@ -184,8 +183,5 @@ def _apply(widget: Widget, given: WidgetInput, fields: set[str]) -> None:
 
 
 def _check_campaign(session: Session, org_id: UUID, campaign_id: UUID | None) -> None:
-    if campaign_id is None:
-        return
-    known = select(Campaign.id).where(Campaign.id == campaign_id, Campaign.org_id == org_id)
-    if session.execute(known.with_for_update(read=True, key_share=True)).first() is None:
+    if campaign_id is not None and not listing.kept(session, Campaign, org_id, campaign_id):
         raise Invalid("campaign_id", f"campaign {campaign_id} does not exist")

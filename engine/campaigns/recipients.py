@@ -18,6 +18,7 @@ from uuid import UUID, uuid4
 from pydantic import ConfigDict, StringConstraints
 from sqlalchemy import ColumnElement, select, update
 
+from engine import listing
 from engine.audience.attributes import check_schema
 from engine.campaigns.absent import NeverNull
 from engine.campaigns.errors import Refusal, Refused
@@ -186,8 +187,7 @@ def hold_campaign(session: Session, org_id: UUID, campaign_id: UUID) -> None:
     Raises:
         Refused: CAMPAIGN_NOT_FOUND.
     """
-    known = select(Campaign.id).where(Campaign.id == campaign_id, Campaign.org_id == org_id)
-    if session.execute(known.with_for_update(read=True, key_share=True)).first() is None:
+    if not listing.kept(session, Campaign, org_id, campaign_id):
         raise Refused(Refusal.CAMPAIGN_NOT_FOUND, f"campaign {campaign_id} does not exist")
 
 

@@ -37,7 +37,7 @@ from engine.triggers import reach
 from state.change import clock_of
 from state.sets import is_postgresql
 from state.tables import Campaign, Job, ScheduledRun
-from state.transitions import CampaignStatus
+from state.transitions import OPEN, CampaignStatus
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -87,7 +87,7 @@ def start_due(runtime: Runtime) -> int:
 def _due(session: Session) -> Select[UUID, UUID, UUID]:
     """What can stop waiting now, oldest first. Index ix_scheduled_run_waiting, then primary keys."""
     now = clock_of(session).now()
-    delivers = exists().where(Job.campaign_id == Campaign.id, Job.status.in_(lifecycle.OPEN))
+    delivers = exists().where(Job.campaign_id == Campaign.id, Job.status.in_(OPEN))
     can_start = Campaign.status.in_((CampaignStatus.DRAFT, CampaignStatus.ACTIVE)) & ~delivers
     return (
         select(ScheduledRun.org_id, ScheduledRun.campaign_id, ScheduledRun.id)
@@ -205,7 +205,7 @@ def _missed(campaign: Campaign, row: ScheduledRun, now: datetime) -> str | None:
 
 def _delivers(session: Session, campaign: Campaign) -> bool:
     statement = select(Job.id).where(
-        Job.org_id == campaign.org_id, Job.campaign_id == campaign.id, Job.status.in_(lifecycle.OPEN)
+        Job.org_id == campaign.org_id, Job.campaign_id == campaign.id, Job.status.in_(OPEN)
     )
     return session.execute(statement.limit(1)).first() is not None
 

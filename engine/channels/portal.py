@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from engine.channels.port import Deferred, Delivered, Down, Outcome, Rejected
 from engine.channels.wave import CHANNEL_ERROR, INTERRUPTED, Wave
 from engine.insight.engagement import Engaged, Kind, Medium, note
+from engine.listing import kept
 from state.database import is_connection_loss
 from state.sets import among
 from state.tables import Campaign, Recipient
@@ -143,11 +144,7 @@ def _show(session: Session, org_id: UUID, campaign_id: UUID, entity_ids: list[UU
     Locks in the order of engine.campaigns.recipients: campaign, recipients, sums. Both statements read the primary
     key (campaign_id, entity_id), on either database.
     """
-    session.execute(
-        select(Campaign.id)
-        .where(Campaign.id == campaign_id, Campaign.org_id == org_id)
-        .with_for_update(read=True, key_share=True)
-    )
+    kept(session, Campaign, org_id, campaign_id)
     now = session.info["clock"].now()
     mine = (
         Recipient.campaign_id == campaign_id,

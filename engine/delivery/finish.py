@@ -15,7 +15,7 @@ from engine.events.outbox import record
 from engine.triggers import reach
 from state.change import change_status, clock_of, sources_of
 from state.tables import Campaign, Job, Recipient, ScheduledRun
-from state.transitions import CAMPAIGN, JOB, AutomationStatus, CampaignStatus, JobStatus
+from state.transitions import CAMPAIGN, JOB, OPEN, AutomationStatus, CampaignStatus, JobStatus
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -80,7 +80,7 @@ def _complete(session: Session, job: Job) -> None:
     others = exists().where(
         Job.campaign_id == job.campaign_id,
         Job.id != job.id,
-        Job.status.in_((JobStatus.QUEUED, JobStatus.PROCESSING, JobStatus.SEND_REPORT)),
+        Job.status.in_(OPEN),
     )
     starts_again = exists().where(
         ScheduledRun.campaign_id == job.campaign_id, ScheduledRun.status == "waiting"

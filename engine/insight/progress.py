@@ -14,7 +14,7 @@ from sqlalchemy import case, func, select
 
 from state.sets import among
 from state.tables import Job, Slice
-from state.transitions import STOPPED, AutomationStatus, JobStatus, SliceState
+from state.transitions import OPEN, STOPPED, AutomationStatus, SliceState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -91,7 +91,7 @@ def _gather(
     session: Session, key: InstrumentedAttribute[UUID], *which: ColumnElement[bool]
 ) -> defaultdict[UUID, Progress]:
     """The progress of the jobs that `which` names, put together by `key`."""
-    open_ = Job.status.in_((JobStatus.QUEUED, JobStatus.PROCESSING, JobStatus.SEND_REPORT))
+    open_ = Job.status.in_(OPEN)
     excluded = case((Job.status.in_(STOPPED), 0), else_=Job.cancelled)
     jobs = session.execute(
         select(

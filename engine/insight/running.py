@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import func, select
 
 from engine import listing
+from engine.campaigns.executions import JOB_WORDS
 from engine.campaigns.schedules import next_due
 from engine.insight.estimate import usual_pace
 from engine.insight.pace import per_minute
@@ -20,7 +21,7 @@ from engine.insight.progress import Progress, campaign_progress
 from engine.limits.reasons import why_it_waits
 from state.change import clock_of
 from state.tables import Campaign, Job, Recipient
-from state.transitions import AutomationStatus, CampaignStatus, JobStatus
+from state.transitions import OPEN, AutomationStatus, CampaignStatus, JobStatus
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -31,15 +32,6 @@ __all__ = ["Reason", "Running", "Trouble", "running"]
 
 #: Error codes that are told apart; the rest of a campaign's failures is one sum.
 _CODES = 50
-_WORDS = {
-    JobStatus.QUEUED: "started",
-    JobStatus.PROCESSING: "running",
-    JobStatus.SEND_REPORT: "running",
-    JobStatus.FINISHED: "completed",
-    JobStatus.CANCELLED: "cancelled",
-    JobStatus.FAILED: "failed",
-}
-_OPEN = (JobStatus.QUEUED, JobStatus.PROCESSING, JobStatus.SEND_REPORT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +105,15 @@ def running(session: Session, org_id: UUID, campaign_id: UUID) -> Running:
     job = session.execute(
         select(Job)
         .where(Job.org_id == org_id, Job.campaign_id == campaign_id)
-        .order_by(Job.status.in_(_OPEN).desc(), Job.created_at.desc(), Job.id)
+        .order_by(Job.status.in_(OPEN).desc(), Job.created_at.desc(), Job.id)
         .limit(1)
     ).scalar_one_or_none()
     scheduled = next_due(session, org_id, [campaign_id]).get(campaign_id)
     rate = per_minute(session, org_id, campaign_id, progress)
-    status = "idle" if job is None else _WORDS[JobStatus(job.status)]
-    if job is not None and job.status in _OPEN and job.held:
+    status = "idle" if job is None else JOB_WORDS[JobStatus(job.status)]
+    if job is not None and job.status in OPEN and job.held:
         status = "paused"
-    elif scheduled is not None and (job is None or job.status not in _OPEN):
+    elif scheduled is not None and (job is None or job.status not in OPEN):
         status = "scheduled"
     reasons = _reasons(campaign, progress, job)
     reasons += [

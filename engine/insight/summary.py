@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from engine.campaigns.errors import Refusal, Refused
-from engine.campaigns.lifecycle import OPEN
 from engine.insight.progress import campaign_progress
 from state.sets import among
 from state.tables import Campaign, Job, Recipient, Slice
+from state.transitions import OPEN
 
 if TYPE_CHECKING:
     from uuid import UUID

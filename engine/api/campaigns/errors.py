@@ -27,11 +27,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from engine.api.answers import json_answer
-from engine.api.errors import BodyTooLarge, BodyTooSlow, Forbidden, RequestError, Unauthorized
+from engine.api.errors import BodyTooLarge, BodyTooSlow, Forbidden, RequestError, Unauthorized, explained
 from engine.api.route import Route
 from engine.campaigns.errors import Refusal, Refused
 from engine.idempotency import KeyConflict
-from engine.inputs import InUse, Invalid, explain
+from engine.inputs import InUse, Invalid
 from state.database import is_connection_loss
 from state.errors import IllegalTransition, NotFound
 
@@ -44,7 +44,6 @@ __all__ = ["CampaignsRoute", "answer", "failure", "unrouted"]
 
 log = structlog.get_logger(__name__)
 
-_SOURCES = ("body", "path", "query", "header")
 #: Our words → the dialect's, for the paths that services name.
 _NAMES = {
     "audience": "targetAudience",
@@ -74,7 +73,7 @@ class CampaignsRoute(Route):
     def answer(self, error: Exception) -> Response:
         """See `answer`; knows the route's body model, for suggestions."""
         if isinstance(error, RequestValidationError):
-            return answer(_explained(self, error))
+            return answer(explained(self, error))
         return answer(error)
 
 
@@ -152,16 +151,3 @@ def _named(path: str) -> str:
     """A path in the dialect's words. What its author wrote below `filters` stays."""
     head, filters, tail = path.partition(".filters")
     return _WORD.sub(lambda found: _NAMES.get(found[0], found[0]), head) + filters + tail
-
-
-def _explained(route: Route, error: RequestValidationError) -> Invalid:
-    model = route.body_field.field_info.annotation if route.body_field is not None else None
-    return explain([{**found, "loc": _place(found)} for found in error.errors()], model)
-
-
-def _place(found: dict[str, Any]) -> tuple[Any, ...]:
-    """Where in the caller's own words, without FastAPI's name of the source."""
-    if found["type"] == "json_invalid":
-        return ()
-    loc = tuple(found["loc"])
-    return loc[1:] if loc and loc[0] in _SOURCES else loc

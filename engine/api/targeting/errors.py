@@ -13,8 +13,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import structlog
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -22,12 +20,12 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from engine.api.answers import json_answer
-from engine.api.errors import RequestError
+from engine.api.errors import RequestError, explained
 from engine.api.route import Route
 from engine.audience.filters import FilterError
 from engine.campaigns.errors import Refused
 from engine.idempotency import KeyConflict
-from engine.inputs import InUse, Invalid, explain
+from engine.inputs import InUse, Invalid
 from engine.organizations import Role
 from state.database import is_connection_loss
 from state.errors import IllegalTransition, NotFound
@@ -37,8 +35,6 @@ __all__ = ["AdminRoute", "StreamedRoute", "TargetingRoute", "answer"]
 log = structlog.get_logger(__name__)
 
 _UNAUTHORIZED = 401
-#: Where FastAPI says a value came from, before the value's own path.
-_SOURCES = ("body", "path", "query", "header")
 
 
 class TargetingRoute(Route):
@@ -47,7 +43,7 @@ class TargetingRoute(Route):
     def answer(self, error: Exception) -> Response:
         """See `answer`; knows the route's body model, for suggestions."""
         if isinstance(error, RequestValidationError):
-            return _message(str(_explained(self, error)), 400)
+            return _message(str(explained(self, error)), 400)
         return answer(error)
 
 
@@ -90,16 +86,3 @@ def answer(error: Exception) -> Response:
 
 def _message(text: str, status: int) -> Response:
     return json_answer({"message": text}, status)
-
-
-def _explained(route: Route, error: RequestValidationError) -> Invalid:
-    model = route.body_field.field_info.annotation if route.body_field is not None else None
-    return explain([{**found, "loc": _place(found)} for found in error.errors()], model)
-
-
-def _place(found: dict[str, Any]) -> tuple[Any, ...]:
-    """Where in the caller's own words, without FastAPI's name of the source."""
-    if found["type"] == "json_invalid":
-        return ()
-    loc = tuple(found["loc"])
-    return loc[1:] if loc and loc[0] in _SOURCES else loc

@@ -13,8 +13,8 @@ from engine.api.answers import json_answer
 from engine.api.call import Caller
 from engine.api.campaigns.errors import CampaignsRoute
 from engine.api.campaigns.views import ok
+from engine.api.secrets import secrets_of
 from engine.api.webhooks import views
-from engine.channels.secrets import Secrets
 from engine.events import webhooks
 from engine.events.guard import Guard
 from engine.events.names import EVENTS
@@ -39,15 +39,6 @@ class RotationBody(Rotation):
     model_config = ConfigDict(alias_generator=to_camel)
 
 
-def _secrets(request: Request) -> Secrets:
-    """The process's, opened when a webhook is first written: reading needs no key."""
-    state = request.app.state
-    if getattr(state, "secrets", None) is None:
-        state.secrets = Secrets.of(state.runtime.settings)
-    secrets: Secrets = state.secrets
-    return secrets
-
-
 def _guard(request: Request) -> Guard:
     return Guard(request.app.state.runtime.settings.webhook_networks)
 
@@ -56,7 +47,7 @@ def _guard(request: Request) -> Guard:
 def create(given: WebhookInput, call: Caller, request: Request) -> Response:
     """Create a webhook. Without a secret one is made, and shown in this answer alone."""
     with call.transaction() as session:
-        row, made = webhooks.create_webhook(session, call.org_id, given, _secrets(request), _guard(request))
+        row, made = webhooks.create_webhook(session, call.org_id, given, secrets_of(request), _guard(request))
         return call.answer(session, ok(views.webhook(row, secret=made)), 201)
 
 
@@ -86,7 +77,7 @@ def update(webhook_id: UUID, given: WebhookChange, call: Caller, request: Reques
     """Change a webhook; what is not given stays. A new secret signs beside the old one for a day."""
     with call.transaction() as session:
         row = webhooks.update_webhook(
-            session, call.org_id, webhook_id, given, _secrets(request), _guard(request)
+            session, call.org_id, webhook_id, given, secrets_of(request), _guard(request)
         )
         return call.answer(session, ok(views.webhook(row)))
 
@@ -104,6 +95,6 @@ def rotate(webhook_id: UUID, call: Caller, request: Request, given: RotationBody
     """Replace the secret. Without one in the body one is made, and shown in this answer alone."""
     with call.transaction() as session:
         row, made = webhooks.rotate_secret(
-            session, call.org_id, webhook_id, given or Rotation(), _secrets(request)
+            session, call.org_id, webhook_id, given or Rotation(), secrets_of(request)
         )
         return call.answer(session, ok(views.webhook(row, secret=made)))
