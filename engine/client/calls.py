@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         EmailStats,
         ImportResult,
         JobStatus,
+        MoveAnswer,
         Page,
         Recipient,
         Retriggered,
@@ -139,6 +140,10 @@ def configure_campaign(campaign_id: str, body: Mapping[str, Any]) -> Call[dict[s
 
 def change_status(campaign_id: str, status: str) -> Call[StatusChanged]:
     return Call("POST", f"/v1/campaign/{part(campaign_id)}/status", json={"status": status})
+
+
+def move(campaign_id: str, verb: str) -> Call[MoveAnswer]:
+    return Call("POST", f"/api/v1/campaigns/{part(campaign_id)}/{verb}")
 
 
 def job(campaign_id: str, *, wait: float) -> Call[JobStatus]:

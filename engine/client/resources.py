@@ -16,6 +16,7 @@ from engine.client.types import (
     Flow,
     ImportResult,
     JobStatus,
+    Moved,
     Page,
     Recipient,
     Retriggered,
@@ -161,6 +162,14 @@ class Campaigns(_Resource):
     def deactivate(self, campaign_id: str, *, idempotency_key: str | None = None) -> StatusChanged:
         """Stop delivering: whoever was not reached is cancelled, until it is activated again."""
         return self._send(calls.change_status(campaign_id, "inactive"), idempotency_key)
+
+    def pause(self, campaign_id: str, *, idempotency_key: str | None = None) -> Moved:
+        """Hold the delivery within half a second: nobody is given up. Raises Conflict unless it is under way."""
+        return (self._send(calls.move(campaign_id, "pause"), idempotency_key))["data"]
+
+    def resume(self, campaign_id: str, *, idempotency_key: str | None = None) -> Moved:
+        """Go on after a pause, where it stood. Raises Conflict unless it is paused."""
+        return (self._send(calls.move(campaign_id, "resume"), idempotency_key))["data"]
 
     def job(self, campaign_id: str, *, wait: float = 0.0) -> JobStatus:
         """How far the campaign's job is; `wait`: seconds (60 at most) to hold the answer back until it is over."""

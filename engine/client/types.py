@@ -19,6 +19,8 @@ __all__ = [
     "ImportResult",
     "JobStatus",
     "LineError",
+    "MoveAnswer",
+    "Moved",
     "Page",
     "Recipient",
     "RetriggerResult",
@@ -102,6 +104,22 @@ class StatusChanged(TypedDict):
     """The campaign as it is after its status changed, in the Targeting API's words."""
 
     campaign: dict[str, Any]
+
+
+class Moved(TypedDict, total=False):
+    """The campaign's status after it was paused or resumed, in the Campaigns API's words (contract.md §3)."""
+
+    status: Literal["paused", "active"]
+    message: str
+    pausedAt: str
+    resumedAt: str
+
+
+class MoveAnswer(TypedDict):
+    """The envelope that it comes in."""
+
+    success: bool
+    data: Moved
 
 
 class Recipient(TypedDict, total=False):

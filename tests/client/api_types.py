@@ -11,6 +11,7 @@ from engine.client.types import (
     Entity,
     ImportResult,
     JobStatus,
+    Moved,
     Recipient,
     Retriggered,
     StatusChanged,
@@ -32,6 +33,8 @@ def waiting(client: Muster) -> None:
     assert_type(client.campaign.create_touchpoint({}), Touchpoint)
     assert_type(client.campaign.validate_touchpoint({}), Validation)
     assert_type(client.campaign.activate("x"), StatusChanged)
+    assert_type(client.campaign.pause("x"), Moved)
+    assert_type(client.campaign.resume("x"), Moved)
     assert_type(client.campaign.wait_for_job("x"), JobStatus)
     assert_type(client.campaign.recipients("x"), Iterator[Recipient])
     assert_type(client.campaign.retrigger("x", []), Retriggered)
@@ -46,6 +49,8 @@ async def awaited(client: AsyncMuster) -> None:
     assert_type(await client.campaign.list(), CampaignList)
     assert_type(await client.campaign.create({"name": "x"}), Campaign)
     assert_type(client.campaign.recipients("x"), AsyncIterator[Recipient])
+    assert_type(await client.campaign.pause("x"), Moved)
+    assert_type(await client.campaign.resume("x"), Moved)
     assert_type(await client.target.get("x"), Target)
     assert_type(await client.target.count("x"), int)
     assert_type(client.template.list(), AsyncIterator[Template])

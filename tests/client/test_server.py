@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 
 from engine.client import BadRequest, Conflict, NotFound, Unauthorized
 from tests.client.kit import AwaitedFace, Face
-from tests.harness.ports import free_port
-from tests.harness.process import Process
-from tests.harness.waiting import wait_until
+from tests.harness.dev_server import dev_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,24 +20,7 @@ KEY = "mk_client_tests_0123456789abcdef"
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`muster dev`: API, worker and scheduler over SQLite, with a `file` channel."""
     folder = tmp_path_factory.mktemp("client")
-    port = free_port()
-    process = Process(
-        "dev", "--port", str(port), "--data", str(folder / "data"),
-        directory=folder,
-        env={"MUSTER_DEV_API_KEY": KEY, "MUSTER_SWEEP_INTERVAL": "0.2"},
-    )  # fmt: skip
-    url = f"http://127.0.0.1:{port}"
-    with process:
-
-        def ready() -> bool:
-            try:
-                return httpx.get(f"{url}/health/ready", timeout=5).status_code == 200
-            except httpx.TransportError:
-                if not process.alive:
-                    raise RuntimeError(f"muster dev ended\n{process.tail()}") from None
-                return False
-
-        wait_until(ready, "muster dev is ready", deadline=60)
+    with dev_server(folder, KEY, MUSTER_SWEEP_INTERVAL="0.2") as url:
         yield url
 
 
@@ -101,6 +81,37 @@ def test_from_contacts_to_recipients(client: Face) -> None:
     with pytest.raises(NotFound) as gone:
         client("campaign.get_touchpoint", touchpoint["_id"])
     assert gone.value.request_id
+
+
+def test_a_paused_campaign_goes_on_where_it_stood(client: Face) -> None:
+    schema = f"held{type(client).__name__.lower()}"
+    people = "\n".join(["id,email", *(f"{n},person{n}@example.com" for n in range(20))]).encode()
+    client("entity.import_stream", schema, people, external_id="id")
+    filters = {"filter": {"items": [{"key": "email", "operator": "NOT_EMPTY"}], "combination": "AND"}}
+    target = client("target.create", {"name": "all", "entity_schema": schema, "entity_filters": filters})
+    campaign: Any = client("campaign.create", {"name": "held"})["_id"]
+    client(
+        "campaign.create_touchpoint", {"campaign_id": campaign, "message": {"subject": "Hi", "text": "Hi"}}
+    )
+    slow = {"rate": {"messages": 1, "per": "hour"}}
+    client("campaign.configure", campaign, {"target_ids": [target["_id"]], "limits": slow})
+    with pytest.raises(Conflict) as refused:
+        client("campaign.pause", campaign)
+    assert refused.value.code == "INVALID_STATUS"
+    client("campaign.activate", campaign)
+
+    key = f"pause-{type(client).__name__}"
+    first, again = (client("campaign.pause", campaign, idempotency_key=key) for _ in range(2))
+    assert first == again
+    assert (first["status"], client("campaign.get", campaign)["status"]) == ("paused", "paused")
+    client("campaign.configure", campaign, {"limits": None})
+    assert client("campaign.resume", campaign)["status"] == "active"
+    status = client("campaign.wait_for_job", campaign, seconds=60)
+    assert (status["status"], status["execution_counts"]["success"]) == ("finished", 20)
+    with pytest.raises(Conflict):
+        client("campaign.resume", campaign)
+    with pytest.raises(NotFound):
+        client("campaign.pause", target["_id"])
 
 
 def test_rows(client: Face) -> None:

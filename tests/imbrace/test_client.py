@@ -10,9 +10,7 @@ import httpx
 import pytest
 
 from tests.conftest import missing_service
-from tests.harness.ports import free_port
-from tests.harness.process import Process
-from tests.harness.waiting import wait_until
+from tests.harness.dev_server import dev_server
 
 try:
     from imbrace import AsyncImbraceClient, ImbraceClient
@@ -52,24 +50,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     if ImbraceClient is None:
         missing_service("imbrace from PyPI", "not installed")
     folder = tmp_path_factory.mktemp("imbrace")
-    port = free_port()
-    process = Process(
-        "dev", "--port", str(port), "--data", str(folder / "data"),
-        directory=folder,
-        env={"MUSTER_DEV_API_KEY": KEY},
-    )  # fmt: skip
-    url = f"http://127.0.0.1:{port}"
-    with process:
-
-        def ready() -> bool:
-            try:
-                return httpx.get(f"{url}/health/ready", timeout=5).status_code == 200
-            except httpx.TransportError:
-                if not process.alive:
-                    raise RuntimeError(f"muster dev ended\n{process.tail()}") from None
-                return False
-
-        wait_until(ready, "muster dev is ready", deadline=60)
+    with dev_server(folder, KEY) as url:
         headers = {"authorization": f"Bearer {KEY}"}
         target = {"name": "t", "entity_schema": "contact"}
         made = httpx.post(f"{url}/v1/target", json=target, headers=headers, timeout=30).json()

@@ -14,9 +14,7 @@ import httpx
 import pytest
 
 from tests.conftest import missing_service
-from tests.harness.ports import free_port
-from tests.harness.process import Process
-from tests.harness.waiting import wait_until
+from tests.harness.dev_server import dev_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,24 +96,7 @@ class Sdk:
 def muster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of `muster dev`: API, worker and scheduler over SQLite, with a `file` channel."""
     folder = tmp_path_factory.mktemp("sdk")
-    port = free_port()
-    process = Process(
-        "dev", "--port", str(port), "--data", str(folder / "data"),
-        directory=folder,
-        env={"MUSTER_DEV_API_KEY": KEY, "MUSTER_SWEEP_INTERVAL": "0.2"},
-    )  # fmt: skip
-    url = f"http://127.0.0.1:{port}"
-    with process:
-
-        def ready() -> bool:
-            try:
-                return httpx.get(f"{url}/health/ready", timeout=5).status_code == 200
-            except httpx.TransportError:
-                if not process.alive:
-                    raise RuntimeError(f"muster dev ended\n{process.tail()}") from None
-                return False
-
-        wait_until(ready, "muster dev is ready", deadline=60)
+    with dev_server(folder, KEY, MUSTER_SWEEP_INTERVAL="0.2") as url:
         yield url
 
 
