@@ -20,13 +20,13 @@ from actors.broker import connect
 from actors.context import Context
 from actors.middleware import standard
 from actors.registry import register
+from config.settings import EMBEDDED
 from engine.campaigns.scheduling import start_due
 from engine.delivery.execute import Executor
 from engine.delivery.recover import sweep
 from engine.delivery.sender import Senders, SendLoop
 from engine.events.postman import Postman
 from engine.runtime import Runtime
-from engine.wakeups import EMBEDDED
 
 if TYPE_CHECKING:
     from config.settings import Settings

@@ -68,5 +68,7 @@ def configure_logging(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    for noisy in ("pika", "httpx", "aiosmtpd", "alembic.runtime.plugins"):
+    # Every refused connection to RabbitMQ is told once, by us; pika would add three lines and a traceback.
+    logging.getLogger("pika").setLevel(logging.CRITICAL)
+    for noisy in ("httpx", "aiosmtpd", "alembic.runtime.plugins"):
         logging.getLogger(noisy).setLevel(max(level, logging.WARNING))

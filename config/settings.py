@@ -1,6 +1,8 @@
 """What an operator sets, read from the environment (`MUSTER_…`) and an optional `.env` file.
 
 A value that cannot be used is refused at start with the name of the variable; nothing falls back silently.
+
+The embedded form is what nobody configured servers for: a database in the data folder, and a broker inside the process.
 """
 
 from __future__ import annotations
@@ -8,12 +10,16 @@ from __future__ import annotations
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AnyHttpUrl, BeforeValidator, Field, SecretStr, field_validator
+from pydantic import AnyHttpUrl, BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["Settings"]
+__all__ = ["EMBEDDED", "Settings"]
+
+#: The broker inside the process.
+EMBEDDED = "embedded://"
+_SQLITE = "sqlite:///"
 
 
 def _seconds(value: Any) -> Any:
@@ -33,7 +39,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="MUSTER_", env_file=".env", extra="ignore", frozen=True)
 
     database_url: str = "sqlite:///muster-data/muster.db"
-    """`postgresql+psycopg://user@host/db`, or `sqlite:///path` for the embedded form."""
+    """`postgresql+psycopg://user@host/db`, or `sqlite:///path` for the embedded form; absent: in `data_dir`."""
     redis_url: str = "redis://127.0.0.1:6379/0"
     broker_url: str | None = None
     """Where wake-ups travel: `redis://…` (default: `redis_url`), `amqp://…`, or `embedded://`."""
@@ -74,19 +80,24 @@ class Settings(BaseSettings):
     event_retention_days: int = Field(default=30, ge=3, le=3650)
     """How long events, and the log of telling them, are kept."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _in_its_folder(cls, given: dict[str, Any]) -> dict[str, Any]:
+        if "data_dir" in given and "database_url" not in given:
+            return {**given, "database_url": _database_in(given["data_dir"])}
+        return given
+
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, url: str) -> str:
-        if not url.startswith(("postgresql+psycopg://", "sqlite:///")):
+        if not url.startswith(("postgresql+psycopg://", _SQLITE)):
             raise ValueError("use postgresql+psycopg://user@host/database or sqlite:///path/to/file.db")
         return url
 
     @field_validator("broker_url")
     @classmethod
     def _known_broker(cls, url: str | None) -> str | None:
-        if url is not None and not url.startswith(
-            ("redis://", "rediss://", "amqp://", "amqps://", "embedded://")
-        ):
+        if url is not None and not url.startswith(("redis://", "rediss://", "amqp://", "amqps://", EMBEDDED)):
             raise ValueError("use redis://…, rediss://…, amqp://…, amqps://… or embedded://")
         return url
 
@@ -108,3 +119,29 @@ class Settings(BaseSettings):
     def broker(self) -> str:
         """The broker's URL: `broker_url`, or Redis when it is not set."""
         return self.broker_url or self.redis_url
+
+    @property
+    def sqlite_file(self) -> Path | None:
+        """The file of a SQLite database; None for PostgreSQL."""
+        if not self.database_url.startswith(_SQLITE):
+            return None
+        return Path(self.database_url.removeprefix(_SQLITE).partition("?")[0])
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether there is one process only: SQLite, and no broker named."""
+        return self.sqlite_file is not None and not self.model_fields_set & {"broker_url", "redis_url"}
+
+    def embedded(self, folder: Path | None = None) -> Self:
+        """The settings of an all-in-one process: everything in one folder, whatever servers are configured.
+
+        Args:
+            folder: None: `data_dir`.
+        """
+        folder = folder or self.data_dir
+        changes = {"data_dir": folder, "database_url": _database_in(folder), "broker_url": EMBEDDED}
+        return self.model_copy(update=changes)
+
+
+def _database_in(folder: Path | str) -> str:
+    return f"{_SQLITE}{folder}/muster.db"

@@ -21,13 +21,14 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from config.settings import EMBEDDED
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine.commands import Command
 
 __all__ = [
-    "EMBEDDED",
     "AmqpWakeups",
     "MemoryWakeups",
     "RedisWakeups",
@@ -37,7 +38,6 @@ __all__ = [
     "redis_client",
 ]
 
-EMBEDDED = "embedded://"
 NAMESPACE = "dramatiq"
 _GIVE_UP_SECONDS = 3.0
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from actors.cli.asking import ask
-from actors.cli.context import load_settings, quiet_logs, sqlite_file
+from actors.cli.context import load_settings, quiet_logs
 from actors.cli.failure import Failure, explain
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _database(settings: Settings) -> Iterator[Check]:
     from state.database import Database
 
     shown = make_url(settings.database_url).render_as_string(hide_password=True)
-    file = sqlite_file(settings)
+    file = settings.sqlite_file
     if file is not None and not file.exists():
         yield Check("database", ok=False, found=f"there is no {file}", remedy="run `muster db upgrade`")
         return
@@ -148,12 +148,10 @@ def _channels(settings: Settings, database: Database) -> Iterator[Check]:
 
 
 def _broker(settings: Settings) -> Check:
+    from config.settings import EMBEDDED
     from engine.api.brokers import queue_depths
-    from engine.wakeups import EMBEDDED
 
-    given = settings.model_fields_set & {"broker_url", "redis_url"}
-    embedded = settings.broker.startswith(EMBEDDED) or (sqlite_file(settings) is not None and not given)
-    if embedded:
+    if settings.is_embedded or settings.broker.startswith(EMBEDDED):
         return Check("broker", ok=True, found="inside the process (embedded)")
     try:
         depths = queue_depths(settings.broker)

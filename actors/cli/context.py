@@ -6,10 +6,8 @@ it through that database (`neighbour`).
 
 from __future__ import annotations
 
-import logging
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from actors.cli.failure import Exit, Failure
@@ -28,14 +26,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Opened",
-    "embedded_settings",
-    "hush_pika",
     "load_settings",
     "open_runtime",
     "opened",
     "quiet_logs",
     "resolve",
-    "sqlite_file",
 ]
 
 DEV = "dev"
@@ -74,28 +69,9 @@ def load_settings() -> Settings:
     from config.settings import Settings
 
     try:
-        settings = Settings()
+        return Settings()
     except ValidationError as error:
         raise _misconfigured(error) from None
-    given = settings.model_fields_set
-    if "data_dir" in given and "database_url" not in given:
-        settings = settings.model_copy(update={"database_url": _database_in(settings.data_dir)})
-    return settings
-
-
-def embedded_settings(data: Path | None) -> Settings:
-    """The settings of an all-in-one process: everything in one folder, whatever servers are configured.
-
-    Args:
-        data: The folder; None: `MUSTER_DATA_DIR`.
-    """
-    from engine.wakeups import EMBEDDED
-
-    settings = load_settings()
-    folder = data or settings.data_dir
-    return settings.model_copy(
-        update={"data_dir": folder, "database_url": _database_in(folder), "broker_url": EMBEDDED}
-    )
 
 
 def quiet_logs(settings: Settings) -> None:
@@ -107,12 +83,6 @@ def quiet_logs(settings: Settings) -> None:
     configure_logging(
         settings.model_copy(update={key: value for key, value in wanted.items() if key not in given})
     )
-    hush_pika()
-
-
-def hush_pika() -> None:
-    """Every refused connection to RabbitMQ is told once, by us; pika would add three lines and a traceback."""
-    logging.getLogger("pika").setLevel(logging.CRITICAL)
 
 
 @contextmanager
@@ -124,12 +94,12 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         SchemaOutdated: it lacks migrations.
     """
     from actors.cli.neighbour import Neighbour
+    from config.settings import EMBEDDED
     from engine.runtime import Runtime
-    from engine.wakeups import EMBEDDED
     from state.database import Database
     from state.migrate import require_current
 
-    file = sqlite_file(settings)
+    file = settings.sqlite_file
     if file is not None and not file.exists():
         raise Failure(
             f"there is no database at {file}",
@@ -137,7 +107,7 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
             "or set MUSTER_DATABASE_URL",
             code=Exit.UNREACHABLE,
         )
-    if file is not None and not settings.model_fields_set & {"broker_url", "redis_url"}:
+    if settings.is_embedded:
         settings = settings.model_copy(update={"broker_url": EMBEDDED})
         database = Database(settings.database_url, pool_size=settings.database_pool)
         runtime = Runtime(settings, database=database, wakeups=Neighbour(database))
@@ -193,17 +163,6 @@ def resolve(session: Session, name: str | None) -> tuple[UUID, str]:
         f"say it before the command: `muster --org NAME …`, one of {', '.join(known)}",
         code=Exit.USAGE,
     )
-
-
-def sqlite_file(settings: Settings) -> Path | None:
-    """The file of a SQLite database; None for PostgreSQL."""
-    prefix = "sqlite:///"
-    url = settings.database_url
-    return Path(url.removeprefix(prefix).partition("?")[0]) if url.startswith(prefix) else None
-
-
-def _database_in(folder: Path) -> str:
-    return f"sqlite:///{folder}/muster.db"
 
 
 def _misconfigured(error: ValidationError) -> Failure:

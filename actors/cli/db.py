@@ -34,13 +34,13 @@ def upgrade(*, as_json: Json = False) -> None:
 @app.command()
 def status(*, as_json: Json = False) -> None:
     """Say which migrations the database lacks; exit code 3 when it lacks any."""
-    from actors.cli.context import load_settings, quiet_logs, sqlite_file
+    from actors.cli.context import load_settings, quiet_logs
     from state import migrate
     from state.database import Database
 
     settings = load_settings()
     quiet_logs(settings)
-    file = sqlite_file(settings)
+    file = settings.sqlite_file
     if file is not None and not file.exists():
         missing = migrate.known()
     else:

@@ -47,7 +47,7 @@ def demo(
 
     Running it again makes another campaign for the same contacts; nobody is imported twice.
     """
-    from actors.cli.context import DEV, embedded_settings, quiet_logs
+    from actors.cli.context import DEV, load_settings, quiet_logs
     from actors.cli.dev import make_folder
     from actors.cli.display import show
     from actors.cli.starter import organization
@@ -56,7 +56,7 @@ def demo(
     from engine.campaigns import lifecycle
     from state import migrate
 
-    settings = embedded_settings(data)
+    settings = load_settings().embedded(data)
     make_folder(settings.data_dir)
     quiet_logs(settings)
     migrate.upgrade(settings.database_url)

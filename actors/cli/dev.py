@@ -40,14 +40,14 @@ def dev(
     """
     from pydantic import AnyHttpUrl
 
-    from actors.cli.context import DEV, embedded_settings
+    from actors.cli.context import DEV, load_settings
     from actors.cli.server import ApiService
     from actors.cli.starter import file_channel, organization
     from actors.services import Embedded, run
     from config.logging import configure_logging
     from state import migrate
 
-    settings = embedded_settings(data)
+    settings = load_settings().embedded(data)
     if "log_format" not in settings.model_fields_set:
         settings = settings.model_copy(update={"log_format": "console"})
     if port and "public_url" not in settings.model_fields_set:

@@ -97,17 +97,16 @@ def _serving(*, broker: bool, **changes: int) -> Iterator[Runtime]:
         broker: Nothing can be done without one. Otherwise the sweeper makes up for it while it is away.
         changes: Settings of the command line over those of the environment.
     """
-    from actors.cli.context import hush_pika, load_settings, open_runtime
+    from actors.cli.context import load_settings, open_runtime
     from config.logging import configure_logging
+    from config.settings import EMBEDDED
     from engine.api.brokers import queue_depths
     from engine.triggers import arm_from_environment
-    from engine.wakeups import EMBEDDED
 
     settings = load_settings()
     # Named, though it may be the default: several processes need a broker that all of them reach.
     settings = settings.model_copy(update={"broker_url": settings.broker, **changes})
     configure_logging(settings)
-    hush_pika()
     arm_from_environment(os.environ.get("MUSTER_TRIGGER"))
     if settings.broker.startswith(EMBEDDED):
         raise Failure(

@@ -6,11 +6,11 @@ import time
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from config.settings import EMBEDDED
 from engine.limits.buckets import RedisBuckets
 from engine.limits.pacing import rest
 from engine.limits.seats import Seats
 from engine.limits.terms import TermsCache
-from engine.wakeups import EMBEDDED
 
 if TYPE_CHECKING:
     from collections.abc import Callable

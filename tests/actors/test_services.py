@@ -9,10 +9,9 @@ import pytest
 from sqlalchemy import select
 
 from actors.services import Embedded, SchedulerService, WorkerService
-from config.settings import Settings
+from config.settings import EMBEDDED, Settings
 from engine.campaigns import lifecycle
 from engine.runtime import Runtime
-from engine.wakeups import EMBEDDED
 from state.tables import Base, Campaign, Channel, Organization, Template
 from tests.delivery.kit import Bench
 from tests.harness.waiting import wait_until
