@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 __all__ = [
+    "AnyFinder",
     "ChatFinder",
     "EmailFinder",
     "Finder",
@@ -56,6 +57,7 @@ _CHAT_ID = re.compile(r"-?[1-9][0-9]{0,19}|@[A-Za-z][A-Za-z0-9_]{3,31}")
 _LARGEST = 10**20
 #: Longer than any way to write a phone number; parsing costs with the length.
 _PHONE_LIMIT = 40
+_LONGEST_ADDRESS = 320
 
 
 def _region(value: str) -> str:
@@ -180,6 +182,27 @@ class ChatFinder(Finder):
 
     def __init__(self, path: str | None = None) -> None:
         super().__init__(path, _CHAT, normalise_chat)
+
+
+class AnyFinder:
+    """Finds an address of a kind that is not known: what stands at `path`; without one, an e-mail address, else the
+    entity's id (`_id`).
+    """
+
+    def __init__(self, path: str | None = None) -> None:
+        self._find = EmailFinder() if path is None else Finder(path, (), _any_text)
+        self._or_id = path is None
+
+    def __call__(self, attributes: Mapping[str, Any]) -> str | None:
+        """The address, or None."""
+        found = self._find(attributes)
+        return attributes.get("_id") if found is None and self._or_id else found
+
+
+def _any_text(text: str) -> str | None:
+    """Any line of text."""
+    address = text.strip()
+    return address if address and len(address) <= _LONGEST_ADDRESS and address.isprintable() else None
 
 
 @lru_cache(maxsize=1024)

@@ -27,17 +27,17 @@ from urllib.parse import quote, unquote
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from engine.channels.addresses import EmailFinder, Finder
+from engine.channels.addresses import AnyFinder
 from engine.channels.http.answers import Answer, outcome_of
-from engine.channels.http.channel import any_text, names_of
-from engine.channels.http.leaves import Leaf, Scope, Unrenderable
+from engine.channels.http.channel import names_of
+from engine.channels.http.leaves import Leaf, Scope, Unrenderable, check_sayable
 from engine.channels.lending import Lent
 from engine.channels.port import Deferred, Delivered, Doubtful, Down, Outcome, Rejected, Throttled
 from engine.channels.scrub import Scrub
-from engine.channels.wave import Wave, drive
+from engine.channels.wave import Wave, deliver_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from threading import Event
 
     from engine.channels.port import Content, Message, Report, Surroundings
@@ -118,8 +118,7 @@ class AppriseChannel:
         self._scrub = Scrub(_secrets_of(url))
         self._pieces = _Pieces(url)
         _check_url(self._pieces, url)
-        self._find = EmailFinder() if settings.address is None else Finder(settings.address, (), any_text)
-        self._or_id = settings.address is None
+        self.address_of = AnyFinder(settings.address)
         self._pool: ThreadPoolExecutor | None = None
         self._lent = Lent(self._end_threads)
         self._places = asyncio.Semaphore(settings.concurrency)
@@ -131,16 +130,12 @@ class AppriseChannel:
         body = content.html if html else content.text
         return [] if (body or "").strip() else [f"the message has no {'html' if html else 'text'}"]
 
-    def address_of(self, attributes: Mapping[str, Any]) -> str | None:
-        """What the settings say, else the e-mail address, else the entity's id (`_id`)."""
-        found = self._find(attributes)
-        return attributes.get("_id") if found is None and self._or_id else found
-
     async def send(self, messages: Sequence[Message], report: Report, stop: Event) -> None:
         """Send a wave; see the port."""
         wave = Wave(messages, report, stop)
         async with self._lent:
-            await drive(wave, self._work, workers=min(self._settings.concurrency, len(messages)))
+            workers = min(self._settings.concurrency, len(messages))
+            await deliver_all(wave, self._deliver, places=self._places, workers=workers)
 
     async def check(self) -> str | None:
         """None: a URL that Apprise takes is all that can be known without sending."""
@@ -161,14 +156,6 @@ class AppriseChannel:
         if pool is not None:
             pool.shutdown(wait=False)
 
-    async def _work(self, wave: Wave) -> None:
-        while not wave.exhausted:
-            async with self._places:
-                message = wave.take()
-                if message is None:
-                    return
-                await self._deliver(wave, message)
-
     async def _deliver(self, wave: Wave, message: Message) -> None:
         try:
             url = self._url_for(message)
@@ -183,8 +170,7 @@ class AppriseChannel:
             wave.refuse(outcome)
 
     def _url_for(self, message: Message) -> str:
-        for problem in self.problems_of(message.content, self._settings):
-            raise Unrenderable(problem)
+        check_sayable(self.problems_of(message.content, self._settings))
         return self._pieces.url(Scope(message.attributes, names_of(message)))
 
     def _notify(self, url: str, content: Content) -> Outcome:

@@ -229,20 +229,7 @@ def _take(wave: Wave, size: int) -> list[Message]:
 
 
 def _line(message: Message) -> bytes:
-    content = message.content
-    line = {
-        "execution_id": message.execution_id,
-        "campaign_id": message.campaign_id,
-        "entity_id": message.entity_id,
-        "address": message.address,
-        "at": time.time(),
-        "subject": content.subject,
-        "text": content.text,
-        "html": content.html,
-        "sender_email": content.sender_email,
-        "sender_name": content.sender_name,
-        "unsubscribe_url": message.unsubscribe_url,
-    }
+    line = {**message.said(), "at": time.time()}
     return orjson.dumps({name: value for name, value in line.items() if value is not None}) + b"\n"
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from state.database import Database
 
 __all__ = [
+    "SAID",
     "Channel",
     "Content",
     "Deferred",
@@ -48,6 +49,20 @@ __all__ = [
     "Surroundings",
     "Throttled",
 ]
+
+#: What there is to say of a message.
+SAID = (
+    "execution_id",
+    "campaign_id",
+    "entity_id",
+    "address",
+    "subject",
+    "text",
+    "html",
+    "sender_email",
+    "sender_name",
+    "unsubscribe_url",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +101,22 @@ class Message:
     extras: Mapping[str, Any] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """The entity's, for channels whose own settings are templates."""
+
+    def said(self) -> dict[str, Any]:
+        """What is sent, by the names of `SAID`. Parts that it lacks are None."""
+        content = self.content
+        return {
+            "execution_id": str(self.execution_id),
+            "campaign_id": str(self.campaign_id),
+            "entity_id": str(self.entity_id),
+            "address": self.address,
+            "subject": content.subject,
+            "text": content.text,
+            "html": content.html,
+            "sender_email": content.sender_email,
+            "sender_name": content.sender_name,
+            "unsubscribe_url": self.unsubscribe_url,
+        }
 
 
 @dataclass(frozen=True, slots=True)

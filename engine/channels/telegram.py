@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from engine.channels.addresses import ChatFinder
 from engine.channels.http.answers import outcome_of, pick, retry_after, seconds
-from engine.channels.http.leaves import Unrenderable
+from engine.channels.http.leaves import Unrenderable, check_sayable
 from engine.channels.http.request import Request
-from engine.channels.http.settings import BaseUrl, Connection, is_private_way
+from engine.channels.http.settings import BaseUrl, Connection, check_private
 from engine.channels.http.wire import WireChannel
 from engine.channels.port import Delivered, Down, Rejected, Throttled
 from engine.channels.scrub import Scrub
@@ -100,8 +100,7 @@ class TelegramChannel(WireChannel):
         token = credentials.token.get_secret_value()
         if not re.fullmatch(r"\d+:[\w-]+", token, re.ASCII):
             raise ValueError("credentials.token: is not a bot's token, like 123456:ABC-DEF…")
-        if not settings.insecure_login and not is_private_way(settings.base_url):
-            raise ValueError("base_url: would send the token unencrypted; use https, or set insecure_login")
+        check_private(settings.base_url, insecure_login=settings.insecure_login)
         super().__init__(settings, Scrub([token, token.partition(":")[2]]))
         self._settings = settings
         self._token = credentials.token
@@ -121,8 +120,7 @@ class TelegramChannel(WireChannel):
 
     def _request(self, message: Message) -> Request:
         settings = self._settings
-        for problem in self.problems_of(message.content, settings):
-            raise Unrenderable(problem)
+        check_sayable(self.problems_of(message.content, settings))
         chat: int | str = message.address if message.address.startswith("@") else int(message.address)
         said: dict[str, Any] = {"chat_id": chat, "text": _text(message.content, settings.parse_mode)}
         if settings.parse_mode is not None:

@@ -1,7 +1,8 @@
 """One wave on its way through a channel: every message gets exactly one outcome, whatever happens to whom.
 
 A channel that sends with several workers writes one coroutine, `work(wave)`, which takes messages and
-settles them, and calls `drive`. What `drive` sees to:
+settles them, and calls `drive`; one that needs no connection of its own for each worker writes `deliver(wave, message)`
+and calls `deliver_all`. What `drive` sees to:
 
 - `stop` is looked at before each message is handed out and every 100 ms; what nobody has taken is Released
   then.
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from engine.channels.port import Message, Report
 
-__all__ = ["CHANNEL_ERROR", "INTERRUPTED", "Wave", "drive"]
+__all__ = ["CHANNEL_ERROR", "INTERRUPTED", "Wave", "deliver_all", "drive"]
 
 log = structlog.get_logger(__name__)
 
@@ -125,6 +126,33 @@ class Wave:
             outcome: Outcome = Doubtful(code, text) if taken.sent else Deferred(code, text)
             self.settle(taken.message, outcome)
         self.refuse(Released() if code == INTERRUPTED else Deferred(code, text))
+
+
+async def deliver_all(
+    wave: Wave,
+    deliver: Callable[[Wave, Message], Awaitable[None]],
+    *,
+    places: asyncio.Semaphore,
+    workers: int,
+) -> None:
+    """Have every message settled by `deliver`, that many at once.
+
+    Args:
+        places: The channel's, shared by its waves. Who waits for one has no message in hand.
+
+    Raises:
+        asyncio.CancelledError: see `drive`.
+    """
+
+    async def work(wave: Wave) -> None:
+        while not wave.exhausted:
+            async with places:
+                message = wave.take()
+                if message is None:
+                    return
+                await deliver(wave, message)
+
+    await drive(wave, work, workers=workers)
 
 
 async def drive(wave: Wave, work: Callable[[Wave], Awaitable[None]], *, workers: int) -> None:

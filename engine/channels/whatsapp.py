@@ -19,9 +19,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 from engine.channels.addresses import PhoneFinder, Region
 from engine.channels.http.answers import outcome_of, pick, retry_after
 from engine.channels.http.channel import names_of
-from engine.channels.http.leaves import Scope, Unrenderable, compile_tree
+from engine.channels.http.leaves import Scope, Unrenderable, check_sayable, compile_tree
 from engine.channels.http.request import Request
-from engine.channels.http.settings import BaseUrl, Connection, is_private_way
+from engine.channels.http.settings import BaseUrl, Connection, check_private
 from engine.channels.http.wire import WireChannel
 from engine.channels.port import Deferred, Delivered, Down, Rejected, Throttled
 from engine.channels.scrub import Scrub
@@ -210,8 +210,7 @@ class WhatsAppChannel(WireChannel):
         Raises:
             ValueError: the template is none, or the token would travel unencrypted; names the setting.
         """
-        if not settings.insecure_login and not is_private_way(settings.base_url):
-            raise ValueError("base_url: would send the token unencrypted; use https, or set insecure_login")
+        check_private(settings.base_url, insecure_login=settings.insecure_login)
         token = credentials.access_token.get_secret_value()
         if not token.isascii() or not token.isprintable() or " " in token:
             raise ValueError("credentials.access_token: holds a character that no token has")
@@ -260,8 +259,7 @@ class WhatsAppChannel(WireChannel):
             except ValidationError as error:
                 raise Unrenderable("; ".join(_told(error))) from None
         else:
-            for problem in self.problems_of(message.content):
-                raise Unrenderable(problem)
+            check_sayable(self.problems_of(message.content))
             preview = self._settings.preview_url
             said |= {"type": "text", "text": {"body": message.content.text, "preview_url": preview}}
         try:

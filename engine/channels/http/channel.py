@@ -13,37 +13,23 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import AfterValidator
 
-from engine.channels.addresses import EmailFinder, Finder
+from engine.channels.addresses import AnyFinder
 from engine.channels.http.request import Request, RequestTemplate
 from engine.channels.http.settings import Connection, RequestCredentials, RequestSettings, http_url
 from engine.channels.http.wire import WireChannel, trouble
+from engine.channels.port import SAID
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from pydantic import BaseModel
 
     from engine.channels.http.answers import Answer
     from engine.channels.port import Content, Message, Outcome, Surroundings
 
-__all__ = ["DEFAULT_BODY", "HttpChannel", "HttpCredentials", "HttpSettings", "any_text", "names_of"]
+__all__ = ["DEFAULT_BODY", "HttpChannel", "HttpCredentials", "HttpSettings", "names_of"]
 
-_NAMES = (
-    "execution_id",
-    "campaign_id",
-    "entity_id",
-    "address",
-    "subject",
-    "text",
-    "html",
-    "sender_email",
-    "sender_name",
-    "unsubscribe_url",
-)
 #: What is sent when the settings have no body.
-DEFAULT_BODY: dict[str, Any] = {name: f"{{{{ message.{name} | json }}}}" for name in _NAMES}
+DEFAULT_BODY: dict[str, Any] = {name: f"{{{{ message.{name} | json }}}}" for name in SAID}
 _WITH_BODY = ("POST", "PUT", "PATCH")
-_LONGEST_ADDRESS = 320
 
 
 class HttpSettings(RequestSettings, Connection):
@@ -86,18 +72,12 @@ class HttpChannel(WireChannel):
         self._template = RequestTemplate(settings, credentials, insecure_login=settings.insecure_login)
         super().__init__(settings, self._template.scrub)
         self._check_url = settings.check_url
-        self._find = EmailFinder() if settings.address is None else Finder(settings.address, (), any_text)
-        self._or_id = settings.address is None
+        self.address_of = AnyFinder(settings.address)
 
     @classmethod
     def problems_of(cls, content: Content, settings: BaseModel | None = None) -> list[str]:  # noqa: ARG003
         """What an unknown API takes is not known."""
         return []
-
-    def address_of(self, attributes: Mapping[str, Any]) -> str | None:
-        """What the settings say, else the e-mail address, else the entity's id (`_id`)."""
-        found = self._find(attributes)
-        return attributes.get("_id") if found is None and self._or_id else found
 
     def _request(self, message: Message) -> Request:
         return self._template.render(message.attributes, names_of(message), key=str(message.execution_id))
@@ -114,24 +94,4 @@ class HttpChannel(WireChannel):
 
 def names_of(message: Message) -> dict[str, Any]:
     """What a request's templates see of a message, under `message`. Parts that it lacks are null."""
-    content = message.content
-    return {
-        "message": {
-            "execution_id": str(message.execution_id),
-            "campaign_id": str(message.campaign_id),
-            "entity_id": str(message.entity_id),
-            "address": message.address,
-            "subject": content.subject,
-            "text": content.text,
-            "html": content.html,
-            "sender_email": content.sender_email,
-            "sender_name": content.sender_name,
-            "unsubscribe_url": message.unsubscribe_url,
-        }
-    }
-
-
-def any_text(text: str) -> str | None:
-    """An address of a kind that is not known: any line of text."""
-    address = text.strip()
-    return address if address and len(address) <= _LONGEST_ADDRESS and address.isprintable() else None
+    return {"message": message.said()}

@@ -10,7 +10,7 @@ cannot end a string, add a field or become syntax.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ from engine.content.names import Layout
 if TYPE_CHECKING:
     from liquid import Expression
 
-__all__ = ["BadTemplate", "Leaf", "Scope", "Unrenderable", "compile_tree"]
+__all__ = ["BadTemplate", "Leaf", "Scope", "Unrenderable", "check_sayable", "compile_tree"]
 
 #: `{{ a.b }}`, perhaps with `| json`.
 _LOOKUP = re.compile(r"\{\{-?\s*([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)\s*(\|\s*json\s*)?-?\}\}")
@@ -43,6 +43,12 @@ class BadTemplate(ValueError):
 
 class Unrenderable(ValueError):
     """This recipient's data cannot be put into the request; others are not concerned."""
+
+
+def check_sayable(problems: Sequence[str]) -> None:
+    """Raise Unrenderable with the first of the problems that a channel has with a message (`problems_of`)."""
+    if problems:
+        raise Unrenderable(problems[0])
 
 
 @lru_cache(maxsize=1024)

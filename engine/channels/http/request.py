@@ -22,7 +22,7 @@ import orjson
 
 from engine.channels.http.answers import outcome_of, pick
 from engine.channels.http.leaves import BadTemplate, Leaf, Scope, Unrenderable, compile_tree
-from engine.channels.http.settings import RequestCredentials, is_private_way
+from engine.channels.http.settings import RequestCredentials, check_private
 from engine.channels.port import Delivered, Doubtful, Rejected
 from engine.channels.scrub import Scrub
 
@@ -75,8 +75,8 @@ class RequestTemplate:
         insecure_login: bool = False,
     ) -> None:
         given = credentials or RequestCredentials()
-        if given.values() and not insecure_login and not is_private_way(settings.url):
-            raise ValueError("url: would send the credentials unencrypted; use https, or set insecure_login")
+        if given.values():
+            check_private(settings.url, insecure_login=insecure_login, field="url", what="credentials")
         self._settings = settings
         self._secrets = {name: secret.get_secret_value() for name, secret in given.secrets.items()}
         self.scrub = Scrub([*given.values(), *_basic(given)])

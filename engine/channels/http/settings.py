@@ -21,8 +21,8 @@ __all__ = [
     "HeaderName",
     "RequestCredentials",
     "RequestSettings",
+    "check_private",
     "http_url",
-    "is_private_way",
 ]
 
 #: Scheme, authority without user or template, and the rest, which may hold templates.
@@ -104,10 +104,16 @@ Seconds = Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(minutes=10))]
 Status = Annotated[int, Field(ge=100, le=599)]
 
 
-def is_private_way(url: str) -> bool:
+def _is_private_way(url: str) -> bool:
     """Whether nobody on the way can read what travels to `url`: TLS, or this machine itself."""
     parts = urlsplit(url)
     return parts.scheme.lower() == "https" or (parts.hostname or "").lower() in _LOOPBACK
+
+
+def check_private(url: str, *, insecure_login: bool, field: str = "base_url", what: str = "token") -> None:
+    """Raise ValueError when `what` would travel where anybody can read it, and nobody said that it may."""
+    if not insecure_login and not _is_private_way(url):
+        raise ValueError(f"{field}: would send the {what} unencrypted; use https, or set insecure_login")
 
 
 class Connection(BaseModel):

@@ -15,7 +15,7 @@ from engine.channels.http.client import HttpClient, Unanswered
 from engine.channels.http.leaves import Unrenderable
 from engine.channels.lending import Lent
 from engine.channels.port import Deferred, Delivered, Down, Rejected, Released, Throttled
-from engine.channels.wave import Wave, drive
+from engine.channels.wave import Wave, deliver_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -70,7 +70,8 @@ class WireChannel(ABC):
         """Send a wave; see the port."""
         wave = Wave(messages, report, stop)
         async with self._lent:
-            await drive(wave, self._work, workers=min(self._concurrency, len(messages)))
+            workers = min(self._concurrency, len(messages))
+            await deliver_all(wave, self._deliver, places=self._slots, workers=workers)
 
     async def check(self) -> str | None:
         """Ask the provider; None, or what is wrong."""
@@ -82,15 +83,6 @@ class WireChannel(ABC):
     async def close(self) -> None:
         """Close the connections; waves on the wire finish on theirs. Safe to call twice."""
         await self._lent.close()
-
-    async def _work(self, wave: Wave) -> None:
-        """One worker. Waves share the channel's places; who waits for one has no message in hand."""
-        while not wave.exhausted:
-            async with self._slots:
-                message = wave.take()
-                if message is None:
-                    return
-                await self._deliver(wave, message)
 
     async def _deliver(self, wave: Wave, message: Message) -> None:
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from engine.channels.addresses import PhoneFinder
-from engine.channels.http.leaves import Unrenderable
+from engine.channels.http.leaves import check_sayable
 from engine.channels.http.wire import WireChannel, trouble
 from engine.channels.sms.gateway import Gateway
 from engine.channels.sms.segments import count_segments
@@ -90,8 +90,7 @@ class SmsChannel(WireChannel):
         ]
 
     def _request(self, message: Message) -> Request:
-        for problem in self.problems_of(message.content, self._settings):
-            raise Unrenderable(problem)
+        check_sayable(self.problems_of(message.content, self._settings))
         return self._provider.request(message)
 
     def _read(self, answer: Answer) -> Outcome:

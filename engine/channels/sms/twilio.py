@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from engine.channels.http.answers import outcome_of, pick, retry_after
 from engine.channels.http.leaves import Unrenderable
 from engine.channels.http.request import Request
-from engine.channels.http.settings import is_private_way
+from engine.channels.http.settings import check_private
 from engine.channels.port import Deferred, Delivered, Down, Rejected, Throttled
 from engine.channels.scrub import Scrub
 
@@ -74,8 +74,7 @@ class Twilio:
 
     def __init__(self, settings: SmsSettings, credentials: SmsCredentials) -> None:
         """Raises ValueError: the token would travel unencrypted."""
-        if not settings.insecure_login and not is_private_way(settings.base_url):
-            raise ValueError("base_url: would send the token unencrypted; use https, or set insecure_login")
+        check_private(settings.base_url, insecure_login=settings.insecure_login)
         user = credentials.api_key or settings.account_sid or ""
         secret = credentials.api_secret or credentials.auth_token
         password = secret.get_secret_value() if secret is not None else ""
