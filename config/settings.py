@@ -20,6 +20,7 @@ __all__ = ["EMBEDDED", "Settings"]
 #: The broker inside the process.
 EMBEDDED = "embedded://"
 _SQLITE = "sqlite:///"
+_LOOPBACK = "127.0.0.0/8,::1/128"
 
 
 def _seconds(value: Any) -> Any:
@@ -77,6 +78,8 @@ class Settings(BaseSettings):
     """How long a webhook's receiver may take to answer."""
     webhook_allowed_networks: str | None = None
     """Networks that webhooks may reach although they are not public, by comma: `10.0.0.0/8,127.0.0.1/32`."""
+    channel_allowed_networks: str | None = None
+    """The same for HTTP channels and actions; absent: loopback in the embedded form, else none."""
     event_retention_days: int = Field(default=30, ge=3, le=3650)
     """How long events, and the log of telling them, are kept."""
 
@@ -101,19 +104,22 @@ class Settings(BaseSettings):
             raise ValueError("use redis://…, rediss://…, amqp://…, amqps://… or embedded://")
         return url
 
-    @field_validator("webhook_allowed_networks")
+    @field_validator("webhook_allowed_networks", "channel_allowed_networks")
     @classmethod
-    def _networks(cls, text: str | None) -> str | None:
-        for part in (text or "").split(","):
-            if part.strip():
-                ip_network(part.strip())
+    def _known_networks(cls, text: str | None) -> str | None:
+        _networks(text)
         return text
 
     @property
     def webhook_networks(self) -> list[IPv4Network | IPv6Network]:
         """`webhook_allowed_networks`, read."""
-        parts = (self.webhook_allowed_networks or "").split(",")
-        return [ip_network(part.strip()) for part in parts if part.strip()]
+        return _networks(self.webhook_allowed_networks)
+
+    @property
+    def channel_networks(self) -> list[IPv4Network | IPv6Network]:
+        """`channel_allowed_networks`, read. Whoever runs Muster in one process develops against servers beside it."""
+        absent = _LOOPBACK if self.is_embedded else None
+        return _networks(absent if self.channel_allowed_networks is None else self.channel_allowed_networks)
 
     @property
     def broker(self) -> str:
@@ -129,7 +135,9 @@ class Settings(BaseSettings):
 
     @property
     def is_embedded(self) -> bool:
-        """Whether there is one process only: SQLite, and no broker named."""
+        """Whether there is one process only: its broker is inside, or there is SQLite and no broker named."""
+        if self.broker.startswith(EMBEDDED):
+            return True
         return self.sqlite_file is not None and not self.model_fields_set & {"broker_url", "redis_url"}
 
     def embedded(self, folder: Path | None = None) -> Self:
@@ -141,6 +149,11 @@ class Settings(BaseSettings):
         folder = folder or self.data_dir
         changes = {"data_dir": folder, "database_url": _database_in(folder), "broker_url": EMBEDDED}
         return self.model_copy(update=changes)
+
+
+def _networks(text: str | None) -> list[IPv4Network | IPv6Network]:
+    """Raises ValueError."""
+    return [ip_network(part.strip()) for part in (text or "").split(",") if part.strip()]
 
 
 def _database_in(folder: Path | str) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from engine.outbound import Guard, lend_guard
 from engine.wakeups import WakeupError, Wakeups, connect
 from state.database import Database
 
@@ -43,15 +44,18 @@ class Runtime:
         self.settings = settings
         self.database = database or Database(settings.database_url, pool_size=settings.database_pool)
         self.wakeups = wakeups or connect(settings.broker)
+        self.guard = Guard(settings.channel_networks)
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
-        """A writing transaction; what `wake` was given goes out after its commit.
+        """A writing transaction; what `wake` was given goes out after its commit. Addresses that are written in it are
+        looked at (engine.outbound).
 
         Raises:
             sqlalchemy.exc.OperationalError: the database is unreachable. Nothing was written or sent.
         """
         with self.database.begin() as session:
+            lend_guard(session, self.guard)
             yield session
         self.send(session.info.pop(_COMMANDS, []))
 

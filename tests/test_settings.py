@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 import structlog
+from pydantic import ValidationError
 
 from config.logging import configure_logging
 from config.settings import EMBEDDED, Settings
@@ -16,7 +18,7 @@ from config.settings import EMBEDDED, Settings
 def _nothing_around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """None of the developer's own settings, from no `.env`."""
     monkeypatch.chdir(tmp_path)
-    for name in ("DATABASE_URL", "REDIS_URL", "BROKER_URL", "DATA_DIR"):
+    for name in ("DATABASE_URL", "REDIS_URL", "BROKER_URL", "DATA_DIR", "CHANNEL_ALLOWED_NETWORKS"):
         monkeypatch.delenv(f"MUSTER_{name}", raising=False)
 
 
@@ -34,6 +36,7 @@ def test_the_database_lies_in_the_data_folder_unless_it_is_named(monkeypatch: py
     [
         ({}, True),
         ({"redis_url": "redis://127.0.0.1:6379/0"}, False),
+        ({"broker_url": EMBEDDED}, True),
         ({"broker_url": "amqp://127.0.0.1"}, False),
         ({"database_url": "postgresql+psycopg://muster@db/muster"}, False),
     ],
@@ -62,3 +65,19 @@ def test_pika_says_nothing_of_its_own() -> None:
     finally:
         root.handlers, root.level = before
         structlog.configure(**dressed)
+
+
+def test_channels_reach_loopback_in_the_embedded_form_and_what_is_allowed() -> None:
+    server = {"database_url": "postgresql+psycopg://muster@db/muster"}
+    loopback = [ip_network("127.0.0.0/8"), ip_network("::1/128")]
+    assert Settings().channel_networks == Settings(**server).embedded().channel_networks == loopback
+    assert Settings(**server).channel_networks == []
+    assert Settings(channel_allowed_networks="").channel_networks == []
+    given = "10.0.0.0/8, fd00::/8"
+    assert Settings(channel_allowed_networks=given).channel_networks == [
+        ip_network("10.0.0.0/8"),
+        ip_network("fd00::/8"),
+    ]
+    assert Settings().webhook_networks == []
+    with pytest.raises(ValidationError, match="channel_allowed_networks"):
+        Settings(channel_allowed_networks="10.0.0.5/8")

@@ -149,7 +149,7 @@ def test(context: typer.Context, channel: Annotated[str, typer.Argument(help="It
 
     with opened(context) as muster, muster.read() as session:
         row = find_named(session, Channel, muster.org_id, channel)
-        lent = Surroundings(muster.settings.data_dir, muster.runtime.database)
+        lent = Surroundings.of(muster.settings, muster.runtime.database)
         sender = build_channel(session, muster.org_id, row.id, Secrets.of(muster.settings), lent)
         name = row.name
     trouble = asyncio.run(ask(sender))

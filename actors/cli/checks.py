@@ -137,7 +137,7 @@ def _channels(settings: Settings, database: Database) -> Iterator[Check]:
                     org_id,
                     channel_id,
                     Secrets.of(settings),
-                    Surroundings(settings.data_dir, database),
+                    Surroundings.of(settings, database),
                 )
                 trouble = asyncio.run(ask(sender))
             except Exception as error:  # noqa: BLE001 - as above
@@ -148,10 +148,9 @@ def _channels(settings: Settings, database: Database) -> Iterator[Check]:
 
 
 def _broker(settings: Settings) -> Check:
-    from config.settings import EMBEDDED
     from engine.api.brokers import queue_depths
 
-    if settings.is_embedded or settings.broker.startswith(EMBEDDED):
+    if settings.is_embedded:
         return Check("broker", ok=True, found="inside the process (embedded)")
     try:
         depths = queue_depths(settings.broker)

@@ -107,7 +107,7 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
             "or set MUSTER_DATABASE_URL",
             code=Exit.UNREACHABLE,
         )
-    if settings.is_embedded:
+    if file is not None and settings.is_embedded:
         settings = settings.model_copy(update={"broker_url": EMBEDDED})
         database = Database(settings.database_url, pool_size=settings.database_pool)
         runtime = Runtime(settings, database=database, wakeups=Neighbour(database))

@@ -138,7 +138,7 @@ def send(
                 read(TestInput, given | _whom(session, muster, entity, attributes, language)),
                 unsubscribe_url=_nowhere(muster),
                 secrets=Secrets.of(muster.settings),
-                surroundings=Surroundings(muster.settings.data_dir, muster.runtime.database),
+                surroundings=Surroundings.of(muster.settings, muster.runtime.database),
             )
         outcome = asyncio.run(send_test(prepared))
     if not isinstance(outcome, Delivered):

@@ -22,6 +22,7 @@ from engine.delivery.health import let_go_on
 from engine.inputs import Input, InUse, Invalid, Name
 from engine.limits.changes import limits_changed
 from engine.limits.config import ChannelLimits, stored
+from engine.outbound import guard_of
 from engine.tracking.config import Tracking, kept
 from state.change import clock_of
 from state.tables import Channel, Flow, Organization, Touchpoint
@@ -42,10 +43,6 @@ __all__ = [
     "list_channels",
     "update_channel",
 ]
-
-
-#: A channel that is built to see whether it can be needs nothing of the process.
-_NOTHING = Surroundings()
 
 
 #: Fields that are kept as they are given.
@@ -88,7 +85,7 @@ def create_channel(session: Session, org_id: UUID, given: ChannelInput, secrets:
         Invalid: the kind is unknown, or does not take these settings or credentials; names the field.
     """
     now = clock_of(session).now()
-    _build(given.kind, given.settings, given.credentials or {})
+    _build(given.kind, given.settings, given.credentials or {}, _looking(session))
     if given.is_default:
         _take_default(session, org_id)
     channel = Channel(
@@ -149,7 +146,7 @@ def update_channel(
     if fields & {"settings", "credentials"}:
         settings = given.settings if "settings" in fields else channel.settings
         credentials = given.credentials or {} if "credentials" in fields else _opened(channel, secrets)
-        _build(channel.kind, settings, credentials)
+        _build(channel.kind, settings, credentials, _looking(session))
         channel.settings = settings
         if "credentials" in fields:
             channel.credentials = secrets.seal(credentials) if credentials else None
@@ -205,8 +202,13 @@ def build_channel(
     return _build(channel.kind, channel.settings, _opened(channel, secrets), surroundings)
 
 
+def _looking(session: Session) -> Surroundings:
+    """For a channel that is built to see whether it can be, and where it would connect to."""
+    return Surroundings(guard=guard_of(session))
+
+
 def _build(
-    kind: str, settings: dict[str, Any], credentials: dict[str, Any], surroundings: Surroundings = _NOTHING
+    kind: str, settings: dict[str, Any], credentials: dict[str, Any], surroundings: Surroundings
 ) -> Sender:
     try:
         return registry.build(kind, settings, credentials, surroundings)

@@ -32,12 +32,14 @@ from engine.campaigns.channel_types import channel_of_type
 from engine.campaigns.errors import Refusal, Refused
 from engine.campaigns.templates import TemplateInput
 from engine.channels import registry
+from engine.channels.port import Surroundings
 from engine.channels.registry import InvalidChannel
 from engine.content.stored import compile_message
 from engine.content.templates import TemplateError
 from engine.delivery.conditions import check_condition
 from engine.delivery.sender import default_channel
 from engine.inputs import Invalid, read
+from engine.outbound import guard_of
 from state.tables import Channel, Flow, Template, Touchpoint
 
 if TYPE_CHECKING:
@@ -166,7 +168,7 @@ def read_configuration(
         attempt(lambda: found.settings.update(_wait(written)))
         return found
     if kind == "action":
-        attempt(lambda: found.settings.update(_request(written)))
+        attempt(lambda: found.settings.update(_request(session, written)))
         return found
     attempt(lambda: _message(session, org_id, written, found))
     attempt(channel)
@@ -334,14 +336,14 @@ def _wait(written: Mapping[str, Any]) -> dict[str, Any]:
     return length
 
 
-def _request(written: Mapping[str, Any]) -> dict[str, Any]:
+def _request(session: Session, written: Mapping[str, Any]) -> dict[str, Any]:
     given = written.get("settings")
     if given is None:
         given = {name: written[name] for name in _REQUEST if written.get(name) is not None}
     if not isinstance(given, dict):
         raise Invalid("settings", "must be an object")
     try:
-        registry.build("http", given, {})
+        registry.build("http", given, {}, Surroundings(guard=guard_of(session)))
     except InvalidChannel as error:
         name, message = error.errors[0]
         raise Invalid(name.removeprefix("settings."), message) from None

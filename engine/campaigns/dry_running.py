@@ -87,7 +87,7 @@ def _rehearsal(session: Session, runtime: Runtime, campaign: Campaign) -> Rehear
         raise _Impossible("the campaign has no message")
     settings = runtime.settings
     rehearsal = Rehearsal(
-        session, campaign, Secrets.of(settings), Surroundings(settings.data_dir, runtime.database)
+        session, campaign, Secrets.of(settings), Surroundings.of(settings, runtime.database)
     )
     if rehearsal.errors:
         raise _Impossible("; ".join(rehearsal.errors)[:2000])

@@ -16,11 +16,13 @@ from sqlalchemy import select
 from engine import listing
 from engine.campaigns.templates import TemplateInput
 from engine.channels import registry
+from engine.channels.port import Surroundings
 from engine.content.errors import TemplateError
 from engine.content.stored import compile_message
 from engine.delivery.conditions import check_condition
 from engine.delivery.course import UNITS
 from engine.inputs import Input, InUse, Invalid, Name, read
+from engine.outbound import guard_of
 from engine.suggestions import did_you_mean
 from state.change import clock_of
 from state.sets import among
@@ -212,7 +214,7 @@ def _check_one(session: Session, org_id: UUID, given: TouchpointInput) -> None:
     if given.type == "wait":
         _check_wait(given.settings)
     elif given.type == "action":
-        _check_request(given.settings)
+        _check_request(session, given.settings)
     else:
         _check_message(session, org_id, given)
 
@@ -277,9 +279,9 @@ def _check_wait(settings: dict[str, Any]) -> None:
             raise Invalid(f"settings.{unit}", f"must be a number from 0 to {_LONGEST[unit]}")
 
 
-def _check_request(settings: dict[str, Any]) -> None:
+def _check_request(session: Session, settings: dict[str, Any]) -> None:
     try:
-        registry.build("http", settings, {})
+        registry.build("http", settings, {}, Surroundings(guard=guard_of(session)))
     except registry.InvalidChannel as error:
         field, message = error.errors[0]
         raise Invalid(field, message) from error

@@ -35,6 +35,7 @@ from engine.channels.lending import Lent
 from engine.channels.port import Deferred, Delivered, Doubtful, Down, Outcome, Rejected, Throttled
 from engine.channels.scrub import Scrub
 from engine.channels.wave import Wave, deliver_all
+from engine.outbound import Guard, guarding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -106,7 +107,7 @@ class AppriseChannel:
         self,
         settings: AppriseSettings,
         credentials: AppriseCredentials,
-        surroundings: Surroundings,  # noqa: ARG002 - every kind is made from these three
+        surroundings: Surroundings,
     ) -> None:
         """Prepare; nothing is sent.
 
@@ -115,6 +116,7 @@ class AppriseChannel:
         """
         url = credentials.url.get_secret_value()
         self._settings = settings
+        self._guard = surroundings.guard or Guard()
         self._scrub = Scrub(_secrets_of(url))
         self._pieces = _Pieces(url)
         _check_url(self._pieces, url)
@@ -178,7 +180,7 @@ class AppriseChannel:
         apprise = _library()
         settings = self._settings
         html = settings.format == "html"
-        with _overhearing() as heard:
+        with _overhearing() as heard, guarding(self._guard):
             plugin = apprise.Apprise.instantiate(url)
             if plugin is None:
                 return Rejected("APPRISE_ADDRESS", "the service does not take this address")

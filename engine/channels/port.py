@@ -23,6 +23,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from engine.outbound import Guard
+
 if TYPE_CHECKING:
     from pathlib import Path
     from threading import Event
@@ -30,10 +32,12 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
+    from config.settings import Settings
     from engine.content.enclosed import Enclosed
     from state.database import Database
 
 __all__ = [
+    "ALLOWED_BY",
     "SAID",
     "Channel",
     "Content",
@@ -50,6 +54,8 @@ __all__ = [
     "Throttled",
 ]
 
+#: How the operator lets channels reach an address that is not public.
+ALLOWED_BY = "MUSTER_CHANNEL_ALLOWED_NETWORKS may allow it"
 #: What there is to say of a message.
 SAID = (
     "execution_id",
@@ -191,6 +197,21 @@ class Surroundings:
 
     data_dir: Path | None = None
     database: Database | None = None
+    guard: Guard | None = None
+    """Which addresses may be reached by HTTP; absent: public ones."""
+
+    @classmethod
+    def of(cls, settings: Settings, database: Database) -> Surroundings:
+        """Those of a process."""
+        return cls(settings.data_dir, database, Guard(settings.channel_networks))
+
+    def check_url(self, field: str, url: str | None) -> None:
+        """Raise ValueError, naming the field, when there is a guard that refuses the address in `url`."""
+        if self.guard is not None and url is not None:
+            try:
+                self.guard.check_host(url)
+            except ValueError as error:
+                raise ValueError(f"{field}: {error}; {ALLOWED_BY}") from None
 
 
 class Channel(Protocol):

@@ -90,18 +90,19 @@ class TelegramChannel(WireChannel):
         self,
         settings: TelegramSettings,
         credentials: TelegramCredentials,
-        surroundings: Surroundings,  # noqa: ARG002 - every kind is made from these three
+        surroundings: Surroundings,
     ) -> None:
         """Prepare; nothing connects before the first message.
 
         Raises:
-            ValueError: the token is none, or would travel unencrypted; names the setting.
+            ValueError: the token is none, or would travel unencrypted, or an address is refused; names the setting.
         """
         token = credentials.token.get_secret_value()
         if not re.fullmatch(r"\d+:[\w-]+", token, re.ASCII):
             raise ValueError("credentials.token: is not a bot's token, like 123456:ABC-DEF…")
         check_private(settings.base_url, insecure_login=settings.insecure_login)
-        super().__init__(settings, Scrub([token, token.partition(":")[2]]))
+        surroundings.check_url("base_url", settings.base_url)
+        super().__init__(settings, Scrub([token, token.partition(":")[2]]), surroundings)
         self._settings = settings
         self._token = credentials.token
         self.address_of = ChatFinder(settings.address)

@@ -203,7 +203,7 @@ class WhatsAppChannel(WireChannel):
         self,
         settings: WhatsAppSettings,
         credentials: WhatsAppCredentials,
-        surroundings: Surroundings,  # noqa: ARG002 - every kind is made from these three
+        surroundings: Surroundings,
     ) -> None:
         """Prepare; nothing connects before the first message.
 
@@ -214,7 +214,8 @@ class WhatsAppChannel(WireChannel):
         token = credentials.access_token.get_secret_value()
         if not token.isascii() or not token.isprintable() or " " in token:
             raise ValueError("credentials.access_token: holds a character that no token has")
-        super().__init__(settings, Scrub([token]))
+        surroundings.check_url("base_url", settings.base_url)
+        super().__init__(settings, Scrub([token]), surroundings)
         self._settings = settings
         self._token = credentials.access_token
         self._template = None

@@ -119,7 +119,7 @@ class Senders:
     """The senders of one process."""
 
     def __init__(self, settings: Settings, loop: SendLoop, database: Database) -> None:
-        self._surroundings = Surroundings(settings.data_dir, database)
+        self._surroundings = Surroundings.of(settings, database)
         self._secrets = Secrets.of(settings)
         self._links = Links(str(settings.public_url), self._secrets.signing_keys)
         self._clock = lambda: database.clock.now().timestamp()

@@ -4,7 +4,7 @@ Promises:
 - A receiver that stalls costs a socket for `webhook_timeout`, never a thread; at most `PER_WEBHOOK` lanes of one
   webhook are worked on at once, so it does not keep others waiting.
 - A redirect is a failure: nothing is ever sent to an address that nobody registered. Addresses are checked by
-  `engine.events.guard` when the socket is made.
+  `engine.outbound` when the socket is made.
 - Told to stop, it begins nothing, lets what is on the wire be answered, and writes it down.
 
 What is given up here (too much at once, a database that is away) is woken again by the sweeper.
@@ -31,10 +31,10 @@ from sqlalchemy.exc import DBAPIError
 from engine.channels.secrets import Secrets, SecretsError
 from engine.events import lanes
 from engine.events.distribute import NO_CAMPAIGN
-from engine.events.guard import Guard
 from engine.events.lanes import Answer, Lane, LaneLost, Waiting
 from engine.events.payloads import event_key, payload
 from engine.events.signing import headers
+from engine.outbound import Guard
 from state.change import clock_of
 from state.tables import Webhook
 

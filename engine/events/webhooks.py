@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from engine.channels.secrets import Secrets
-    from engine.events.guard import Guard
+    from engine.outbound import Guard
 
 __all__ = [
     "MOST",

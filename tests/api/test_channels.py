@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from ipaddress import ip_network
 from uuid import UUID
 
 import pytest
@@ -14,6 +15,7 @@ from config.logging import configure_logging
 from config.settings import Settings
 from engine.channels import registry
 from engine.channels.secrets import Secrets
+from engine.outbound import Guard
 from state.tables import Channel, Flow, IdempotencyKey, Job
 from tests.api.world import make_campaign, make_job
 
@@ -218,6 +220,47 @@ EVERY_KIND = {
 
 def test_no_kind_is_forgotten():
     assert set(EVERY_KIND) == set(registry.kinds())
+
+
+INSIDE = "http://169.254.169.254/latest"
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "field"),
+    [
+        ("http", {"url": INSIDE}, "url"),
+        ("http", {"url": "https://example.com/", "check_url": "http://2130706434/"}, "check_url"),
+        ("telegram", {"base_url": INSIDE}, "base_url"),
+        ("whatsapp", {"base_url": INSIDE}, "base_url"),
+        ("sms", {"base_url": INSIDE}, "base_url"),
+        ("sms", {"provider": "gateway", "request": {"url": INSIDE}}, "request.url"),
+    ],
+)
+def test_an_address_that_is_not_public_is_refused_where_it_is_written(api, client, kind, settings, field):
+    api.runtime.guard = Guard()
+    usual, credentials = EVERY_KIND[kind]
+    if settings.get("provider") == "gateway":
+        usual, credentials = {}, {}
+    given = {**usual, **settings, "insecure_login": True}
+    refused = client.post(
+        "/v1/channel", json={"name": "n", "kind": kind, "settings": given, "credentials": credentials}
+    )
+    assert refused.status_code == 400, refused.text
+    assert refused.json()["message"].startswith(f"settings.{field}: ")
+    assert (
+        "is not a public address; MUSTER_CHANNEL_ALLOWED_NETWORKS may allow it" in refused.json()["message"]
+    )
+    assert client.get("/v1/channel").json()["total"] == 0
+
+
+def test_an_action_at_an_address_that_is_not_public_is_refused(api, client):
+    api.runtime.guard = Guard()
+    step = {"type": "action", "settings": {"url": "http://[::1]/"}}
+    refused = client.post("/v1/flow", json={"name": "f", "touchpoints": [step]})
+    assert refused.status_code == 400
+    assert refused.json()["message"].startswith("touchpoints[0].settings.url: ::1 is not a public address")
+    api.runtime.guard = Guard([ip_network("::1/128")])
+    assert client.post("/v1/flow", json={"name": "f", "touchpoints": [step]}).status_code == 201
 
 
 @pytest.mark.parametrize("kind", sorted(EVERY_KIND))

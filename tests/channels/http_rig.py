@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import Any
 from uuid import uuid4
 
 from engine.channels import registry
-from engine.channels.port import Content, Deferred, Delivered, Doubtful, Down, Rejected, Throttled
-from tests.channels.conformance import message
+from engine.channels.port import (
+    Content,
+    Deferred,
+    Delivered,
+    Doubtful,
+    Down,
+    Outcome,
+    Rejected,
+    Surroundings,
+    Throttled,
+)
+from engine.outbound import Guard
+from tests.channels.conformance import message, run, send_and_close
 
-__all__ = ["EXPECTED", "WIRE", "ApiRig"]
+__all__ = ["EXPECTED", "LOOPBACK", "WIRE", "ApiRig", "outcome_in"]
+
+#: What a channel needs to reach the servers of a test.
+LOOPBACK = Surroundings(guard=Guard([ip_network("127.0.0.0/8")]))
 
 #: Time-outs short enough for a test.
 WIRE = {"concurrency": 5, "connect_timeout": 2, "timeout": 0.4}
@@ -41,7 +56,7 @@ class ApiRig:
         self.credentials = credentials
 
     def channel(self) -> Any:
-        return registry.build(self.kind, self.settings, self.credentials)
+        return registry.build(self.kind, self.settings, self.credentials, LOOPBACK)
 
     def arrange(self, scenario: str) -> None:
         self.provider.arrange(scenario)
@@ -60,3 +75,10 @@ class ApiRig:
             content = Content("Hello", f"Hello Ada, this is {execution_id}", "<p>Hello Ada</p>")
             wave.append(message(self.address(number), content=content, execution_id=execution_id))
         return wave
+
+
+def outcome_in(rig: Any, scenario: str, sent: Any = None) -> Outcome:
+    """What becomes of one message while the provider is in `scenario`."""
+    rig.arrange(scenario)
+    sent = sent or rig.wave(1)[0]
+    return run(send_and_close(rig.channel(), [sent])).outcomes[sent.execution_id]

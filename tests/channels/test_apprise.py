@@ -10,8 +10,8 @@ import pytest
 from engine.channels import registry
 from engine.channels.port import Content, Deferred, Delivered, Doubtful, Down, Rejected, Throttled
 from engine.channels.registry import InvalidChannel
-from tests.channels.conformance import SECRET, WireConformance, message, run, send_and_close
-from tests.channels.http_rig import EXPECTED, ApiRig
+from tests.channels.conformance import SECRET, WireConformance, message
+from tests.channels.http_rig import EXPECTED, ApiRig, outcome_in
 
 SCENARIOS = (
     "healthy",
@@ -49,16 +49,6 @@ class TestApprise(WireConformance):
     scenarios = frozenset(SCENARIOS)
     expected: ClassVar = EXPECTED
     asks: ClassVar = False
-
-    @pytest.fixture
-    def rig(self, provider):
-        return AppriseRig(provider("ntfy"))
-
-
-def outcome_in(rig, told, sent=None):
-    rig.arrange(told)
-    sent = sent or rig.wave(1)[0]
-    return run(send_and_close(rig.channel(), [sent])).outcomes[sent.execution_id]
 
 
 @pytest.mark.parametrize(

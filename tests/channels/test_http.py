@@ -42,10 +42,6 @@ class TestHttp(WireConformance):
     scenarios = frozenset(EXPECTED)
     expected: ClassVar = EXPECTED
 
-    @pytest.fixture
-    def rig(self, provider):
-        return HttpRig(provider("http"))
-
 
 def one(rig, sent=None, scenario="healthy", channel=None):
     """The outcome of one message."""

@@ -9,6 +9,7 @@ import pytest
 from engine.channels import registry
 from engine.channels.port import Delivered, Down
 from tests.channels.conformance import SECRET, message, run, send_and_close
+from tests.channels.http_rig import LOOPBACK
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
 
@@ -28,7 +29,7 @@ def sent_to(context, **settings):
         port = server.sockets[0].getsockname()[1]
         given = {"url": f"https://127.0.0.1:{port}/send", "connect_timeout": 5, **settings}
         one = message()
-        report = await send_and_close(registry.build("http", given, {"bearer": SECRET}), [one])
+        report = await send_and_close(registry.build("http", given, {"bearer": SECRET}, LOOPBACK), [one])
         server.close()
         return report.outcomes[one.execution_id]
 

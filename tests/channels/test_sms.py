@@ -14,8 +14,8 @@ from engine.channels.port import Content, Deferred, Delivered, Doubtful, Down, R
 from engine.channels.registry import InvalidChannel
 from engine.channels.sms.segments import count_segments
 from engine.channels.sms.twilio import meaning_of
-from tests.channels.conformance import SECRET, WireConformance, message, run, send_and_close
-from tests.channels.http_rig import EXPECTED, ApiRig
+from tests.channels.conformance import SECRET, WireConformance, message
+from tests.channels.http_rig import EXPECTED, ApiRig, outcome_in
 
 ADA = "+4915112345678"
 ACCOUNT = "AC" + "0" * 32
@@ -66,10 +66,6 @@ class TestTwilio(WireConformance):
     scenarios = frozenset(EXPECTED)
     expected: ClassVar = EXPECTED
 
-    @pytest.fixture
-    def rig(self, provider):
-        return TwilioRig(provider("twilio"))
-
 
 class TestGateway(WireConformance):
     scenarios = frozenset(EXPECTED)
@@ -92,12 +88,6 @@ class TestGatewayThatSendsOnGet(WireConformance):
         body = rig.settings["request"].pop("body")
         rig.settings["request"] |= {"method": "GET", "encoding": "json", "query": body}
         return rig
-
-
-def outcome_in(rig, told, sent=None):
-    rig.arrange(told)
-    sent = sent or rig.wave(1)[0]
-    return run(send_and_close(rig.channel(), [sent])).outcomes[sent.execution_id]
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import pytest
 from engine.channels import registry
 from engine.channels.port import Content, Deferred, Delivered, Down, Rejected, Throttled
 from engine.channels.registry import InvalidChannel
-from tests.channels.conformance import SECRET, WireConformance, message, run, send_and_close
-from tests.channels.http_rig import EXPECTED, ApiRig
+from tests.channels.conformance import SECRET, WireConformance, message
+from tests.channels.http_rig import EXPECTED, ApiRig, outcome_in
 
 TOKEN = f"123456:{SECRET}"
 
@@ -33,16 +33,6 @@ def rig(provider):
 class TestTelegram(WireConformance):
     scenarios = frozenset(EXPECTED)
     expected: ClassVar = EXPECTED
-
-    @pytest.fixture
-    def rig(self, provider):
-        return TelegramRig(provider("telegram"))
-
-
-def outcome_in(rig, told, sent=None):
-    rig.arrange(told)
-    sent = sent or rig.wave(1)[0]
-    return run(send_and_close(rig.channel(), [sent])).outcomes[sent.execution_id]
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from engine.channels import registry
 from engine.channels.port import Content, Deferred, Delivered, Down, Rejected, Throttled
 from engine.channels.registry import InvalidChannel
 from engine.channels.whatsapp import meaning_of
-from tests.channels.conformance import SECRET, WireConformance, message, run, send_and_close
-from tests.channels.http_rig import EXPECTED, ApiRig
+from tests.channels.conformance import SECRET, WireConformance, message
+from tests.channels.http_rig import EXPECTED, ApiRig, outcome_in
 
 ADA = "+4915112345678"
 TEMPLATE = {"name": "spring_sale", "language": "de", "body": ["Ada", "20 %"]}
@@ -37,16 +37,6 @@ def rig(provider):
 class TestWhatsApp(WireConformance):
     scenarios = frozenset(EXPECTED)
     expected: ClassVar = EXPECTED
-
-    @pytest.fixture
-    def rig(self, provider):
-        return WhatsAppRig(provider("whatsapp"))
-
-
-def outcome_in(rig, told, sent=None):
-    rig.arrange(told)
-    sent = sent or rig.wave(1)[0]
-    return run(send_and_close(rig.channel(), [sent])).outcomes[sent.execution_id]
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,31 @@ def test_an_action_is_made_once_for_everybody_on_the_way(bench: Bench, provider:
     assert {first: (12, 0, 0), request: (12, 0, 0), last: (12, 0, 0)} == check(bench, campaign)
 
 
+def test_an_action_reaches_no_address_that_is_not_allowed(bench: Bench, provider: HttpProvider) -> None:
+    """A name was not looked at when it was written; the address that it has is, when it is connected to."""
+    allowed, bench.senders.real = bench.senders.real, _strict(bench)
+    bench.entities(3)
+    campaign = bench.campaign()
+    inwards = action(provider)
+    inwards["settings"]["url"] = provider.url.replace("127.0.0.1", "localhost")
+    bench.sequence(campaign, {}, inwards)
+    bench.activate(campaign)
+    bench.work()
+    assert {"in_progress": 3} == bench.statuses()
+    assert not provider.journal.deliveries()
+    bench.senders.real.close()
+    bench.senders.real = allowed
+    bench.run_out()
+    assert {"success": 3} == bench.statuses()
+    assert {1} == {row.attempt for row in bench.recipients().values()}
+    assert 3 == len(provider.journal.deliveries())
+
+
+def _strict(bench: Bench) -> Senders:
+    settings = bench.settings.model_copy(update={"channel_allowed_networks": ""})
+    return Senders(settings, bench.loop, bench.database)
+
+
 def test_a_server_that_is_down_keeps_its_own_recipients_and_costs_nobody(
     bench: Bench, provider: HttpProvider, clock
 ) -> None:

@@ -91,6 +91,7 @@ class Stack:
             "MUSTER_REDIS_URL": self.redis.url,
             "MUSTER_DATA_DIR": str(directory / "muster-data"),
             "MUSTER_PUBLIC_URL": self.api_url,
+            "MUSTER_CHANNEL_ALLOWED_NETWORKS": "127.0.0.0/8",
             "MUSTER_SECRET_KEY": base64.b64encode(os.urandom(32)).decode(),
             **(env or {}),
         }

@@ -349,6 +349,7 @@ def test_validation(api: Api, imbrace: httpx.Client) -> None:
         ({"type": "wait", "until": "tomorrow"}, "until"),
         ({"type": "action"}, "url"),
         ({"type": "action", "url": "ftp://x"}, "url"),
+        ({"type": "action", "url": "http://169.254.169.254/latest"}, "url"),
         ({"type": "action", "url": "https://x", "method": "STEAL"}, "method"),
         ({"type": "action", "url": "https://x", "headers": []}, "headers"),
         ({"channel_type": "pigeon"}, "channel_type"),

@@ -13,10 +13,10 @@ from engine.channels.secrets import Secrets
 from engine.commands import Distribute, Notify
 from engine.delivery.sender import SendLoop
 from engine.events import distribute, upkeep, webhooks
-from engine.events.guard import Guard
 from engine.events.outbox import record
 from engine.events.postman import Postman
 from engine.inputs import read
+from engine.outbound import Guard
 from engine.runtime import Runtime
 from engine.wakeups import MemoryWakeups
 from state.tables import Event, Webhook, WebhookDelivery

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import aiohttp
 import pytest
 
-from engine.events.guard import AddressRefused, Guard
+from engine.outbound import AddressRefused, Guard
+from tests.harness.rebinding import Rebinding
 
 if TYPE_CHECKING:
     from tests.webhooks.desk import Desk
@@ -79,29 +80,6 @@ def test_public_addresses_and_allowed_networks_are_reached() -> None:
         assert guard.allows(ip_address(address)), address
     assert not guard.allows(ip_address("192.168.0.1"))
     assert "https://example.com:8443/hook?a=b" == guard.check_url("https://example.com:8443/hook?a=b")
-
-
-class Rebinding(aiohttp.abc.AbstractResolver):
-    """A name that was public when it was registered, and is not any more."""
-
-    def __init__(self, *answers: str) -> None:
-        self.answers = list(answers)
-
-    async def resolve(self, host: str, port: int = 0, family: Any = 0) -> list[aiohttp.abc.ResolveResult]:
-        address = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        return [
-            {
-                "hostname": host,
-                "host": address,
-                "port": port,
-                "family": socket.AF_INET,
-                "proto": 0,
-                "flags": socket.AI_NUMERICHOST,
-            }
-        ]
-
-    async def close(self) -> None:
-        pass
 
 
 def test_a_name_that_changes_its_address_gains_nothing(receiver: Receiver) -> None:

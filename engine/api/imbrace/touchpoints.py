@@ -55,7 +55,7 @@ def validate(
     if trouble is not None:
         raise Invalid(*trouble)
     runtime = call.runtime
-    lent = Surroundings(runtime.settings.data_dir, runtime.database)
+    lent = Surroundings.of(runtime.settings, runtime.database)
     # A writing transaction that writes nothing: what it names is locked, as it is when it is kept.
     with call.transaction() as session:
         checked = check_touchpoint(

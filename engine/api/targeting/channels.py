@@ -95,7 +95,7 @@ def delete(channel_id: UUID, call: Caller) -> Response:
 async def test(channel_id: UUID, call: Caller, request: Request) -> Response:
     """Ask the provider whether it answers and accepts the credentials. Sends nothing to anybody."""
     runtime = request.app.state.runtime
-    lent = Surroundings(runtime.settings.data_dir, runtime.database)
+    lent = Surroundings.of(runtime.settings, runtime.database)
     channel = await run_sync(_built, call, channel_id, secrets_of(request), lent)
     try:
         async with asyncio.timeout(CHECK_SECONDS):

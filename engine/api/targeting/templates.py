@@ -124,7 +124,7 @@ def _prepared(call: Call, template_id: UUID, given: TestInput, request: Request)
             given,
             unsubscribe_url=_nowhere(runtime.settings.public_url),
             secrets=secrets_of(request),
-            surroundings=Surroundings(runtime.settings.data_dir, runtime.database),
+            surroundings=Surroundings.of(runtime.settings, runtime.database),
         )
 
 

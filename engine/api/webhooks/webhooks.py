@@ -16,10 +16,10 @@ from engine.api.campaigns.views import ok
 from engine.api.secrets import secrets_of
 from engine.api.webhooks import views
 from engine.events import webhooks
-from engine.events.guard import Guard
 from engine.events.names import EVENTS
 from engine.events.webhooks import Rotation, WebhookChange, WebhookInput
 from engine.organizations import Role
+from engine.outbound import Guard
 
 __all__ = ["router"]
 

@@ -60,7 +60,7 @@ class HttpChannel(WireChannel):
         self,
         settings: HttpSettings,
         credentials: HttpCredentials,
-        surroundings: Surroundings,  # noqa: ARG002 - every kind is made from these three
+        surroundings: Surroundings,
     ) -> None:
         """Prepare; nothing connects before the first message.
 
@@ -70,7 +70,9 @@ class HttpChannel(WireChannel):
         if settings.body is None and settings.method in _WITH_BODY:
             settings = settings.model_copy(update={"body": DEFAULT_BODY})
         self._template = RequestTemplate(settings, credentials, insecure_login=settings.insecure_login)
-        super().__init__(settings, self._template.scrub)
+        surroundings.check_url("url", self._template.origin)
+        surroundings.check_url("check_url", settings.check_url)
+        super().__init__(settings, self._template.scrub, surroundings)
         self._check_url = settings.check_url
         self.address_of = AnyFinder(settings.address)
 

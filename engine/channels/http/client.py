@@ -18,10 +18,13 @@ import aiohttp
 from yarl import URL
 
 from engine.channels.http.answers import Answer
-from engine.channels.port import Deferred, Doubtful, Down
+from engine.channels.port import ALLOWED_BY, Deferred, Doubtful, Down
+from engine.outbound import Guard, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from aiohttp.abc import AbstractResolver
 
     from engine.channels.http.request import Request
     from engine.channels.http.settings import Connection
@@ -66,10 +69,16 @@ class HttpClient:
 
     Args:
         connection: Timeouts and certificates. Its concurrency is the caller's to keep.
+        guard: Which addresses may be reached; absent: public ones.
+        resolver: Looks names up; absent: the system's.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(
+        self, connection: Connection, guard: Guard | None = None, *, resolver: AbstractResolver | None = None
+    ) -> None:
+        self._resolver = resolver
         self._connection = connection
+        self._guard = guard or Guard()
         self._connect = connection.connect_timeout.total_seconds()
         self._answer = connection.timeout.total_seconds()
         self._session: aiohttp.ClientSession | None = None
@@ -134,6 +143,8 @@ class HttpClient:
                 ssl=verify,
                 ttl_dns_cache=60,
                 keepalive_timeout=self._connection.idle_timeout.total_seconds(),
+                socket_factory=self._guard.socket,
+                resolver=self._resolver,
             ),
             timeout=aiohttp.ClientTimeout(
                 total=self._connect + self._answer, sock_connect=self._connect, sock_read=self._answer
@@ -163,6 +174,8 @@ class HttpClient:
         if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
             return Down("HTTP_TLS", f"no trusted connection ({_cause(error)})")
         if isinstance(error, aiohttp.ClientConnectorError):
+            if (refused := refusal(error.os_error)) is not None:
+                return Down("HTTP_ADDRESS_REFUSED", f"{refused}; {ALLOWED_BY}")
             return Down("HTTP_UNREACHABLE", f"cannot connect ({_cause(error)})")
         return Deferred("HTTP_RESET", f"the connection ended before the request was sent ({_cause(error)})")
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from engine.channels.http.answers import Answer
     from engine.channels.http.request import Request
     from engine.channels.http.settings import Connection
-    from engine.channels.port import Message, Outcome, Report
+    from engine.channels.port import Message, Outcome, Report, Surroundings
 
 __all__ = ["CONTENT_INVALID", "WireChannel", "trouble"]
 
@@ -38,11 +38,14 @@ class WireChannel(ABC):
     Args:
         connection: How the provider is reached.
         scrub: Takes the channel's secrets out of texts.
+        surroundings: Say which addresses may be reached.
     """
 
-    def __init__(self, connection: Connection, scrub: Callable[[str], str]) -> None:
+    def __init__(
+        self, connection: Connection, scrub: Callable[[str], str], surroundings: Surroundings
+    ) -> None:
         self._scrub = scrub
-        self._client = HttpClient(connection)
+        self._client = HttpClient(connection, surroundings.guard)
         self._lent = Lent(self._client.close)
         self._concurrency = connection.concurrency
         self._slots = asyncio.Semaphore(connection.concurrency)

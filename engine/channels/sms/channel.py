@@ -55,7 +55,7 @@ class SmsChannel(WireChannel):
         self,
         settings: SmsSettings,
         credentials: SmsCredentials,
-        surroundings: Surroundings,  # noqa: ARG002 - every kind is made from these three
+        surroundings: Surroundings,
     ) -> None:
         """Prepare; nothing connects before the first message.
 
@@ -65,7 +65,9 @@ class SmsChannel(WireChannel):
         credentials.check(settings.provider)
         kind = Gateway if settings.provider == "gateway" else Twilio
         self._provider: _Provider = kind(settings, credentials)
-        super().__init__(settings, self._provider.scrub)
+        for field, url in settings.reaches().items():
+            surroundings.check_url(field, url)
+        super().__init__(settings, self._provider.scrub, surroundings)
         self._settings = settings
         self.address_of = PhoneFinder(settings.address, region=settings.region)
 

@@ -60,6 +60,12 @@ class SmsSettings(Connection):
                 raise ValueError("sender: either it or messaging_service_sid")
         return self
 
+    def reaches(self) -> dict[str, str | None]:
+        """The URLs that its provider is reached at, by the setting that says them."""
+        if self.request is None:
+            return {"base_url": self.base_url}
+        return {"request.url": self.request.url, "check_url": self.check_url}
+
 
 class SmsCredentials(RequestCredentials):
     """The `credentials` of a channel of kind `sms`: a gateway's are those of any request."""
