@@ -11,8 +11,8 @@ from sqlalchemy import func, insert, select
 
 from engine.triggers import arm
 from state.tables import DeliveryHour, Engagement, Entity, Execution
+from tests.delivery.accounts import check
 from tests.delivery.kit import Bench
-from tests.delivery.test_sequences import check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

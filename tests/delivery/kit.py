@@ -128,6 +128,10 @@ class ScriptedSenders:
         pass
 
 
+class Crash(BaseException):
+    """As good as SIGKILL for the thread: nothing on the way catches it."""
+
+
 class Bench:
     """One organization with one campaign on `database`, and a worker without threads or broker."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.delivery.sender import Senders
-from tests.delivery.test_sequences import check, sent_at
+from tests.delivery.accounts import check, sent_at
 from tests.harness.providers import HttpProvider
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from engine.delivery.recover import sweep
 from engine.triggers import arm
+from tests.delivery.kit import Crash
 
 if TYPE_CHECKING:
     from tests.conftest import ManualClock
@@ -52,9 +53,6 @@ def test_whoever_does_not_come_back_in_that_time_is_taken_for_dead(
     bench.entities(5)
     bench.activate(bench.campaign())
     bench.work(most=1)
-
-    class Crash(BaseException):
-        pass
 
     def crash() -> None:
         raise Crash

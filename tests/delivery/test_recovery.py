@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from threading import Event
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,13 +14,10 @@ from engine.channels.port import Deferred, Delivered, Doubtful, Rejected
 from engine.delivery.recover import sweep
 from engine.triggers import POINTS, TriggeredError, arm, arm_from_environment, reach
 from state.tables import Recipient
+from tests.delivery.kit import Crash
 
 if TYPE_CHECKING:
     from tests.delivery.kit import Bench
-
-
-class Crash(BaseException):
-    """As good as SIGKILL for the thread: nothing on the way catches it."""
 
 
 def crash_once(seen: list[str], point: str):
@@ -99,16 +97,23 @@ def test_flushes_are_commit_edges_too(bench: Bench) -> None:
         update={"flush_interval": bench.settings.flush_interval / 10}
     )
     original = bench.channel.send
+    flushing = Event()
 
     async def slow(messages, report, stop):
         for message in messages:
             await original([message], report, stop)
-            await asyncio.sleep(0.03)
+            await asyncio.to_thread(flushing.wait, 10)
 
     bench.channel.send = slow  # type: ignore[method-assign]
     campaign = bench.campaign()
     seen: list[str] = []
-    with arm("settle.before_commit", crash_once(seen, "x")):
+    crash = crash_once(seen, "x")
+
+    def flush() -> None:
+        flushing.set()
+        crash()
+
+    with arm("settle.before_commit", flush):
         bench.activate(campaign)
         work_through(bench)
     assert seen

@@ -1,0 +1,109 @@
+"""What a flow of several touchpoints did to whom, and whether every sum of it is right."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from engine.delivery.rollup import NOBODY
+from state.tables import (
+    Campaign,
+    DeliveryHour,
+    Execution,
+    Recipient,
+    Touchpoint,
+)
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+    from tests.delivery.kit import Bench
+
+__all__ = ["TWO_DAYS", "check", "check_hours", "history", "sent_at"]
+
+
+TWO_DAYS = {"type": "wait", "settings": {"days": 2}}
+
+
+def sent_at(bench: Bench, touchpoint_id: UUID) -> Counter[UUID]:
+    """Entity id → how many messages of a touchpoint were started, over all channels."""
+    journals = [bench.channel, *bench.senders.others.values()]
+    return Counter(
+        message.entity_id
+        for channel in journals
+        for message in channel.journal
+        if message.touchpoint_id == touchpoint_id
+    )
+
+
+def history(bench: Bench) -> dict[UUID, Counter[str]]:
+    """Touchpoint → its executions in the history, by status."""
+    found: dict[UUID, Counter[str]] = defaultdict(Counter)
+    with bench.database.read() as session:
+        for touchpoint_id, status in session.execute(select(Execution.touchpoint_id, Execution.status)):
+            found[touchpoint_id][status] += 1
+    return found
+
+
+def check_hours(bench: Bench, campaign_id: UUID) -> dict[UUID, tuple[int, int, int]]:
+    """The sums by the hour say what a recount of recipients and history says. Returns touchpoint → sent, failed,
+    cancelled.
+    """
+    truth: Counter[tuple] = Counter()
+    with bench.database.read() as session:
+        only = session.execute(
+            select(Touchpoint.id)
+            .join(Campaign, Campaign.flow_id == Touchpoint.flow_id)
+            .where(Campaign.id == campaign_id)
+            .order_by(Touchpoint.position)
+            .limit(1)
+        ).scalar_one()
+        varied = set(session.scalars(select(Touchpoint.id).where(Touchpoint.variants.is_not(None))))
+        targets = dict(session.execute(select(Recipient.entity_id, Recipient.target_id)).all())
+
+        def note(status: str, at: UUID | None, variant: str | None, entity_id: UUID, when: datetime) -> None:
+            at = at or only
+            hour = when.replace(minute=0, second=0, microsecond=0)
+            truth[
+                status, at, (variant or "") if at in varied else "", targets[entity_id] or NOBODY, hour
+            ] += 1
+
+        kept = set()
+        for row in session.execute(select(Execution).where(Execution.campaign_id == campaign_id)).scalars():
+            kept.add(row.id)
+            if row.status != "skipped":
+                note(row.status, row.touchpoint_id, row.variant, row.entity_id, row.ended_at)
+        for row in session.execute(select(Recipient).where(Recipient.campaign_id == campaign_id)).scalars():
+            if row.automation_status in ("failed", "cancelled") or (
+                row.automation_status == "success" and row.execution_id not in kept
+            ):
+                note(row.automation_status, row.touchpoint_id, row.variant, row.entity_id, row.updated_at)
+        counted: Counter[tuple] = Counter()
+        sums: dict[UUID, tuple[int, int, int]] = {}
+        for row in session.execute(
+            select(DeliveryHour).where(DeliveryHour.campaign_id == campaign_id)
+        ).scalars():
+            key = (row.touchpoint_id, row.variant, row.target_id, row.hour)
+            for status, count in (
+                ("success", row.sent),
+                ("failed", row.failed),
+                ("cancelled", row.cancelled),
+            ):
+                counted[(status, *key)] += count
+            before = sums.get(row.touchpoint_id, (0, 0, 0))
+            sums[row.touchpoint_id] = (
+                before[0] + row.sent,
+                before[1] + row.failed,
+                before[2] + row.cancelled,
+            )
+    assert +truth == +counted
+    return sums
+
+
+def check(bench: Bench, campaign_id: UUID) -> dict[UUID, tuple[int, int, int]]:
+    """Every counter is right."""
+    bench.check_counters(campaign_id)
+    return check_hours(bench, campaign_id)
