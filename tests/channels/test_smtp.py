@@ -25,6 +25,7 @@ from tests.channels.conformance import (
     send_and_close,
 )
 from tests.channels.smtp_rig import SETTINGS
+from tests.harness.waiting import wait_until
 
 
 class TestSmtp(WireConformance):
@@ -301,9 +302,9 @@ def test_idle_connections_are_given_back(smtp):
     async def go():
         channel = rig.channel()
         await send(channel, messages(20))
-        async with asyncio.timeout(5):
-            while rig.server.stats["quits"] < rig.server.stats["connections"]:  # noqa: ASYNC110 - in a thread
-                await asyncio.sleep(0.01)
+        stats = rig.server.stats
+        given_back = lambda: stats["quits"] >= stats["connections"]  # noqa: E731
+        await asyncio.to_thread(wait_until, given_back, "idle connections are given back", deadline=5)
         assert (await send(channel, messages(20))).kinds == {"Delivered": 20}
         await channel.close()
 
@@ -343,15 +344,18 @@ def test_a_servers_limit_of_connections_is_not_an_error(smtp, pipelining):
 def test_stop_releases_what_waits_while_the_server_is_silent(smtp, where):
     rig = smtp(settings={"connect_timeout": 3, "command_timeout": 3, "data_timeout": 3})
     rig.server.rule(where, "stall")
-    wave, stop, report = messages(50), threading.Event(), Report()
+    wave, stop, most_released = messages(50), threading.Event(), asyncio.Event()
+    report = Report(until=50 - 2 * 5, reached=most_released)
 
     async def go():
         channel = rig.channel()
         task = asyncio.create_task(channel.send(wave, report, stop))
-        await asyncio.sleep(0.3)
+        silent = lambda: rig.server.stats["faults"]  # noqa: E731
+        await asyncio.to_thread(wait_until, silent, "the server is silent")
         stop.set()
         stopped = time.monotonic()
-        await asyncio.sleep(0.5)
+        async with asyncio.timeout(3):
+            await most_released.wait()
         released = report.with_outcome(Released)
         assert len(released) >= 50 - 2 * 5
         assert all(report.at[key] - stopped < 0.5 for key in released)

@@ -33,10 +33,15 @@ rules = st.fixed_dictionaries(
 )
 
 
-async def interrupted(channel, wave, interruption):
-    report, stop = Report(), threading.Event()
+async def interrupted(channel, wave, interruption, after):
+    """Send a wave, and interrupt it when so many of it have their outcome."""
+    stop, reached = threading.Event(), asyncio.Event()
+    report = Report(until=after, reached=reached)
     task = asyncio.create_task(channel.send(wave, report, stop))
-    await asyncio.wait([task], timeout=0.02 if interruption else None)
+    if interruption is not None:
+        signal = asyncio.create_task(reached.wait())
+        await asyncio.wait([task, signal], return_when=asyncio.FIRST_COMPLETED)
+        signal.cancel()
     if interruption == "stop":
         stop.set()
     elif interruption == "cancel":
@@ -55,9 +60,10 @@ async def interrupted(channel, wave, interruption):
     uses=st.sampled_from([1, 3, 500]),
     large=st.booleans(),
     interruption=st.sampled_from([None, None, "stop", "cancel"]),
+    after=st.integers(1, 20),
 )
 def test_every_message_has_one_outcome_and_it_is_true(
-    faults, pipelining, connections, concurrency, uses, large, interruption
+    faults, pipelining, connections, concurrency, uses, large, interruption, after
 ):
     limits = {"connect_timeout": 0.15, "command_timeout": 0.1, "data_timeout": 0.1}
     rig = SmtpRig(
@@ -71,7 +77,7 @@ def test_every_message_has_one_outcome_and_it_is_true(
         wave = messages(20)
         if large:
             wave.append(message(content=Content("Large", "line\n" * 50_000)))
-        report = run(interrupted(rig.channel(), wave, interruption))
+        report = run(interrupted(rig.channel(), wave, interruption, after))
         report.assert_complete(wave)
         accepted = Counter(rig.accepted())
     finally:

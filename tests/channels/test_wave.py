@@ -12,8 +12,8 @@ from engine.channels.wave import CHANNEL_ERROR, INTERRUPTED, Wave, drive
 from tests.channels.conformance import Report, messages, run
 
 
-def driven(work, *, count=20, workers=4, stop=None, cancel_after=None):
-    sent, report = messages(count), Report()
+def driven(work, *, count=20, workers=4, stop=None, cancel_after=None, report=None):
+    sent, report = messages(count), report or Report()
 
     async def go():
         task = asyncio.create_task(
@@ -65,15 +65,16 @@ def test_when_all_workers_raise_nobody_is_released_to_meet_the_same_error():
 
 
 def test_a_cancelled_wave_releases_what_nobody_took():
+    at_work, all_at_work = iter(range(3)), asyncio.Event()
+
     async def work(wave):
         wave.sent(wave.take())
         wave.take()
-        await asyncio.sleep(60)
+        if next(at_work) == 2:
+            all_at_work.set()
+        await asyncio.Event().wait()
 
-    async def later():
-        await asyncio.sleep(0.05)
-
-    report = driven(work, workers=3, cancel_after=later)
+    report = driven(work, workers=3, cancel_after=all_at_work.wait)
     assert report.kinds == {"Doubtful": 3, "Deferred": 3, "Released": 14}
     for outcome in report.outcomes.values():
         if isinstance(outcome, (Doubtful, Deferred)):
@@ -85,22 +86,22 @@ def test_workers_with_nothing_in_hand_do_not_hold_a_finished_wave_up():
 
     async def work(wave):
         if next(started) > 0:
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
         await deliver(wave)
 
     assert driven(work).kinds == {"Delivered": 20}
 
 
 def test_stop_is_seen_while_everybody_waits():
-    stop = threading.Event()
+    stop, released = threading.Event(), asyncio.Event()
 
     async def work(wave):
         message = wave.take()
         stop.set()
-        await asyncio.sleep(0.3)
+        await released.wait()
         wave.settle(message, Delivered())
 
-    assert driven(work, workers=2, stop=stop).kinds in (
+    assert driven(work, workers=2, stop=stop, report=Report(until=18, reached=released)).kinds in (
         {"Delivered": 1, "Released": 19},
         {"Delivered": 2, "Released": 18},
     )
