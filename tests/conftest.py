@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -52,10 +53,10 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
-@pytest.fixture(scope="session")
-def postgresql_url() -> Iterator[str]:
-    """A PostgreSQL database of this test run's own, with all tables; dropped at the end."""
-    name = f"muster_test_{uuid4().hex[:12]}"
+@contextmanager
+def postgresql_database(name: str) -> Iterator[str]:
+    """The URL of an empty PostgreSQL database with a name of its own that begins so; dropped at the end."""
+    name = f"{name}_{uuid4().hex[:12]}"
     try:
         admin = psycopg.connect(POSTGRESQL, autocommit=True, connect_timeout=3)
     except psycopg.OperationalError as error:
@@ -64,13 +65,21 @@ def postgresql_url() -> Iterator[str]:
         admin.execute(f"CREATE DATABASE {name}")
         # What a test commits need not survive a power cut.
         admin.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
-    url = "postgresql+psycopg://" + POSTGRESQL.split("://")[1].rsplit("/", 1)[0] + "/" + name
-    database = Database(url)
-    Base.metadata.create_all(database.engine)
-    database.close()
-    yield url
-    with psycopg.connect(POSTGRESQL, autocommit=True) as admin:
-        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    try:
+        yield "postgresql+psycopg://" + POSTGRESQL.split("://")[1].rsplit("/", 1)[0] + "/" + name
+    finally:
+        with psycopg.connect(POSTGRESQL, autocommit=True) as admin:
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def postgresql_url() -> Iterator[str]:
+    """A PostgreSQL database of this test run's own, with all tables."""
+    with postgresql_database("muster_test") as url:
+        database = Database(url)
+        Base.metadata.create_all(database.engine)
+        database.close()
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -19,11 +19,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 from engine.channels.addresses import PhoneFinder, Region
 from engine.channels.http.answers import outcome_of, pick, retry_after
 from engine.channels.http.channel import names_of
+from engine.channels.http.codes import Codes
 from engine.channels.http.leaves import Scope, Unrenderable, check_sayable, compile_tree
 from engine.channels.http.request import Request
 from engine.channels.http.settings import BaseUrl, Connection, check_private
 from engine.channels.http.wire import WireChannel
-from engine.channels.port import Deferred, Delivered, Down, Rejected, Throttled
+from engine.channels.port import Delivered
 from engine.channels.scrub import Scrub
 
 if TYPE_CHECKING:
@@ -48,8 +49,9 @@ _LANGUAGE = r"^[a-z]{2,3}(_[A-Z]{2,4})?$"
 
 #: Meta's error codes (developers.facebook.com, "Error codes"); those that are not here are read by their HTTP status.
 #: About the account, the token or the number: nothing can be sent until a person mends it.
-_ACCOUNT = frozenset({0, 3, 10, 33, 190, 368, 131005, 131031, 131037, 131042, 131045, 131057, 133010})
-_PERMISSIONS = range(200, 300)
+_ACCOUNT = frozenset(
+    {0, 3, 10, 33, 190, 368, 131005, 131031, 131037, 131042, 131045, 131057, 133010} | set(range(200, 300))
+)
 #: The account, the application or the number is too fast, or writes to too many who do not want it.
 _TOO_FAST = frozenset({4, 80007, 130429, 131048, 133016})
 #: This message may go later. 131056 is about one pair of numbers: others may be written to meanwhile.
@@ -78,22 +80,7 @@ _FINAL = frozenset(
 _SUPPRESS = {131050: "unsubscribe"}
 
 
-def meaning_of(code: int, text: str, wait: float | None = None) -> Outcome | None:
-    """What one of Meta's error codes means, in an answer or in what is reported later; None: not known.
-
-    Args:
-        wait: Seconds, when the provider named them.
-    """
-    name = f"WHATSAPP_{code}"
-    if code in _TOO_FAST:
-        return Throttled(name, text, wait)
-    if code in _ACCOUNT or code in _PERMISSIONS:
-        return Down(name, text)
-    if code in _LATER:
-        return Deferred(name, text, wait)
-    if code in _FINAL:
-        return Rejected(name, text, _SUPPRESS.get(code))
-    return None
+meaning_of = Codes("WHATSAPP", _ACCOUNT, _TOO_FAST, _LATER, _FINAL, _SUPPRESS).meaning_of
 
 
 def _value(text: str) -> str:

@@ -9,9 +9,8 @@ import re
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
-import psycopg
 import pytest
 import structlog
 from typer.testing import CliRunner
@@ -20,7 +19,7 @@ from actors.cli.app import app
 from state import migrate
 from state.database import Database
 from state.tables import Base
-from tests.conftest import POSTGRESQL, missing_service
+from tests.conftest import postgresql_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,17 +116,9 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def migrated_postgresql() -> Iterator[str]:
     """The URL of a migrated PostgreSQL database, emptied after each test that uses it."""
-    name = f"muster_cli_{uuid4().hex[:12]}"
-    try:
-        admin = psycopg.connect(POSTGRESQL, autocommit=True, connect_timeout=3)
-    except psycopg.OperationalError as error:
-        missing_service("PostgreSQL", error)
-    with admin:
-        admin.execute(f"CREATE DATABASE {name}")
-        url = f"postgresql+psycopg://{POSTGRESQL.split('://')[1].rsplit('/', 1)[0]}/{name}"
+    with postgresql_database("muster_cli") as url:
         migrate.upgrade(url)
         yield url
-        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -19,7 +19,7 @@ from state import migrate
 from state.database import Database
 from state.errors import SchemaOutdated
 from state.tables import Base
-from tests.conftest import POSTGRESQL, missing_service
+from tests.conftest import postgresql_database
 from tests.harness.child import ROOT, clean_environment
 
 if TYPE_CHECKING:
@@ -50,22 +50,8 @@ def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable
     if request.param == "sqlite":
         yield lambda: f"sqlite:///{tmp_path}/{uuid4().hex}.db"
         return
-    try:
-        admin = psycopg.connect(POSTGRESQL, autocommit=True, connect_timeout=3)
-    except psycopg.OperationalError as error:
-        missing_service("PostgreSQL", error)
-    made = []
-
-    def make() -> str:
-        name = f"muster_migrations_{uuid4().hex[:12]}"
-        admin.execute(f"CREATE DATABASE {name}")
-        made.append(name)
-        return "postgresql+psycopg://" + POSTGRESQL.split("://")[1].rsplit("/", 1)[0] + "/" + name
-
-    with admin:
-        yield make
-        for name in made:
-            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with ExitStack() as made:
+        yield lambda: made.enter_context(postgresql_database("muster_migrations"))
 
 
 @pytest.fixture

@@ -41,6 +41,18 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._counted = (0, 0)
+        """Bytes that were read, and lines in them."""
+
+    def count(self) -> int:
+        """Lines so far. Reads only what is new."""
+        offset, lines = self._counted
+        if self.path.exists():
+            with self.path.open("rb") as journal:
+                journal.seek(offset)
+                new = journal.read()
+            self._counted = (offset + len(new), lines + new.count(b"\n"))
+        return self._counted[1]
 
     def sent(self) -> list[Sent]:
         """All that was delivered so far, in order, without recognised repeats. A torn last line waits."""

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from engine.api.words import CAMPAIGN_WORDS, states_by_word
 from state.transitions import CampaignStatus
 
 if TYPE_CHECKING:
@@ -17,20 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["STATES_OF", "detail", "instant", "number", "ok", "present", "statistics", "status", "summary"]
 
-#: contract.md §5: what each of our states is called here.
-_WORDS = {
-    CampaignStatus.DRAFT: "draft",
-    CampaignStatus.ACTIVATING: "active",
-    CampaignStatus.ACTIVE: "active",
-    CampaignStatus.PAUSED: "paused",
-    CampaignStatus.COMPLETED: "completed",
-    CampaignStatus.CANCELLED: "cancelled",
-}
-#: And back: a filter by a word means all the states it stands for.
-STATES_OF: dict[str, tuple[CampaignStatus, ...]] = {
-    word: tuple(state for state, its in _WORDS.items() if its == word)
-    for word in dict.fromkeys(_WORDS.values())
-}
+STATES_OF = states_by_word(CAMPAIGN_WORDS)
 #: A task is a batch of so many messages (contract.md §7.13).
 BATCH = 100
 
@@ -42,7 +30,7 @@ def ok(data: Any) -> dict[str, Any]:
 
 def status(row: Campaign) -> str:
     """The dialect's word for the campaign's status."""
-    return _WORDS[CampaignStatus(row.status)]
+    return CAMPAIGN_WORDS[CampaignStatus(row.status)]
 
 
 def instant(when: datetime | None) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from engine.api.words import CAMPAIGN_WORDS, states_by_word
 from engine.campaigns.open_campaigns import campaign_as_written
 from engine.campaigns.touchpoints import campaigns_of, touchpoint_as_written
 from engine.inputs import Invalid
@@ -20,15 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["campaign", "states_of", "touchpoint", "touchpoints"]
 
-#: contract.md §5: what each of our states is called here.
-_WORDS = {
-    CampaignStatus.DRAFT: "draft",
-    CampaignStatus.ACTIVATING: "active",
-    CampaignStatus.ACTIVE: "active",
-    CampaignStatus.PAUSED: "paused",
-    CampaignStatus.COMPLETED: "completed",
-    CampaignStatus.CANCELLED: "cancelled",
-}
+_STATES = states_by_word(CAMPAIGN_WORDS)
 
 
 def states_of(word: str | None) -> list[CampaignStatus]:
@@ -39,10 +32,9 @@ def states_of(word: str | None) -> list[CampaignStatus]:
     """
     if word is None:
         return []
-    known = list(dict.fromkeys(_WORDS.values()))
-    if word not in known:
-        raise Invalid("status", f"{word[:64]!r} is none of {', '.join(known)}{did_you_mean(word, known)}")
-    return [state for state, its in _WORDS.items() if its == word]
+    if word not in _STATES:
+        raise Invalid("status", f"{word[:64]!r} is none of {', '.join(_STATES)}{did_you_mean(word, _STATES)}")
+    return list(_STATES[word])
 
 
 def campaign(row: tables.Campaign) -> dict[str, Any]:
@@ -50,7 +42,7 @@ def campaign(row: tables.Campaign) -> dict[str, Any]:
     return {
         **campaign_as_written(row),
         "_id": str(row.id),
-        "status": _WORDS[CampaignStatus(row.status)],
+        "status": CAMPAIGN_WORDS[CampaignStatus(row.status)],
         **_times(row),
     }
 

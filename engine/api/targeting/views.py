@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from engine.api.targeting import schemas
+from engine.api.words import states_by_word
 from engine.channels.port import Deferred, Delivered, Doubtful, Down, Rejected, Released, Throttled
 from engine.insight.email import EmailStatus, email_status
 from state.tables.audience import EVERY_CAMPAIGN
@@ -51,11 +52,7 @@ _WORDS = {
     CampaignStatus.COMPLETED: "inactive",
     CampaignStatus.CANCELLED: "inactive",
 }
-#: And back: a filter by a word means all the states it stands for (contract.md §7.11).
-STATES_OF: dict[str, tuple[CampaignStatus, ...]] = {
-    word: tuple(state for state, its in _WORDS.items() if its == word)
-    for word in dict.fromkeys(_WORDS.values())
-}
+STATES_OF = states_by_word(_WORDS)
 
 
 def _system(row: Any, title: str) -> dict[str, Any]:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from engine.channels.http.answers import outcome_of, pick, retry_after
+from engine.channels.http.codes import Codes
 from engine.channels.http.leaves import Unrenderable
 from engine.channels.http.request import Request
 from engine.channels.http.settings import check_private
-from engine.channels.port import Deferred, Delivered, Down, Rejected, Throttled
+from engine.channels.port import Delivered, Down
 from engine.channels.scrub import Scrub
 
 if TYPE_CHECKING:
@@ -51,22 +52,7 @@ _SUPPRESS = {
 }
 
 
-def meaning_of(code: int, text: str, wait: float | None = None) -> Outcome | None:
-    """What one of Twilio's error codes means, in an answer or in a status report; None: not known.
-
-    Args:
-        wait: Seconds, when the provider named them.
-    """
-    name = f"TWILIO_{code}"
-    if code in _TOO_FAST:
-        return Throttled(name, text, wait)
-    if code in _ACCOUNT:
-        return Down(name, text)
-    if code in _LATER:
-        return Deferred(name, text, wait)
-    if code in _FINAL:
-        return Rejected(name, text, _SUPPRESS.get(code))
-    return None
+meaning_of = Codes("TWILIO", _ACCOUNT, _TOO_FAST, _LATER, _FINAL, _SUPPRESS).meaning_of
 
 
 class Twilio:
