@@ -139,10 +139,10 @@ def test(context: typer.Context, channel: Annotated[str, typer.Argument(help="It
     """Ask the provider whether it answers and takes the credentials. Sends nothing to anybody."""
     import asyncio
 
-    from actors.cli.asking import ask
     from actors.cli.context import opened
     from actors.cli.finding import find_named
     from engine.campaigns.channels import build_channel
+    from engine.channels.asking import ask
     from engine.channels.port import Surroundings
     from engine.channels.secrets import Secrets
     from state.tables import Channel

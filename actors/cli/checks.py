@@ -9,9 +9,9 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from actors.cli.asking import ask
 from actors.cli.context import load_settings, quiet_logs
 from actors.cli.failure import Failure, explain
+from engine.channels.asking import ask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

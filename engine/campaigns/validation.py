@@ -22,6 +22,7 @@ from engine.audience.suppression import Organization, suppressed
 from engine.audience.targets import audience_page, bases
 from engine.campaigns.channels import build_channel
 from engine.channels import registry
+from engine.channels.asking import ask
 from engine.content.stored import compile_content, compile_stored
 from engine.content.templates import RenderError, TemplateError
 from engine.delivery.conditions import check_condition
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     from state.tables import Campaign
 
 __all__ = [
-    "CHECK_SECONDS",
     "EXTRAS",
     "Examination",
     "Finding",
@@ -55,12 +55,9 @@ __all__ = [
     "Sample",
     "attributes_of",
     "examine",
-    "reached",
     "sample_of",
 ]
 
-#: Longer than a slow provider takes to greet, and short enough for whoever waits.
-CHECK_SECONDS = 10.0
 #: Names that delivery adds to an entity's attributes.
 EXTRAS = {"unsubscribe_url": "https://example.com/u/0000000000000000"}
 #: Entities whose attributes say which names there are.
@@ -183,21 +180,6 @@ def examine(
     return Examination(errors, channel)
 
 
-async def reached(channel: Sender, *, within: float = CHECK_SECONDS) -> str | None:
-    """None when the channel's provider answers and takes its credentials, else what is wrong. Closes the channel.
-
-    Args:
-        within: Seconds.
-    """
-    try:
-        async with asyncio.timeout(within):
-            return await channel.check()
-    except TimeoutError:
-        return f"no answer in {within:.0f} seconds"
-    finally:
-        await channel.close()
-
-
 def sample_of(session: Session, org_id: UUID, target_ids: Sequence[UUID]) -> Sample:
     """The first of an audience; else an entity of its schema; without an audience anybody; at last nobody.
 
@@ -296,7 +278,7 @@ class Rehearsal:
     async def unreachable(self) -> list[str]:
         """Ask each channel whether its provider answers; what is wrong, by channel. Closes them."""
         channels = {step.row.id: step for step in self._steps}
-        answers = await asyncio.gather(*(reached(step.channel) for step in channels.values()))
+        answers = await asyncio.gather(*(ask(step.channel) for step in channels.values()))
         return [
             f"channel {step.row.name!r}: {trouble}"
             for step, trouble in zip(channels.values(), answers, strict=True)

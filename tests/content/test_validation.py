@@ -11,7 +11,8 @@ from engine.audience.entities import upsert_entity
 from engine.audience.suppression_list import SuppressionInput, suppress
 from engine.audience.targets import TargetInput, create_target
 from engine.campaigns import campaigns, channels, flows, templates
-from engine.campaigns.validation import Rehearsal, Said, examine, reached, sample_of
+from engine.campaigns.validation import Rehearsal, Said, examine, sample_of
+from engine.channels.asking import ask
 from engine.channels.port import Surroundings
 from engine.channels.secrets import Secrets, new_key
 from engine.delivery.variants import Variants
@@ -87,7 +88,7 @@ def test_a_message_that_works_has_nothing_wrong(
         found = examine(
             session, org_id, said, sample_of(session, org_id, [target_id]), secrets=secrets, surroundings=lent
         )
-        assert asyncio.run(reached(found.channel)) is None
+        assert asyncio.run(ask(found.channel)) is None
 
 
 def test_without_entities_nobody_can_say_what_a_variable_will_be(database, org_id, channel_id, secrets, lent):
@@ -164,7 +165,7 @@ def test_a_channel_that_cannot_be_built_or_reached_is_told(
             session, org_id, said, sample_of(session, org_id, [target_id]), secrets=secrets, surroundings=lent
         )
     assert found.errors == []
-    assert asyncio.run(reached(found.channel)).startswith("SMTP_")
+    assert asyncio.run(ask(found.channel)).startswith("SMTP_")
 
 
 class Silent:
@@ -179,7 +180,7 @@ class Silent:
 
 def test_a_provider_that_keeps_silent_is_waited_for_no_longer_than_said():
     silent = Silent()
-    assert asyncio.run(reached(silent, within=0.01)) == "no answer in 0 seconds"
+    assert asyncio.run(ask(silent, within=0.01)) == "no answer in 0 seconds"
     assert silent.closed
 
 

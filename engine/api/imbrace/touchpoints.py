@@ -18,7 +18,7 @@ from engine.campaigns import touchpoints
 from engine.campaigns.checking import check_touchpoint
 from engine.campaigns.configuration import as_id
 from engine.campaigns.touchpoints import SORTABLE, TOUCHPOINT_STATUSES, TouchpointWritten
-from engine.campaigns.validation import reached
+from engine.channels.asking import ask
 from engine.channels.port import Surroundings
 from engine.inputs import Invalid, unstorable
 from engine.listing import MAX_LIMIT
@@ -63,7 +63,7 @@ def validate(
         )
     errors = checked.errors
     if checked.channel is not None:  # not within the transaction: a provider may take its time
-        silent = asyncio.run(reached(checked.channel))
+        silent = asyncio.run(ask(checked.channel))
         errors = errors if silent is None else [*errors, f"channel_id: {silent}"]
     return json_answer({"valid": not errors, "errors": errors, "duplicate": checked.duplicate})
 

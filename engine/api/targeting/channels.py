@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -18,6 +17,7 @@ from engine.api.targeting.errors import AdminRoute
 from engine.api.targeting.parameters import COMMON, CONFLICT, MISSING, Limit, Next
 from engine.campaigns import channels
 from engine.campaigns.channels import ChannelChange, ChannelInput
+from engine.channels.asking import ask
 from engine.channels.port import Surroundings
 from engine.channels.secrets import Secrets
 
@@ -29,7 +29,7 @@ __all__ = ["router"]
 router = APIRouter(route_class=AdminRoute, tags=["Channel"], responses=COMMON)
 
 #: Longer than a slow mail server takes to greet, and short enough for whoever waits.
-CHECK_SECONDS = 20.0
+_CHECK_SECONDS = 20.0
 
 
 @router.post("/v1/channel", operation_id="createChannel", status_code=201, response_model=schemas.Channel)
@@ -97,13 +97,7 @@ async def test(channel_id: UUID, call: Caller, request: Request) -> Response:
     runtime = request.app.state.runtime
     lent = Surroundings.of(runtime.settings, runtime.database)
     channel = await run_sync(_built, call, channel_id, secrets_of(request), lent)
-    try:
-        async with asyncio.timeout(CHECK_SECONDS):
-            trouble = await channel.check()
-    except TimeoutError:
-        trouble = f"no answer in {CHECK_SECONDS:.0f} seconds"
-    finally:
-        await channel.close()
+    trouble = await ask(channel, within=_CHECK_SECONDS)
     return json_answer(schemas.ChannelCheck(ok=trouble is None, message=trouble).sent())
 
 
