@@ -23,9 +23,9 @@ from sqlalchemy.exc import DBAPIError
 from engine.channels.addresses import PhoneFinder, Region
 from engine.channels.http.answers import outcome_of, pick
 from engine.channels.http.channel import names_of
-from engine.channels.http.leaves import Scope, Unrenderable, compile_tree
+from engine.channels.http.leaves import Scope, Unrenderable, check_sayable, compile_tree
 from engine.channels.http.request import Request
-from engine.channels.http.settings import BaseUrl, Connection, is_private_way
+from engine.channels.http.settings import BaseUrl, Connection, check_private
 from engine.channels.http.wire import WireChannel, trouble
 from engine.channels.port import Delivered, Doubtful, Down, Rejected
 from engine.channels.scrub import Scrub
@@ -106,15 +106,15 @@ class VoiceChannel(WireChannel):
         Raises:
             ValueError: a template does not parse, or the key would travel unencrypted; names the setting.
         """
-        if not settings.insecure_login and not is_private_way(settings.base_url):
-            raise ValueError("base_url: would send the key unencrypted; use https, or set insecure_login")
+        check_private(settings.base_url, insecure_login=settings.insecure_login, what="key")
         key = credentials.api_key.get_secret_value()
         if not key.isascii() or not key.isprintable() or " " in key:
             raise ValueError("credentials.api_key: holds a character that no key has")
         secrets = [key]
         if credentials.webhook_secret is not None:
             secrets.append(credentials.webhook_secret.get_secret_value())
-        super().__init__(settings, Scrub(secrets))
+        surroundings.check_url("base_url", settings.base_url)
+        super().__init__(settings, Scrub(secrets), surroundings)
         self._settings = settings
         self._key = credentials.api_key
         self._variables = compile_tree(settings.variables, "variables")
@@ -138,8 +138,7 @@ class VoiceChannel(WireChannel):
         return problems
 
     def _request(self, message: Message) -> Request:
-        for problem in self.problems_of(message.content):
-            raise Unrenderable(problem)
+        check_sayable(self.problems_of(message.content))
         told = {
             **self._variables(Scope(message.attributes, names_of(message))),
             **_own_variables(message.content),

@@ -214,6 +214,10 @@ EVERY_KIND = {
         {"auth_token": PASSWORD},
     ),
     "telegram": ({"base_url": "http://127.0.0.1:1"}, {"token": f"1:{PASSWORD}"}),
+    "voice": (
+        {"agent_id": "agent_1", "phone_number_id": "phnum_1", "base_url": "http://127.0.0.1:1"},
+        {"api_key": PASSWORD, "webhook_secret": PASSWORD},
+    ),
     "whatsapp": ({"phone_number_id": "1", "base_url": "http://127.0.0.1:1"}, {"access_token": PASSWORD}),
 }
 
@@ -231,6 +235,7 @@ INSIDE = "http://169.254.169.254/latest"
         ("http", {"url": INSIDE}, "url"),
         ("http", {"url": "https://example.com/", "check_url": "http://2130706434/"}, "check_url"),
         ("telegram", {"base_url": INSIDE}, "base_url"),
+        ("voice", {"base_url": INSIDE}, "base_url"),
         ("whatsapp", {"base_url": INSIDE}, "base_url"),
         ("sms", {"base_url": INSIDE}, "base_url"),
         ("sms", {"provider": "gateway", "request": {"url": INSIDE}}, "request.url"),

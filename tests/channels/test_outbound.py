@@ -22,6 +22,7 @@ from tests.channels.test_apprise import AppriseRig
 from tests.channels.test_http import HttpRig
 from tests.channels.test_sms import GatewayRig, TwilioRig
 from tests.channels.test_telegram import TelegramRig
+from tests.channels.test_voice import VoiceRig
 from tests.channels.test_whatsapp import WhatsAppRig
 from tests.harness.rebinding import Rebinding
 
@@ -32,6 +33,7 @@ INSIDE = "127.0.0.2"
 RIGS = {
     "http": HttpRig,
     "telegram": TelegramRig,
+    "voice": VoiceRig,
     "whatsapp": WhatsAppRig,
     "twilio": TwilioRig,
     "gateway": GatewayRig,

@@ -10,8 +10,8 @@ import pytest
 from engine.channels import registry
 from engine.channels.port import Content, Deferred, Delivered, Doubtful, Down, Rejected, Throttled
 from engine.channels.registry import InvalidChannel
-from tests.channels.conformance import SECRET, WireConformance, message, run, send_and_close
-from tests.channels.http_rig import EXPECTED, ApiRig
+from tests.channels.conformance import SECRET, WireConformance, message
+from tests.channels.http_rig import EXPECTED, ApiRig, outcome_in
 
 ADA = "+4915112345678"
 SETTINGS = {"agent_id": "agent_1", "phone_number_id": "phnum_1"}
@@ -37,16 +37,6 @@ class TestVoice(WireConformance):
     scenarios = frozenset(EXPECTED)
     #: What says whether a call is placed is in the body: without it nobody knows.
     expected: ClassVar = {**EXPECTED, "half": (Doubtful,)}
-
-    @pytest.fixture
-    def rig(self, provider):
-        return VoiceRig(provider("voice"))
-
-
-def outcome_in(rig, told, sent=None):
-    rig.arrange(told)
-    sent = sent or rig.wave(1)[0]
-    return run(send_and_close(rig.channel(), [sent])).outcomes[sent.execution_id]
 
 
 @pytest.mark.parametrize(
