@@ -21,6 +21,7 @@ __all__ = [
     "MACHINES",
     "OPEN",
     "PORTAL",
+    "SENDING",
     "SLICE",
     "STOPPED",
     "AutomationStatus",
@@ -152,8 +153,10 @@ AUTOMATION = _machine(
     },
 )
 
+#: Jobs that may still send, and may be stopped.
+SENDING = (JobStatus.QUEUED, JobStatus.PROCESSING)
 #: Jobs that are not over.
-OPEN = (JobStatus.QUEUED, JobStatus.PROCESSING, JobStatus.SEND_REPORT)
+OPEN = (*SENDING, JobStatus.SEND_REPORT)
 #: Jobs that ended before they were done: what they left pending is recorded as cancelled.
 STOPPED = (JobStatus.CANCELLED, JobStatus.FAILED)
 

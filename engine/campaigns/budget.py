@@ -16,7 +16,7 @@ from sqlalchemy import exists, func, select
 from engine.campaigns import lifecycle
 from engine.campaigns.errors import Refused
 from state.tables import Campaign, DeliveryHour, Job
-from state.transitions import CampaignStatus, JobStatus
+from state.transitions import SENDING, CampaignStatus
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -48,7 +48,7 @@ def pause_spent(session: Session) -> int:
     """
     running = exists().where(
         Job.campaign_id == Campaign.id,
-        Job.status.in_((JobStatus.QUEUED, JobStatus.PROCESSING)),
+        Job.status.in_(SENDING),
         Job.held.is_(False),
     )
     cost = (

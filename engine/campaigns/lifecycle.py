@@ -32,7 +32,7 @@ from engine.runtime import wake
 from state.change import change_status, clock_of, sources_of
 from state.errors import IllegalTransition, NotFound
 from state.tables import Campaign, Job, Target, Widget
-from state.transitions import CAMPAIGN, JOB, OPEN, CampaignStatus, JobStatus
+from state.transitions import CAMPAIGN, JOB, OPEN, SENDING, CampaignStatus, JobStatus
 
 if TYPE_CHECKING:
     from typing import Any
@@ -60,8 +60,6 @@ EVERYBODY = 100.0
 #: How many times the usual window a job of each priority has. Wake-ups wait in one queue, first come first served, so
 #: jobs share the workers in proportion to their windows: the others get less, nobody gets nothing.
 PRIORITIES = {"low": 0.25, "normal": 1.0, "high": 4.0}
-
-_STOPPABLE = (JobStatus.QUEUED, JobStatus.PROCESSING)
 
 
 def activate(
@@ -456,7 +454,7 @@ def _go_on(session: Session, campaign: Campaign, jobs: list[Job]) -> Job:
 
 
 def _cancel_jobs(session: Session, org_id: UUID, campaign_id: UUID) -> None:
-    jobs = _jobs(session, org_id, campaign_id, _STOPPABLE)
+    jobs = _jobs(session, org_id, campaign_id, SENDING)
     for job in jobs:
         if job.token is None:
             raise Refused(

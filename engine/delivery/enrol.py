@@ -30,7 +30,7 @@ from state.change import clock_of
 from state.sampling import within
 from state.sets import among, is_postgresql
 from state.tables import Campaign, Entity, Job, Recipient, Target
-from state.transitions import CampaignStatus, JobStatus
+from state.transitions import SENDING, CampaignStatus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +80,7 @@ def _running(session: Session, org_id: UUID, schema: str) -> list[tuple[Campaign
     held = exists().where(
         Job.campaign_id == Campaign.id,
         Job.held.is_(True),
-        Job.status.in_((JobStatus.QUEUED, JobStatus.PROCESSING)),
+        Job.status.in_(SENDING),
     )
     runs = Campaign.status.in_((CampaignStatus.ACTIVATING, CampaignStatus.ACTIVE)) | (
         (Campaign.status == CampaignStatus.PAUSED) & held
@@ -157,7 +157,7 @@ def _job(session: Session, campaign: Campaign) -> Job:
             Job.org_id == campaign.org_id,
             Job.campaign_id == campaign.id,
             Job.kind == "enrolment",
-            Job.status.in_((JobStatus.QUEUED, JobStatus.PROCESSING)),
+            Job.status.in_(SENDING),
         )
         .order_by(Job.created_at)
         .limit(1)

@@ -35,6 +35,7 @@ from state.tables import Campaign, Entity, Job, Slice, Target
 from state.transitions import (
     CAMPAIGN,
     JOB,
+    SENDING,
     STOPPED,
     AutomationStatus,
     CampaignStatus,
@@ -89,7 +90,7 @@ def _page(session: Session, org_id: UUID, job_id: UUID, page: int, slice_size: i
     """Write one page. True: there may be more; False: there is nobody left; None: not now."""
     _lock(session, job_id)
     job = session.execute(select(Job).where(Job.id == job_id, Job.org_id == org_id)).scalar_one_or_none()
-    if job is None or job.planned or job.held or job.status not in (JobStatus.QUEUED, JobStatus.PROCESSING):
+    if job is None or job.planned or job.held or job.status not in SENDING:
         return None
     now = clock_of(session).now()
     if job.status == JobStatus.QUEUED:

@@ -56,7 +56,7 @@ from engine.triggers import reach
 from state.change import clock_of
 from state.sets import among, is_postgresql
 from state.tables import Job, Recipient, Slice
-from state.transitions import STOPPED, AutomationStatus, JobStatus, SliceState
+from state.transitions import SENDING, STOPPED, AutomationStatus, JobStatus, SliceState
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -285,7 +285,7 @@ def _restart(session: Session, before: datetime) -> int:
     """Send the commands of plans, reports and wind-ups on which nobody has worked since `before`."""
     silent = (Job.touched_at < before,)
     unplanned = (
-        Job.status.in_((JobStatus.QUEUED, JobStatus.PROCESSING)),
+        Job.status.in_(SENDING),
         Job.planned.is_(False),
         Job.held.is_(False),
     )

@@ -24,7 +24,7 @@ from state.change import change_status, clock_of
 from state.errors import NotFound
 from state.sets import among, rows
 from state.tables import Campaign, Job, Recipient, Slice
-from state.transitions import JOB, AutomationStatus, CampaignStatus, JobStatus, SliceState
+from state.transitions import JOB, SENDING, AutomationStatus, CampaignStatus, JobStatus, SliceState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -267,6 +267,6 @@ def _has_held_job(session: Session, campaign: Campaign) -> bool:
         Job.org_id == campaign.org_id,
         Job.campaign_id == campaign.id,
         Job.held.is_(True),
-        Job.status.in_((JobStatus.QUEUED, JobStatus.PROCESSING)),
+        Job.status.in_(SENDING),
     )
     return session.execute(statement.limit(1)).first() is not None

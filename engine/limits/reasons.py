@@ -14,7 +14,7 @@ from engine.limits.adaptive import Slowdown
 from engine.limits.terms import read_terms
 from state.change import clock_of
 from state.tables import Channel, DomainThrottle, Job, Slice, Touchpoint
-from state.transitions import JobStatus, SliceState
+from state.transitions import SENDING, SliceState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,7 +55,7 @@ def why_it_waits(session: Session, org_id: UUID, campaign_id: UUID) -> list[Reas
             select(Job).where(
                 Job.org_id == org_id,
                 Job.campaign_id == campaign_id,
-                Job.status.in_((JobStatus.QUEUED, JobStatus.PROCESSING)),
+                Job.status.in_(SENDING),
             )
         ).scalars()
     )
