@@ -21,6 +21,7 @@ __all__ = ["EMBEDDED", "Settings"]
 EMBEDDED = "embedded://"
 _SQLITE = "sqlite:///"
 _LOOPBACK = "127.0.0.0/8,::1/128"
+_THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
 
 
 def _seconds(value: Any) -> Any:
@@ -37,7 +38,9 @@ Duration = Annotated[timedelta, BeforeValidator(_seconds), Field(gt=timedelta(0)
 class Settings(BaseSettings):
     """All settings. Durations are `timedelta` (the environment takes seconds or ISO 8601)."""
 
-    model_config = SettingsConfigDict(env_prefix="MUSTER_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="MUSTER_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     database_url: str = "sqlite:///muster-data/muster.db"
     """`postgresql+psycopg://user@host/db`, or `sqlite:///path` for the embedded form; absent: in `data_dir`."""
@@ -80,6 +83,15 @@ class Settings(BaseSettings):
     """Networks that webhooks may reach although they are not public, by comma: `10.0.0.0/8,127.0.0.1/32`."""
     channel_allowed_networks: str | None = None
     """The same for HTTP channels and actions; absent: loopback in the embedded form, else none."""
+    analyser_url: AnyHttpUrl | None = None
+    """An OpenAI-compatible endpoint that judges conversations, as `https://api.openai.com/v1`; absent: rules do."""
+    analyser_key: SecretStr | None = None
+    analyser_model: str | None = Field(default=None, min_length=1, max_length=150)
+    analyser_timeout: Duration = timedelta(seconds=30)
+    """For one answer; a question is asked three times at most."""
+    analyser_prompt_price: float = Field(default=0.0, ge=0, le=1_000_000)
+    """Of a million tokens of questions, and of answers: what an analysis cost is recorded with it."""
+    analyser_completion_price: float = Field(default=0.0, ge=0, le=1_000_000)
     event_retention_days: int = Field(default=30, ge=3, le=3650)
     """How long events, and the log of telling them, are kept."""
 
@@ -109,6 +121,23 @@ class Settings(BaseSettings):
     def _known_networks(cls, text: str | None) -> str | None:
         _networks(text)
         return text
+
+    @model_validator(mode="after")
+    def _whole_analyser(self) -> Self:
+        url = self.analyser_url
+        if url is None:
+            if self.analyser_key is not None or self.analyser_model is not None:
+                raise ValueError("MUSTER_ANALYSER_URL is missing: MUSTER_ANALYSER_KEY and _MODEL go with it")
+            return self
+        if self.analyser_model is None:
+            raise ValueError("MUSTER_ANALYSER_MODEL is missing: MUSTER_ANALYSER_URL needs it")
+        if url.username or url.query or url.fragment:
+            raise ValueError(
+                "MUSTER_ANALYSER_URL: is the beginning of a URL; a key goes into MUSTER_ANALYSER_KEY"
+            )
+        if self.analyser_key is not None and url.scheme != "https" and url.host not in _THIS_MACHINE:
+            raise ValueError("MUSTER_ANALYSER_URL: would send the key unencrypted; use https")
+        return self
 
     @property
     def webhook_networks(self) -> list[IPv4Network | IPv6Network]:

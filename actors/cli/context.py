@@ -168,8 +168,11 @@ def resolve(session: Session, name: str | None) -> tuple[UUID, str]:
 def _misconfigured(error: ValidationError) -> Failure:
     found = []
     for item in error.errors(include_url=False):
-        name = "MUSTER_" + "_".join(str(part) for part in item["loc"]).upper()
         message = item["msg"].removeprefix("Value error, ")
+        if not item["loc"]:  # of several variables together: the message names them
+            found.append(message)
+            continue
+        name = "MUSTER_" + "_".join(str(part) for part in item["loc"]).upper()
         found.append(f"{name}: {message[:1].lower()}{message[1:]}")
     return Failure(
         "the configuration cannot be used\n  " + "\n  ".join(found),

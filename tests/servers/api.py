@@ -32,9 +32,13 @@ from urllib.parse import parse_qsl, urlsplit
 import httptools
 import uvloop
 
-from tests.servers.dialects import DIALECTS, Asked, Dialect, Reply, Taken
+from tests.servers.completions import Completions
+from tests.servers.dialects import DIALECTS as CHANNELS
+from tests.servers.dialects import Asked, Dialect, Reply, Taken
 
 __all__ = ["main"]
+
+DIALECTS: dict[str, Dialect] = {**CHANNELS, Completions.name: Completions()}
 
 
 class Provider:
