@@ -74,13 +74,15 @@ def packed(values: Iterable[Any]) -> str:
 
 
 def literal_array(values: Iterable[Any]) -> str:
-    """`values` (UUIDs, numbers or texts) as the text of a PostgreSQL array."""
+    """`values` (UUIDs, numbers, texts, or None) as the text of a PostgreSQL array."""
     return (
         "{" + ",".join([value.hex if isinstance(value, UUID) else _quoted(value) for value in values]) + "}"
     )
 
 
 def _quoted(value: Any) -> str:
+    if value is None:
+        return "NULL"
     if isinstance(value, str):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return str(value)

@@ -22,7 +22,7 @@ from engine.tracking.attribution import LONGEST_WINDOW
 from engine.tracking.config import Tracking, kept
 from state.change import clock_of
 from state.sets import among
-from state.tables import Campaign, Execution, Flow, Job, Recipient, Slice, Target, Widget
+from state.tables import Campaign, Execution, Flow, Job, Recipient, Slice, Target, TargetKey, Widget
 from state.transitions import OPEN, CampaignStatus
 
 if TYPE_CHECKING:
@@ -163,9 +163,10 @@ def delete_campaign(session: Session, org_id: UUID, campaign_id: UUID) -> None:
     # Slices first, as everywhere: a worker that still holds one of a cancelled job finds its lease lost.
     for statement in (
         delete(Slice).where(Slice.job_id.in_(jobs)),
-        # These two have no foreign keys (state/tables/delivery.py).
+        # These have no foreign keys (state/tables/delivery.py).
         delete(Recipient).where(Recipient.campaign_id == campaign_id, Recipient.org_id == org_id),
         delete(Execution).where(Execution.campaign_id == campaign_id, Execution.org_id == org_id),
+        delete(TargetKey).where(TargetKey.campaign_id == campaign_id, TargetKey.org_id == org_id),
         delete(Job).where(Job.campaign_id == campaign_id, Job.org_id == org_id),
         delete(Target).where(Target.campaign_id == campaign_id, Target.org_id == org_id),
         delete(Widget).where(Widget.campaign_id == campaign_id, Widget.org_id == org_id),

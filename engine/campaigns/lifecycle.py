@@ -27,6 +27,7 @@ from engine.campaigns.next_best_actions import read_action
 from engine.commands import Activate, Cancel, Retrigger
 from engine.delivery import slices
 from engine.delivery.enrol import guard
+from engine.delivery.named import has_named
 from engine.events.outbox import record
 from engine.runtime import wake
 from state.change import change_status, clock_of, sources_of
@@ -405,7 +406,7 @@ def _targets(session: Session, campaign: Campaign) -> list[Target]:
         ).scalars()
     }
     targets = [found[target_id] for target_id in wanted if target_id in found]
-    if not targets:
+    if not targets and not has_named(session, campaign.org_id, campaign.id):
         raise Refused(Refusal.CAMPAIGN_HAS_NO_TARGET, f"campaign {campaign.id} has no target")
     for target in targets:
         if not has_filters(target):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID, uuid4
 
 from pydantic import ConfigDict, StringConstraints
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 
 from engine import listing
 from engine.audience.attributes import check_schema
@@ -41,6 +41,7 @@ __all__ = [
     "add_recipient",
     "change_portal_status",
     "create_recipient",
+    "delete_recipient",
     "hold_campaign",
     "one_recipient",
     "recipient_rows",
@@ -181,6 +182,32 @@ def change_portal_status(
     return one_recipient(session, org_id, campaign_id, entity_id)
 
 
+def delete_recipient(session: Session, row: Recipient) -> Recipient | None:
+    """Delete a recipient's row, whatever becomes of it meanwhile: its job counts one less of what it was by then, and a
+    worker that has it in flight finds nothing to settle.
+
+    The caller holds the campaign. Returns the row as it was deleted; None: somebody else deleted it.
+    """
+    piece = _waiting_slice(session, row)
+    ours = (Recipient.campaign_id == row.campaign_id, Recipient.entity_id == row.entity_id)
+    known = select(Recipient).where(*ours).with_for_update().execution_options(populate_existing=True)
+    last = session.execute(known).scalar_one_or_none()
+    if last is None:
+        return None
+    session.execute(delete(Recipient).where(*ours).execution_options(synchronize_session=False))
+    if last.job_id is not None:
+        gone = {"automation_status": None, "job_id": None}
+        _recount(session, last.job_id, last.automation_status, gone)
+        if (
+            last.automation_status == AutomationStatus.IN_PROGRESS
+            and not last.in_flight
+            and piece is not None
+        ):
+            _count_waiting(session, piece)
+    session.expunge(last)
+    return last
+
+
 def hold_campaign(session: Session, org_id: UUID, campaign_id: UUID) -> None:
     """Keep the campaign from being deleted until the transaction ends, as a foreign key would.
 
@@ -192,11 +219,12 @@ def hold_campaign(session: Session, org_id: UUID, campaign_id: UUID) -> None:
 
 
 def recipient_rows(org_id: UUID, campaign_id: UUID, entity_id: UUID) -> tuple[ColumnElement[bool], ...]:
-    """The condition for one recipient's row. Primary key."""
+    """The condition for one recipient's row; a soft-deleted target is none. Primary key."""
     return (
         Recipient.campaign_id == campaign_id,
         Recipient.entity_id == entity_id,
         Recipient.org_id == org_id,
+        Recipient.deleted_at.is_(None),
     )
 
 

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from engine.delivery.slices import Lease
     from engine.delivery.waves import Due
 
-__all__ = ["compose"]
+__all__ = ["TARGET_DELETED", "compose", "removed"]
+
+#: The error code of a target that was soft-deleted before it was its turn.
+TARGET_DELETED = "TARGET_DELETED"
 
 
 def compose(
@@ -64,6 +67,15 @@ def compose(
         touchpoint_id=touchpoint_id,
         attributes=due.attributes,
     )
+
+
+def removed(taken: Mapping[UUID, tuple[UUID | None, int]]) -> dict[UUID, Settlement]:
+    """Of those who were claimed: the targets that were soft-deleted, which are set aside until they are restored."""
+    return {
+        entity_id: _excluded(entity_id, TARGET_DELETED, "removed from the campaign; restoring brings it back")
+        for entity_id, (execution_id, _) in taken.items()
+        if execution_id is None
+    }
 
 
 def _excluded(entity_id: UUID, code: str, why: str) -> Settlement:

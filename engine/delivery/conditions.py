@@ -5,7 +5,7 @@ entity's own keys it has these:
 
 | key | is |
 |---|---|
-| `recipient.variant`, `.portal_status`, `.email_status`, `.entity_ui_status` | a text |
+| `recipient.variant`, `.portal_status`, `.email_status`, `.entity_ui_status`, `.stage` | a text |
 | `recipient.target_id` | the target that let the recipient in: `EQUALS`, `IS_ONE_OF` and their opposites |
 | `recipient.enrolled_at` | an instant, compared as dates are |
 | `engagement.clicked` | how often that happened in this campaign: a number; `EMPTY` is never |
@@ -51,6 +51,7 @@ _TEXTS: dict[str, Any] = {
     "recipient.portal_status": Recipient.portal_status,
     "recipient.email_status": Recipient.email_status,
     "recipient.entity_ui_status": Recipient.entity_ui_status,
+    "recipient.stage": Recipient.stage,
 }
 _INSTANT = "recipient.enrolled_at"
 _TARGET = "recipient.target_id"

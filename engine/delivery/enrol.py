@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Select
     from sqlalchemy.orm import Session
 
-__all__ = ["enrol", "guard"]
+__all__ = ["enrol", "enrolment_job", "guard"]
 
 _WINDOW = 16
 _SLICE = 500
@@ -141,7 +141,7 @@ def _take_in(session: Session, campaign: Campaign, target: Target, entity_ids: S
     ).scalar_one_or_none()
     if still != campaign.status:
         return 0  # it was stopped meanwhile; whoever starts it again plans everybody
-    job = _job(session, campaign)
+    job = enrolment_job(session, campaign)
     people = _newcomers(session, campaign, target, entity_ids).subquery("people")
     taken = take_in(session, job, people, slice_size=_SLICE, target_id=target.id)
     if taken:
@@ -149,7 +149,7 @@ def _take_in(session: Session, campaign: Campaign, target: Target, entity_ids: S
     return taken
 
 
-def _job(session: Session, campaign: Campaign) -> Job:
+def enrolment_job(session: Session, campaign: Campaign) -> Job:
     """The campaign's open enrolment job, locked; a new one where there is none."""
     job = session.execute(
         select(Job)

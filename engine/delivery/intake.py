@@ -34,11 +34,11 @@ def take_in(
     people: FromClause,
     *,
     slice_size: int,
-    target_id: UUID,
+    target_id: UUID | None,
     revive: Collection[AutomationStatus] = (),
 ) -> int:
-    """Make `people` (columns id, schema, title), whom one target lets in, recipients of a job that nobody else takes
-    people into meanwhile. Its row is written last.
+    """Make `people` (columns id, schema, title) recipients of a job that nobody else takes people into meanwhile. One
+    target lets them all in; None: they were enrolled by name. The job's row is written last.
 
     Whoever is a recipient of the campaign already stays what they are, unless they have no automation yet, or their
     automation status is in `revive` (the caller has kept their execution in the history). Those go on at the touchpoint
@@ -82,7 +82,7 @@ def take_in(
     return _cut(session, job, base, target_id)
 
 
-def _cut(session: Session, job: Job, base: int, target_id: UUID) -> int:
+def _cut(session: Session, job: Job, base: int, target_id: UUID | None) -> int:
     """Write the slices from number `base` on, as large as their recipients are many, and count both on the job."""
     now = clock_of(session).now()
     zeros = ["lease_epoch", "in_progress", "success", "failed", "cancelled"]

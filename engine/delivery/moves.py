@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
+    from engine.delivery.contact import Contact
     from engine.delivery.course import Landing, Step
     from engine.delivery.slices import Lease
 
-__all__ = ["Moved", "been_through", "claim", "deliver", "move", "recount", "skip"]
+__all__ = ["Moved", "been_through", "claim", "deliver", "move", "read_claims", "recount", "skip"]
 
 
 class Moved(NamedTuple):
@@ -47,7 +48,7 @@ def claim(
     variant: str | None,
     now: datetime,
     again: bool,
-) -> dict[UUID, tuple[UUID, int]]:
+) -> dict[UUID, tuple[UUID | None, int]]:
     """As `waves.claim`, for recipients that are `at` a touchpoint (None: nowhere yet) and to be run through `step`."""
     ours = step_statements(session)
     claimed = execute(
@@ -60,7 +61,15 @@ def claim(
         p_variant=variant,
         **_scope(lease, now),
     )
-    return {entity_id: (execution_id, attempt) for entity_id, execution_id, attempt in claimed.all()}
+    return read_claims(claimed)
+
+
+def read_claims(claimed: Any) -> dict[UUID, tuple[UUID | None, int]]:
+    """What a statement that claims returned, as `waves.claim` gives it."""
+    return {
+        entity_id: (execution_id if deleted_at is None else None, attempt)
+        for entity_id, execution_id, attempt, deleted_at in claimed.all()
+    }
 
 
 def deliver(
@@ -71,6 +80,7 @@ def deliver(
     step: Step,
     variant: str | None,
     landing: Landing | None,
+    contact: Contact,
     now: datetime,
 ) -> int:
     """Recipients in flight were delivered to: into the history, and on to `landing` (None: success). Returns how many
@@ -81,7 +91,7 @@ def deliver(
     kept = {"p_at": step.touchpoint_id, "p_at_step": step.index, "p_variant": variant}
     execute(session, ours.keep_delivered, p_keys=entity_ids, **kept, **scope)
     if landing is None:
-        ended = {"p_refund": 0, "p_due_at": None}
+        ended = {"p_refund": 0, "p_due_at": None, **contact.parameters(now)}
         moved = execute(
             session,
             statements(session).settle[AutomationStatus.SUCCESS],
@@ -90,7 +100,14 @@ def deliver(
             **scope,
         )
     else:
-        moved = execute(session, ours.place_delivered, p_keys=entity_ids, **_to(landing), **scope)
+        moved = execute(
+            session,
+            ours.place_delivered,
+            p_keys=entity_ids,
+            **_to(landing),
+            **contact.parameters(now),
+            **scope,
+        )
     count: int = moved.rowcount
     return count
 

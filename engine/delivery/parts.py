@@ -64,8 +64,8 @@ _NO_COURSE = Course(())
 class Taken(NamedTuple):
     """What claiming a wave came to."""
 
-    claimed: dict[UUID, tuple[UUID, int]]
-    """Entity id → execution id and attempt."""
+    claimed: dict[UUID, tuple[UUID | None, int]]
+    """Entity id → execution id and attempt (see `waves.claim`)."""
     passed_over: int = 0
     """How many who were in progress its condition did not let through."""
     moved: Moved = Moved()

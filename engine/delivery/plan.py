@@ -8,6 +8,7 @@ Promises:
 - Delivery goes on while a page is written: the job's row, in which every slice that ends takes its turn, is locked for
   the last moments of a page only. A lock of the plan's own keeps two planners apart; a page whose job was cancelled
   meanwhile is rolled back.
+- Targets that were enrolled by name come behind the audience (engine.delivery.named).
 - A re-activated campaign takes up those whom its earlier jobs left cancelled, keeps their earlier execution in the
   history, and leaves alone whoever had an outcome.
 """
@@ -26,6 +27,7 @@ from engine.campaigns.failing import fail
 from engine.delivery import history, slices
 from engine.delivery.holdout import leave_out
 from engine.delivery.intake import take_in
+from engine.delivery.named import take_in_named
 from engine.events.outbox import record
 from engine.triggers import reach
 from state.change import change_status, clock_of, sources_of
@@ -107,7 +109,7 @@ def _page(session: Session, org_id: UUID, job_id: UUID, page: int, slice_size: i
         )
         job.checkpoint = {"target": 0, "after": None}
     position: dict[str, Any] = job.checkpoint or {"target": 0, "after": None}
-    if position["target"] >= len(job.target_ids):
+    if position["target"] > len(job.target_ids):
         return False
     limit = _PAGES[page] if page < len(_PAGES) else _PAGE
     position = _take_page(session, job, position, limit, slice_size)
@@ -155,6 +157,8 @@ def _take_page(
     """
     index: int = position["target"]
     behind = {"target": index + 1, "after": None}
+    if index == len(job.target_ids):  # nobody else is to come: now those who were enrolled by name
+        return position if take_in_named(session, job, limit=limit, slice_size=slice_size) else behind
     target = session.execute(
         select(Target).where(Target.id == UUID(job.target_ids[index]), Target.org_id == job.org_id)
     ).scalar_one_or_none()

@@ -71,6 +71,7 @@ def retrigger(
             .where(
                 Recipient.campaign_id == campaign_id,
                 Recipient.org_id == org_id,
+                Recipient.deleted_at.is_(None),
                 among(session, Recipient.entity_id, wanted),
             )
             .order_by(Recipient.entity_id)
@@ -101,6 +102,7 @@ def retrigger_failed(
         Recipient.campaign_id == campaign_id,
         Recipient.org_id == org_id,
         Recipient.automation_status == AutomationStatus.FAILED,
+        Recipient.deleted_at.is_(None),
     ]
     if error_code is not None:
         condition.append(Recipient.error_code == error_code)

@@ -17,7 +17,7 @@ from engine.channels.port import Delivered, Doubtful, Down, Message, Outcome, Re
 from engine.delivery import health, slices, waves
 from engine.delivery.aside import back_at, note_troubles
 from engine.delivery.cancel import cancel_left
-from engine.delivery.compose import compose
+from engine.delivery.compose import compose, removed
 from engine.delivery.domains import Domains, Verdict
 from engine.delivery.limited import Limited
 from engine.delivery.outcomes import Settlement, decide
@@ -58,7 +58,7 @@ _KEEP = 600.0
 class _Claimed(NamedTuple):
     """What claiming a wave came to."""
 
-    taken: dict[UUID, tuple[UUID, int]]
+    taken: dict[UUID, tuple[UUID | None, int]]
     """Entity id → execution id and attempt."""
     barred: dict[str, str]
     """Addresses that must not be used, and why."""
@@ -230,6 +230,7 @@ class SliceRun:
             taken, gone, moved = Taken({})
             if not self._should_stop():
                 taken, gone, moved = part.claim(session, self.lease, ids, now=now, again=again)
+            kept.update(removed(taken))
             self.agenda.goes_on |= moved.placed > 0
             idle = self.waiting - part.count_waiting(taken) - gone + moved.placed
             going = len(taken) + idle
@@ -254,7 +255,7 @@ class SliceRun:
 
         taken, barred, self.waiting, self.cell = self._persist(claim)
         self.unsettled.clear()
-        self.unsettled.stage = part.stage
+        self.unsettled.about(part)
         if not taken:
             return []
         reach("wave.claimed")
@@ -265,7 +266,7 @@ class SliceRun:
         part: Part,
         wave: list[Due],
         addresses: list[str | None],
-        taken: dict[UUID, tuple[UUID, int]],
+        taken: dict[UUID, tuple[UUID | None, int]],
         barred: dict[str, str],
         kept: dict[UUID, Settlement],
     ) -> list[Message]:
@@ -276,10 +277,10 @@ class SliceRun:
             claimed = taken.get(due.entity_id)
             if claimed is None:
                 continue
-            if kept and due.entity_id in kept:
+            execution_id, attempt = claimed
+            if execution_id is None or due.entity_id in kept:
                 self._note(kept[due.entity_id])
                 continue
-            execution_id, attempt = claimed
             message = compose(lease, sender, due, address, execution_id, barred, touchpoint_id)
             if isinstance(message, Settlement):
                 self._note(message)

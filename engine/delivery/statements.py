@@ -37,6 +37,7 @@ from sqlalchemy import (
     update,
 )
 
+from engine.delivery.contact import contacted, given_up
 from engine.delivery.written import execute
 from state.sets import PackedArray, is_postgresql
 from state.tables import Entity, Job, Organization, Recipient, Slice, Suppression, Webhook
@@ -229,7 +230,11 @@ class Statements:
         return (*self._of_slice(), key >= first, key <= last)
 
     def _claim(self, claimable: ColumnElement[bool], **more: ColumnElement[Any]) -> Update:
-        """Pending → in_progress, in flight, attempt + 1, an execution id if there is none. Index as `load`."""
+        """Pending → in_progress, in flight, attempt + 1, an execution id if there is none. Index as `load`.
+
+        Soft-deleted targets are claimed as well, to be set aside. (What SQLite 3.40 says of `IS NULL` in RETURNING is
+        wrong, so the instant is returned.)
+        """
         recipient = _recipient.c
         return (
             update(_recipient)
@@ -243,7 +248,7 @@ class Statements:
                 updated_at=NOW,
                 **more,
             )
-            .returning(recipient.entity_id, recipient.execution_id, recipient.attempt)
+            .returning(recipient.entity_id, recipient.execution_id, recipient.attempt, recipient.deleted_at)
         )
 
     def _settle(
@@ -257,7 +262,11 @@ class Statements:
         outcome of what somebody else has ended meanwhile. Index as `load`.
         """
         recipient = _recipient.c
-        sent = {"sent_at": NOW} if status == AutomationStatus.SUCCESS else {}
+        more: dict[str, Any] = {}
+        if status == AutomationStatus.SUCCESS:
+            more = {"sent_at": NOW, **contacted(_recipient)}
+        elif status == AutomationStatus.FAILED:
+            more = given_up()
         return (
             update(_recipient)
             .where(
@@ -273,7 +282,7 @@ class Statements:
                 error_code=code,
                 error_text=text,
                 updated_at=NOW,
-                **sent,
+                **more,
             )
         )
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Integer, String, Table, Uuid, bindparam, func, insert, literal, null, select, update
 
+from engine.delivery.contact import contacted
 from engine.delivery.statements import NOW, Statements
 from state.sets import is_postgresql
 from state.tables import Execution, Recipient
@@ -95,7 +96,7 @@ class StepStatements(Statements):
             recipient.error_code,
             recipient.error_text,
         )
-        self.place_delivered = self._place(self._flying)
+        self.place_delivered = self._place(self._flying, **contacted(_recipient))
         self.place = self._place(self._here)
         self.begin = self._begin()
         self.finish = self._finish()
@@ -130,7 +131,7 @@ class StepStatements(Statements):
         chosen = select(*columns.values()).where(self._recipients(), which)
         return insert(_execution).from_select(list(columns), chosen)
 
-    def _place(self, which: ColumnElement[bool]) -> Update:
+    def _place(self, which: ColumnElement[bool], **more: ColumnElement[Any]) -> Update:
         """→ in_progress at another touchpoint, not in flight, with an execution of its own."""
         return (
             update(_recipient)
@@ -146,6 +147,7 @@ class StepStatements(Statements):
                 error_code=None,
                 error_text=None,
                 updated_at=NOW,
+                **more,
             )
         )
 

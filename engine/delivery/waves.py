@@ -15,6 +15,7 @@ from orjson import loads
 from engine.audience.suppression import Barred, bar
 from engine.channels.port import Rejected
 from engine.delivery import moves
+from engine.delivery.contact import NO_CONTACT, contact_of
 from engine.delivery.outcomes import OUTCOME_UNKNOWN
 from engine.delivery.slices import Tally
 from engine.delivery.statements import execute, statements
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from engine.channels.port import Message, Outcome
     from engine.delivery.course import Course, Landing, Step
     from engine.delivery.outcomes import Settlement
+    from engine.delivery.parts import Part
     from engine.delivery.slices import Lease
 
 __all__ = ["Due", "Left", "Stage", "Unsettled", "claim", "correct", "left", "load", "settle"]
@@ -77,7 +79,7 @@ def load(session: Session, lease: Lease) -> list[Due]:
 
 def claim(
     session: Session, lease: Lease, entity_ids: list[UUID], *, now: datetime, again: bool = False
-) -> dict[UUID, tuple[UUID, int]]:
+) -> dict[UUID, tuple[UUID | None, int]]:
     """Move pending recipients to `in_progress`: attempt + 1, in flight, an execution id if they have none yet.
 
     Args:
@@ -85,7 +87,8 @@ def claim(
             claim are ours, unsent, and are taken as they are.
 
     Returns:
-        Of those that were claimed: entity id → (execution id, attempt).
+        Of those that were claimed: entity id → (execution id, attempt); no execution id: a target that was
+        soft-deleted (`compose.removed`).
     """
     ours = statements(session)
     claimed = execute(
@@ -96,7 +99,7 @@ def claim(
         p_keys=entity_ids,
         p_now=now,
     )
-    return {entity_id: (execution_id, attempt) for entity_id, execution_id, attempt in claimed.all()}
+    return moves.read_claims(claimed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,7 @@ class Stage:
 class Unsettled:
     """Outcomes that are known and not written yet. What is usual, a message that was taken, costs no object."""
 
-    __slots__ = ("barred", "delivered", "others", "stage")
+    __slots__ = ("barred", "contact", "delivered", "others", "stage")
 
     def __init__(self) -> None:
         self.delivered: list[UUID] = []
@@ -124,6 +127,12 @@ class Unsettled:
         """Addresses that the provider says are no good."""
         self.stage: Stage | None = None
         """What they are outcomes of; None: of a flow's only message."""
+        self.contact = NO_CONTACT
+        """What it means to have been delivered to."""
+
+    def about(self, part: Part) -> None:
+        """What comes next are outcomes of this part."""
+        self.stage, self.contact = part.stage, contact_of(part.sender)
 
     def __bool__(self) -> bool:
         return bool(self.delivered or self.others)
@@ -192,8 +201,9 @@ def settle(
         bar(session, lease.org_id, unsettled.barred)
     counts: Counter[AutomationStatus] = Counter()
     stage, sent, waiting = unsettled.stage, 0, 0
+    contact = unsettled.contact.parameters(now)
     if unsettled.delivered and stage is None:
-        sent = _write(session, lease, AutomationStatus.SUCCESS, unsettled.delivered, now=now)
+        sent = _write(session, lease, AutomationStatus.SUCCESS, unsettled.delivered, now=now, **contact)
         counts[AutomationStatus.SUCCESS] += sent
     elif unsettled.delivered and stage is not None:
         landing = stage.landing(now)
@@ -204,6 +214,7 @@ def settle(
             step=stage.step,
             variant=stage.variant,
             landing=landing,
+            contact=unsettled.contact,
             now=now,
         )
         _land_rest(session, lease, unsettled.delivered, sent)
@@ -275,11 +286,16 @@ def _write(
     now: datetime,
     due_at: datetime | None = None,
     refund: bool = False,
+    **more: Any,
 ) -> int:
-    """Write settlements that are equal but for their errors; returns how many were."""
+    """Write settlements that are equal but for their errors; returns how many were.
+
+    Args:
+        more: What the statement for `status` takes beside.
+    """
     ours = statements(session)
     scope: dict[str, Any] = {"p_job_id": lease.job_id, "p_number": lease.number}
-    values: dict[str, Any] = {"p_refund": int(refund), "p_due_at": due_at, "p_now": now}
+    values: dict[str, Any] = {"p_refund": int(refund), "p_due_at": due_at, "p_now": now, **more}
     statement = ours.settle[status]
     if errors is not None:
         statement = ours.settle_each[status]

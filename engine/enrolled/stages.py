@@ -16,7 +16,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from sqlalchemy import case
+from sqlalchemy import case, or_
 
 from state.tables import Recipient
 
@@ -49,7 +49,9 @@ def moved_to(stage: Stage) -> ColumnElement[str | None]:
     """The value of `Recipient.stage` for rows to which what `stage` stands for has happened. Who is no target stays
     none.
     """
-    return case((Recipient.stage.in_(_SOURCES[stage]), stage.value), else_=Recipient.stage)
+    # Not IN: statements that are compiled once have no lists that expand.
+    movable = or_(*(Recipient.stage == source.value for source in _SOURCES[stage]))
+    return case((movable, stage.value), else_=Recipient.stage)
 
 
 def verified(result: str, stage: str) -> str:

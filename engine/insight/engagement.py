@@ -20,15 +20,16 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from uuid import UUID
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 
+from engine.enrolled.stages import Stage, moved_to
 from engine.events.outbox import record_recipients, told
 from engine.events.payloads import instant
 from engine.insight.messages import pairs, standings
 from engine.insight.money import major
 from state.change import clock_of
 from state.sets import among, insert_into
-from state.tables import Engagement, EngagementHour
+from state.tables import Engagement, EngagementHour, Recipient
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -85,6 +86,8 @@ class Kind(StrEnum):
     VERIFIED = "verified"
 
 
+#: What a recipient does who has been reached (engine.enrolled.stages).
+_ANSWERS = frozenset((Kind.CLICKED, Kind.REPLIED, Kind.CONVERTED))
 _TOLD_ELSEWHERE = frozenset((Kind.SENT, Kind.UNSUBSCRIBED, Kind.RESUBSCRIBED))
 
 
@@ -147,7 +150,7 @@ def known_events(session: Session, org_id: UUID, event_ids: Iterable[str]) -> se
 
 
 def note(session: Session, org_id: UUID, happened: Sequence[Engaged]) -> None:
-    """Write what happened, and sum it; whoever asked is told. Six statements whatever the number; call it last in a
+    """Write what happened, and sum it; whoever asked is told. Seven statements whatever the number; call it last in a
     transaction, because everybody who writes about a campaign in this hour meets at the sums.
     """
     if not happened:
@@ -192,8 +195,26 @@ def note(session: Session, org_id: UUID, happened: Sequence[Engaged]) -> None:
             set_={name: getattr(EngagementHour, name) + given.excluded[name] for name in _ADDED},
         ).execution_options(synchronize_session=False)
     )
+    _engage(session, happened)
     if told(session, org_id):
         _tell(session, org_id, happened)
+
+
+def _engage(session: Session, happened: Sequence[Engaged]) -> None:
+    """Enrolled targets who answered are engaged. One statement, where anybody answered at all. Primary key."""
+    answered = {(one.campaign_id, one.entity_id) for one in happened if one.kind in _ANSWERS and not one.bot}
+    if answered:
+        given = pairs(session, answered)
+        session.execute(
+            update(Recipient)
+            .where(
+                Recipient.campaign_id == given.c.campaign_id,
+                Recipient.entity_id == given.c.entity_id,
+                Recipient.stage.is_not(None),
+            )
+            .values(stage=moved_to(Stage.ENGAGED))
+            .execution_options(synchronize_session=False)
+        )
 
 
 def _tell(session: Session, org_id: UUID, happened: Sequence[Engaged]) -> None:

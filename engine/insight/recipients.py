@@ -61,7 +61,12 @@ def list_recipients(
     known = select(Campaign.id).where(Campaign.id == campaign_id, Campaign.org_id == org_id)
     if session.execute(known).first() is None:
         raise Refused(Refusal.CAMPAIGN_NOT_FOUND, f"campaign {campaign_id} does not exist")
-    ours = [Recipient.campaign_id == campaign_id, Recipient.org_id == org_id]
+    # Soft-deleted targets are no recipients until they are restored.
+    ours = [
+        Recipient.campaign_id == campaign_id,
+        Recipient.org_id == org_id,
+        Recipient.deleted_at.is_(None),
+    ]
     statuses = sorted({_word("automation_status", word, AutomationStatus) for word in automation_status})
     others = _others(session, org_id, campaign_id, q, portal_status, email_status)
     within = [*others, Recipient.automation_status.in_(statuses)] if statuses else others
@@ -134,13 +139,24 @@ def _word(field: str, word: str, words: type[StrEnum]) -> str:
 
 
 def _counted(session: Session, org_id: UUID, campaign_id: UUID) -> int:
-    """Those that jobs count, and those that no job made (portal only): by index ix_recipient_unplanned."""
+    """Those that jobs count, and those that no job made (portal only: index ix_recipient_unplanned), without the
+    soft-deleted ones (index ix_recipient_deleted).
+    """
     unplanned = session.execute(
         select(func.count())
         .select_from(Recipient)
         .where(Recipient.job_id.is_(None), Recipient.campaign_id == campaign_id, Recipient.org_id == org_id)
     ).scalar_one()
-    return campaign_progress(session, org_id, campaign_id).total + unplanned
+    deleted = session.execute(
+        select(func.count())
+        .select_from(Recipient)
+        .where(
+            Recipient.deleted_at.is_not(None),
+            Recipient.campaign_id == campaign_id,
+            Recipient.org_id == org_id,
+        )
+    ).scalar_one()
+    return campaign_progress(session, org_id, campaign_id).total + unplanned - deleted
 
 
 def _position(cursor: str | None) -> tuple[UUID | None, int | None]:

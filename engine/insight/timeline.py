@@ -156,6 +156,8 @@ class _Story:
             )
         }
         yield self._enrolled()
+        if self._row.deleted_at is not None:
+            yield _entry(self._row.deleted_at, "target.deleted")
         yield from self._jobs({one.job_id for one in earlier} | {self._row.job_id})
         for one in earlier:
             yield self._ended(one)
