@@ -17,6 +17,7 @@ from uuid import UUID, uuid4
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import select, update
 
+from engine.channels.addresses import Region  # noqa: TC001 - pydantic reads it
 from engine.inputs import Input, Invalid, Name, explain, unstorable
 from engine.limits.changes import limits_changed
 from engine.limits.config import OrganizationLimits, TimeZone, stored
@@ -109,6 +110,8 @@ class OrganizationChange(Input):
 
     time_zone: TimeZone | None = None
     """Of recipients whose own is not known (IANA)."""
+    region: Region | None = None
+    """The country (ISO 3166-1) of phone numbers without a country code."""
     limits: OrganizationLimits | None = None
     """A rate, a frequency cap, send windows and quiet hours, for all campaigns together; replaced whole."""
 
@@ -125,6 +128,8 @@ def update_organization(session: Session, org_id: UUID, given: OrganizationChang
     if "time_zone" in fields and given.time_zone != organization.time_zone:
         organization.time_zone = given.time_zone
         _recompile(session, org_id)
+    if "region" in fields:
+        organization.region = given.region
     if "limits" in fields:
         organization.limits = stored(given.limits)
     if fields:

@@ -169,12 +169,18 @@ class PhoneFinder(Finder):
         path: As `Finder` has it.
         region: Where numbers without a country code are from: `DE`. None: such numbers are none.
         names: More names it goes by, before the usual ones.
+        normalise: Another way to write it down than E.164.
     """
 
     def __init__(
-        self, path: str | None = None, *, region: str | None = None, names: tuple[str, ...] = ()
+        self,
+        path: str | None = None,
+        *,
+        region: str | None = None,
+        names: tuple[str, ...] = (),
+        normalise: Callable[[str], str | None] | None = None,
     ) -> None:
-        super().__init__(path, (*names, *_PHONE), partial(normalise_phone, region=region))
+        super().__init__(path, (*names, *_PHONE), normalise or partial(normalise_phone, region=region))
 
 
 class ChatFinder(Finder):

@@ -6,6 +6,7 @@ from engine.api.targeting import (
     discover,
     email_stats,
     entities,
+    first_contact,
     flows,
     job,
     matching,
@@ -28,6 +29,7 @@ __all__ = ["ROUTERS"]
 #: In the order in which their paths are tried.
 ROUTERS = (
     campaigns.router,
+    first_contact.router,
     channels.router,
     *discover.ROUTERS,
     email_stats.router,

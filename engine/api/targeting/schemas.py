@@ -406,6 +406,7 @@ class Organization(Answer):
     id_: UUID = Field(alias="_id")
     name: str
     time_zone: str | None = None
+    region: str | None = None
     limits: dict[str, Any] | None = None
 
 

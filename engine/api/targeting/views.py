@@ -257,7 +257,9 @@ def channel(row: tables.Channel) -> dict[str, Any]:
 
 def organization(row: tables.Organization) -> dict[str, Any]:
     """See `schemas.Organization`."""
-    return schemas.Organization(id_=row.id, name=row.name, time_zone=row.time_zone, limits=row.limits).sent()
+    return schemas.Organization(
+        id_=row.id, name=row.name, time_zone=row.time_zone, region=row.region, limits=row.limits
+    ).sent()
 
 
 def portal(row: tables.Portal) -> dict[str, Any]:

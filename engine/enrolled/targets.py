@@ -1,0 +1,119 @@
+"""One enrolled target: found by its id, shown with its customer, moved to another stage (contract.md §4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlalchemy import select, update
+
+from engine.enrolled.identity import entity_of
+from state.change import clock_of
+from state.errors import NotFound
+from state.tables import Campaign, Entity, Recipient
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from sqlalchemy import ColumnElement, Select
+    from sqlalchemy.orm import Session
+
+__all__ = [
+    "Enrolled",
+    "change_stage",
+    "check_campaign",
+    "get_target",
+    "hold_campaign",
+    "target_rows",
+    "with_customer",
+]
+
+
+class Enrolled(NamedTuple):
+    """A target and its customer."""
+
+    target: Recipient
+    customer: Entity | None
+    """Absent: the entity was deleted."""
+
+
+def hold_campaign(session: Session, org_id: UUID, campaign_id: UUID) -> Campaign:
+    """The campaign, kept from being deleted or moved until the transaction ends.
+
+    Raises:
+        NotFound: there is none.
+    """
+    campaign = session.execute(
+        select(Campaign)
+        .where(Campaign.id == campaign_id, Campaign.org_id == org_id)
+        .with_for_update(read=True)
+        .execution_options(populate_existing=True)
+    ).scalar_one_or_none()
+    if campaign is None:
+        raise NotFound("campaign", campaign_id)
+    return campaign
+
+
+def target_rows(
+    org_id: UUID, campaign_id: UUID, target_id: UUID, *, deleted: bool = False
+) -> tuple[ColumnElement[bool], ...]:
+    """The condition for one target's row. Primary key.
+
+    Args:
+        deleted: Whether a soft-deleted one counts.
+    """
+    live = () if deleted else (Recipient.deleted_at.is_(None),)
+    return (
+        Recipient.campaign_id == campaign_id,
+        Recipient.entity_id == entity_of(campaign_id, target_id),
+        Recipient.org_id == org_id,
+        Recipient.stage.is_not(None),
+        *live,
+    )
+
+
+def with_customer(org_id: UUID) -> Select[Recipient, Entity]:
+    """Targets and their customers, by the customers' primary key."""
+    return select(Recipient, Entity).outerjoin(
+        Entity, (Entity.id == Recipient.entity_id) & (Entity.org_id == org_id)
+    )
+
+
+def get_target(
+    session: Session, org_id: UUID, campaign_id: UUID, target_id: UUID, *, deleted: bool = False
+) -> Enrolled:
+    """The target as it is now.
+
+    Raises:
+        NotFound: there is no such campaign, or no such target in it.
+    """
+    found = session.execute(
+        with_customer(org_id)
+        .where(*target_rows(org_id, campaign_id, target_id, deleted=deleted))
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+    if found is None:
+        check_campaign(session, org_id, campaign_id)
+        raise NotFound("target", target_id)
+    return Enrolled(found[0], found[1])
+
+
+def check_campaign(session: Session, org_id: UUID, campaign_id: UUID) -> None:
+    """Raises NotFound unless the organization has the campaign."""
+    known = select(Campaign.id).where(Campaign.id == campaign_id, Campaign.org_id == org_id)
+    if session.execute(known).first() is None:
+        raise NotFound("campaign", campaign_id)
+
+
+def change_stage(session: Session, org_id: UUID, campaign_id: UUID, target_id: UUID, stage: str) -> Enrolled:
+    """Move a target to any stage; the vocabulary is its user's.
+
+    Raises:
+        NotFound: as `get_target`.
+    """
+    session.execute(
+        update(Recipient)
+        .where(*target_rows(org_id, campaign_id, target_id))
+        .values(stage=stage, updated_at=clock_of(session).now())
+        .execution_options(synchronize_session=False)
+    )
+    return get_target(session, org_id, campaign_id, target_id)
