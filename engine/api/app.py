@@ -26,6 +26,7 @@ from engine.api import (
     stream,
     targeting,
     tracking,
+    umanize,
     unsubscribe,
     webhooks,
 )
@@ -85,7 +86,7 @@ def create_app(runtime: Runtime) -> FastAPI:
     app.include_router(calls.router)
     app.add_api_route("/metrics", _metrics, tags=["Operations"], operation_id="metrics")
     ours = (stream.router, experiments.router, *webhooks.ROUTERS)
-    for router in (*ours, *targeting.ROUTERS, *campaigns.ROUTERS, *imbrace.ROUTERS):
+    for router in (*ours, *targeting.ROUTERS, *campaigns.ROUTERS, *imbrace.ROUTERS, *umanize.ROUTERS):
         app.include_router(router)
     app.openapi = described(app)  # type: ignore[method-assign]  # as FastAPI documents it
     return app
@@ -106,6 +107,8 @@ async def _unrouted(request: Request, error: Exception) -> Response:
         detail = f"there is no route {request.url.path}"
     if request.url.path.startswith("/api/"):
         return unrouted(status, detail, headers)
+    if request.url.path.startswith(umanize.PREFIX):
+        return umanize.unrouted(status, detail, headers)
     return json_answer({"message": detail}, status, headers)
 
 

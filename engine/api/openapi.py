@@ -1,6 +1,6 @@
 """`/openapi.json`: what FastAPI derives, with what it cannot know put right.
 
-Bad input is 400 here, never 422; every route needs a bearer key; every mutating one honours
+Bad input is 422 in the Umanize dialect, else 400; every route needs a bearer key; every mutating one honours
 `Idempotency-Key`.
 """
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi.openapi.utils import get_openapi
 
+from engine.api import umanize
 from engine.api.targeting import document as targeting
 
 if TYPE_CHECKING:
@@ -55,15 +56,19 @@ def _put_right(document: dict[str, Any]) -> None:
         "ApiKey": {"type": "http", "scheme": "bearer"},
         "ImbraceApiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
         "ImbraceAccessToken": {"type": "apiKey", "in": "header", "name": "x-access-token"},
+        "UmanizeApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     }
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            operation["responses"].pop("422", None)
+            if not path.startswith(umanize.PREFIX):
+                operation["responses"].pop("422", None)
             if path.startswith(_OPEN):
                 continue
             names = ["ApiKey"]
             if path.startswith("/channel-service/"):
                 names += ["ImbraceApiKey", "ImbraceAccessToken"]
+            elif path.startswith(umanize.PREFIX):
+                names.append("UmanizeApiKey")
             operation["security"] = [{name: []} for name in names]
             if method not in _READS:
                 operation.setdefault("parameters", []).append(_KEY)

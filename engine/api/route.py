@@ -14,7 +14,7 @@ from anyio.to_thread import run_sync
 from fastapi.routing import APIRoute
 from sqlalchemy.exc import DBAPIError
 
-from engine.api.bodies import BodyStream, read_body, with_body
+from engine.api.bodies import MAX_BODY, BodyStream, read_body, with_body
 from engine.api.call import Call
 from engine.api.errors import Forbidden, Unauthorized
 from engine.api.once import once
@@ -44,6 +44,8 @@ class Route(APIRoute, ABC):
     """What a mutating request needs; reading needs a viewer."""
     streams: ClassVar[bool] = False
     """Whether the endpoint reads the body itself, while it arrives."""
+    longest: ClassVar[int] = MAX_BODY
+    """Bytes of a body."""
 
     @abstractmethod
     def answer(self, error: Exception) -> Response:
@@ -96,7 +98,7 @@ class Route(APIRoute, ABC):
         stream = request.state.body = BodyStream(request) if self.streams else None
         body = b""
         if stream is None:
-            body = await read_body(request)
+            body = await read_body(request, limit=self.longest)
             request = with_body(request, body)
         key = request.headers.get("idempotency-key")
         if key is None:

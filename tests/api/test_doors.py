@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from engine.api import campaigns, experiments, imbrace, stream, targeting, webhooks
+from engine.api import campaigns, experiments, imbrace, stream, targeting, umanize, webhooks
 from engine.organizations import Role, list_keys, revoke_key
 
 #: What needs no key: operations, documentation, the links in a message and what a voice provider reports, all signed.
@@ -30,6 +30,7 @@ ROUTES = [
         *targeting.ROUTERS,
         *campaigns.ROUTERS,
         *imbrace.ROUTERS,
+        *umanize.ROUTERS,
         *webhooks.ROUTERS,
         stream.router,
         experiments.router,
@@ -53,6 +54,8 @@ MUTATING = [param for param in ROUTES if param.values[1] != "GET" and param.id n
 
 def fields_of_an_error(path: str) -> list[str]:
     """What a dialect's plain error holds."""
+    if path.startswith(umanize.PREFIX):
+        return ["detail"]
     return ["success", "error", "code"] if path.startswith("/api/v1/") else ["message"]
 
 
@@ -82,7 +85,11 @@ def test_no_route_opens_without_a_key(api, client):
             {"authorization": "Bearer"},
             {"authorization": "Bearer mk_unknown"},
             {"authorization": f"Basic {api.keys['admin']}"},
-            *([] if route.path.startswith("/channel-service/") else [{"x-api-key": api.keys["admin"]}]),
+            *(
+                []
+                if route.path.startswith(("/channel-service/", umanize.PREFIX))
+                else [{"x-api-key": api.keys["admin"]}]
+            ),
         ):
             anonymous = {"authorization": "", **headers}
             answer = client.request(method, filled(route.path), headers=anonymous)

@@ -174,8 +174,8 @@ def test_the_documentation_names_the_operations_of_the_contract(client):
     }.items() <= operations.items()
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            assert "422" not in operation["responses"], path
-            if path.startswith("/v1/"):
+            assert ("422" in operation["responses"]) == path.startswith("/campaigns/"), path
+            if path.startswith("/v1/") and not path.startswith("/v1/inbound/"):
                 assert operation["security"] == [{"ApiKey": []}]
                 assert {"400", "401", "403", "500"} <= set(operation["responses"])
                 named = {parameter["name"] for parameter in operation.get("parameters", ())}
