@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import tracemalloc
@@ -89,6 +90,7 @@ def test_memory_stays_flat(desk: TargetDesk) -> None:
             result = enrol_customers(session, desk.org_id, UUID(campaign), items)
         created = result.created
         del result
+        gc.collect()
         after, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
