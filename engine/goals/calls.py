@@ -71,6 +71,8 @@ class Conversation:
     at: datetime
     conversation_id: str
     text: str
+    entry: int
+    """Its number in the engagement log, which grows with every entry."""
 
 
 def note_placed(database: Database, message: Message, conversation_id: str) -> None:
@@ -170,7 +172,7 @@ def _kept(row: Engagement) -> Conversation | None:
     text = (data.get("meta") or {}).get("elevenlabs", {}).get("conversation_formatted")
     if data.get("status") != "completed" or not isinstance(text, str) or not text.strip():
         return None
-    return Conversation(row.happened_at, str(data.get("conversation_id", "")), text)
+    return Conversation(row.happened_at, str(data.get("conversation_id", "")), text, row.id)
 
 
 def _after(row: Recipient, attempt: Attempt, now: datetime) -> dict[str, Any]:

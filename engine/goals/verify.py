@@ -6,7 +6,7 @@ Three parts, so that nothing is held while an analyser thinks:
 2. `judged` asks the analyser; no transaction, no connection.
 3. `write` writes every field, the stage and the log entry, or nothing (one transaction, the row held).
 
-Of two at once each writes whole. The one that comes second stands, unless the other has judged more conversations: a
+Of two at once each writes whole. The one that comes second stands, unless the other knows a later conversation: a
 later call is never undone by a verification that did not know it. The stage follows engine.enrolled.stages; one that
 somebody gave a word of their own while the analyser was thinking is left to them.
 
@@ -64,6 +64,8 @@ class Asked:
     question: Question = field(repr=False)
     conversations: int
     """How many it is about."""
+    newest_entry: int
+    """The latest of their entries in the engagement log: who knows a later one knows more."""
     last_conversation_id: str
     stage: str
 
@@ -111,7 +113,14 @@ def gather(session: Session, org_id: UUID, campaign_id: UUID, target: UUID) -> A
     if not found:
         raise NoConversation("no call to this target was completed with a conversation")
     text = join_conversations([(one.at.strftime("%Y-%m-%d %H:%M UTC"), one.text) for one in found])
-    return Asked(pair, Question(campaign.goal or "", text), len(found), found[-1].conversation_id, stage)
+    return Asked(
+        pair,
+        Question(campaign.goal or "", text),
+        len(found),
+        max(one.entry for one in found),
+        found[-1].conversation_id,
+        stage,
+    )
 
 
 async def judged(analyser: Analyser, asked: Asked) -> Verdict:
@@ -142,7 +151,7 @@ def write(session: Session, org_id: UUID, asked: Asked, verdict: Verdict, *, by:
     row = held(session, org_id, {asked.pair}).get(asked.pair)
     if row is None or row.stage is None or row.deleted_at is not None:
         raise NotFound("target", asked.pair[1])
-    if _judged_of(row) > asked.conversations:
+    if _known_to(row) > asked.newest_entry:
         log.info(
             "goal.verification_superseded", campaign_id=str(asked.pair[0]), recipient_id=str(asked.pair[1])
         )
@@ -153,6 +162,7 @@ def write(session: Session, org_id: UUID, asked: Asked, verdict: Verdict, *, by:
     fields["analysis_source"] = verdict.source
     fields["goal_analysis"] |= {
         "conversations": asked.conversations,
+        "newest_entry": asked.newest_entry,
         "last_conversation_id": asked.last_conversation_id,
         "verified_by": by,
         **asdict(verdict.usage),
@@ -223,9 +233,9 @@ def _written(runtime: Runtime, org_id: UUID, asked: Asked, verdict: Verdict, by:
         return row
 
 
-def _judged_of(row: Recipient) -> int:
-    """How many conversations the analysis on the row knows."""
-    known = ((row.analysis or {}).get("goal_analysis") or {}).get("conversations")
+def _known_to(row: Recipient) -> int:
+    """The latest entry of the log that the analysis on the row knows."""
+    known = ((row.analysis or {}).get("goal_analysis") or {}).get("newest_entry")
     return known if isinstance(known, int) else 0
 
 
