@@ -28,6 +28,8 @@ from state.sampling import place
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sqlalchemy import Connection
+
 __all__ = ["Clock", "Database", "SystemClock", "is_connection_loss"]
 
 BUSY_TIMEOUT = timedelta(seconds=30)
@@ -158,6 +160,15 @@ class Database:
             session.info["clock"] = self.clock
             with session.begin():
                 yield session
+
+    @contextmanager
+    def alone(self) -> Iterator[Connection]:
+        """A connection on which every statement is a transaction of its own. PostgreSQL."""
+        with (
+            self._noting_loss(),
+            self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
+        ):
+            yield connection
 
     @contextmanager
     def read(self) -> Iterator[Session]:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     ARRAY,
+    Connection,
     Integer,
     String,
     Uuid,
@@ -58,9 +59,10 @@ class PackedArray(UserDefinedType[Any]):
         return f"{name}[]"
 
 
-def is_postgresql(session: Session) -> bool:
+def is_postgresql(session: Session | Connection) -> bool:
     """Whether the session speaks to PostgreSQL (else: SQLite)."""
-    return session.get_bind().dialect.name == "postgresql"
+    bind = session if isinstance(session, Connection) else session.get_bind()
+    return bind.dialect.name == "postgresql"
 
 
 def insert_into(session: Session, table: Any) -> Any:

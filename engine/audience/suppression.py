@@ -23,6 +23,7 @@ from state.tables.audience import EVERY_CAMPAIGN
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sqlalchemy import Connection
     from sqlalchemy.orm import Session
 
     from engine.content.links import Invitation
@@ -84,7 +85,9 @@ class Subscription(NamedTuple):
     to_any: bool
 
 
-def suppressed(session: Session, whose: Whose, channel_kind: str, addresses: Iterable[str]) -> dict[str, str]:
+def suppressed(
+    session: Session | Connection, whose: Whose, channel_kind: str, addresses: Iterable[str]
+) -> dict[str, str]:
     """Of `addresses` (normalised by their channel), those that a campaign must not use → why. One statement."""
     found = execute(
         session,

@@ -7,14 +7,14 @@ import time
 from collections import Counter, deque
 from dataclasses import replace
 from threading import Event
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import structlog
 from sqlalchemy.exc import DBAPIError
 
 from engine.audience.suppression import suppressed
 from engine.channels.port import Delivered, Doubtful, Down, Message, Outcome, Released, Throttled
-from engine.delivery import health, slices, waves
+from engine.delivery import health, one_trip, slices, waves
 from engine.delivery.aside import back_at, note_troubles
 from engine.delivery.cancel import cancel_left
 from engine.delivery.compose import compose, removed
@@ -32,9 +32,11 @@ from state.transitions import STOPPED, AutomationStatus
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from concurrent.futures import Future
+    from contextlib import AbstractContextManager
     from datetime import datetime
     from uuid import UUID
 
+    from sqlalchemy import Connection
     from sqlalchemy.orm import Session
 
     from engine.delivery.execute import Executor
@@ -187,11 +189,15 @@ class SliceRun:
         lasts, cell = self.settings.lease, self.cell or NOWHERE
         state = slices.hold(session, self.lease, lasts=lasts, expected=expected, cell=cell, now=now)
         self.stopped = not state.may_claim
-        if state.limits_epoch != self.limits_epoch:
-            for sender in self._limitable():
-                self._limit(session, sender, state.limits_epoch)
-            self.limits_epoch = state.limits_epoch
+        self._learn(session, state.limits_epoch)
         return state
+
+    def _learn(self, session: Session, epoch: int) -> None:
+        """Go by the limits of `epoch` from now on."""
+        if epoch != self.limits_epoch:
+            for sender in self._limitable():
+                self._limit(session, sender, epoch)
+            self.limits_epoch = epoch
 
     def _limitable(self) -> Iterable[Sender]:
         """Of each channel that is sent through, one sender."""
@@ -253,13 +259,65 @@ class SliceRun:
             reach("wave.before_claim_commit")
             return _Claimed(taken, barred, idle, cell)
 
-        taken, barred, self.waiting, self.cell = self._persist(claim)
+        if self._is_usual(part):
+            taken, barred = self._exchange(part, ids, addresses)
+        else:
+            taken, barred, self.waiting, self.cell = self._persist(claim)
         self.unsettled.clear()
         self.unsettled.about(part)
         if not taken:
             return []
         reach("wave.claimed")
         return self._compose(part, wave, addresses, taken, barred, kept)
+
+    def _is_usual(self, part: Part) -> bool:
+        """Whether the wave before may be settled, and the next one claimed, in one round trip."""
+        lease, unsettled = self.lease, self.unsettled
+        return (
+            self.runtime.database.is_postgresql
+            and not (self.limits or lease.told or lease.waiting)
+            and part.stage is None
+            and unsettled.stage is None
+            and not (unsettled.others or unsettled.barred)
+        )
+
+    def _exchange(
+        self, part: Part, ids: list[UUID], addresses: list[str | None]
+    ) -> tuple[dict[UUID, tuple[UUID, int]], dict[str, str]]:
+        """What `_claim` does when all is as usual; returns who was claimed, and the addresses that are barred."""
+
+        def exchange(connection: Connection, *, again: bool, now: datetime) -> one_trip.Wave:
+            self.cell = Cell(part.touchpoint_id, part.variant, hour_of(now))
+            reach("wave.before_claim_commit")
+            return one_trip.exchange(
+                connection,
+                self.lease,
+                delivered=self.unsettled.delivered,
+                wanted=ids,
+                limits_epoch=self.limits_epoch,
+                lasts=self.settings.lease,
+                cell=self.cell,
+                now=now,
+                again=again,
+            )
+
+        wave = self._persist(exchange, self.runtime.database.alone)
+        state, addressed = wave.state, list(filter(None, addresses))
+        self.stopped = not state.may_claim
+        if wave.settled < len(self.unsettled.delivered) or state.limits_epoch != self.limits_epoch:
+
+            def catch_up(session: Session, *, again: bool, now: datetime) -> None:  # noqa: ARG001 - harmless twice
+                waves.land_rest(session, self.lease, self.unsettled.delivered, wave.settled)
+                self._learn(session, state.limits_epoch)
+
+            self._persist(catch_up)
+        if not (wave.claimed and state.suppresses and addressed):
+            return wave.claimed, {}
+
+        def look_up(connection: Connection, *, again: bool, now: datetime) -> dict[str, str]:  # noqa: ARG001 - it reads
+            return suppressed(connection, self.lease, self._sender.kind, addressed)
+
+        return wave.claimed, self._persist(look_up, self.runtime.database.alone)
 
     def _compose(
         self,
@@ -486,8 +544,14 @@ class SliceRun:
             self._fold(session, in_progress=in_progress, cell=cell)
         self.cell = cell
 
-    def _persist(self, work: Callable[..., T]) -> T:
+    def _persist(
+        self, work: Callable[..., T], transact: Callable[[], AbstractContextManager[Any]] | None = None
+    ) -> T:
         """Run a transaction until it is committed, however long the database is away.
+
+        Args:
+            work: Given the session, whether an earlier try may have been committed, and the instant.
+            transact: What it is given instead of a session; None: the runtime's transactions.
 
         Raises:
             LeaseLost: somebody else has the slice by now.
@@ -500,7 +564,7 @@ class SliceRun:
             try:
                 if self.cell is not None and self.cell.hour != hour_of(now):
                     self._turn(self.cell._replace(hour=hour_of(now)), now)
-                with self.runtime.transaction() as session:
+                with (transact or self.runtime.transaction)() as session:
                     return work(session, again=again, now=now)
             except DBAPIError as error:
                 if not is_connection_loss(error) or time.monotonic() > deadline:

@@ -46,7 +46,9 @@ from state.transitions import AutomationStatus, JobStatus, SliceState
 from state.types import UtcDateTime
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, FromClause, Select, Update
+    from collections.abc import Mapping
+
+    from sqlalchemy import ColumnElement, Connection, FromClause, Select, Update
     from sqlalchemy.orm import Session
     from sqlalchemy.types import TypeEngine
 
@@ -61,7 +63,7 @@ _suppression = typing.cast("Table", Suppression.__table__)
 _webhook = typing.cast("Table", Webhook.__table__)
 
 
-def statements(session: Session) -> Statements:
+def statements(session: Session | Connection) -> Statements:
     """The statements for the session's database."""
     return _built(is_postgresql(session))
 
@@ -86,10 +88,8 @@ class Statements:
         self.lease = self._lease()
         self.hold = self._hold()
         self.load = self._load()
-        self.claim = self._claim(_recipient.c.automation_status == AutomationStatus.PENDING)
-        self.claim_again = self._claim(
-            (_recipient.c.automation_status == AutomationStatus.PENDING) | _recipient.c.in_flight.is_(True)
-        )
+        self.claim = self._claim(self._claimable())
+        self.claim_again = self._claim(self._claimable(again=True))
         self.settle = {
             status: self._settle(status, self._recipients(), null(), null()) for status in AutomationStatus
         }
@@ -150,11 +150,19 @@ class Statements:
         """Lock and renew a leased slice, count on it what this transaction is about to settle, and say how its job
         stands, whether its organization suppresses any address at all, and which limits it has. Primary keys.
         """
+        return self._renew(self._counted()).returning(*self._standing())
+
+    def _standing(self) -> tuple[ColumnElement[Any], ...]:
+        """What `slices.JobState` holds."""
         job = [
-            select(wanted).where(_job.c.id == _JOB).scalar_subquery()
+            select(wanted).where(_job.c.id == _JOB).scalar_subquery().label(wanted.name)
             for wanted in (_job.c.status, _job.c.held, _job.c.waits_until)
         ]
-        suppresses = exists().where(_suppression.c.org_id == _ORG)
+        suppresses = exists().where(_suppression.c.org_id == _ORG).label("suppresses")
+        return (*job, suppresses, self._limits_epoch().label("limits_epoch"))
+
+    def _renew(self, counted: dict[str, Any]) -> Update:
+        """Let a lease last longer, and count what was written for the place that the counters are of."""
         return (
             update(_slice)
             .where(*self._leased())
@@ -163,12 +171,11 @@ class Statements:
                 touchpoint_id=bindparam("p_touchpoint_id", type_=Uuid()),
                 variant=bindparam("p_variant", type_=String()),
                 hour=bindparam("p_hour", type_=UtcDateTime()),
-                **self._counted(),
+                **counted,
             )
-            .returning(*job, suppresses, self._limits_epoch())
         )
 
-    def _limits_epoch(self) -> Any:
+    def _limits_epoch(self) -> ColumnElement[int]:
         return select(_organization.c.limits_epoch).where(_organization.c.id == _ORG).scalar_subquery()
 
     def _counted(self) -> dict[str, Any]:
@@ -215,21 +222,27 @@ class Statements:
     def _of_slice(self) -> tuple[ColumnElement[bool], ...]:
         return (_recipient.c.job_id == _JOB, _recipient.c.slice_number == _NUMBER)
 
-    def _recipients(self) -> ColumnElement[bool]:
-        """Those of `p_keys`."""
-        return and_(*self._between(), self._among(_recipient.c.entity_id, "p_keys"))
+    def _recipients(self, keys: str = "p_keys") -> ColumnElement[bool]:
+        """Those of `keys`."""
+        return and_(*self._between(keys), self._among(_recipient.c.entity_id, keys))
 
-    def _between(self) -> tuple[ColumnElement[bool], ...]:
-        """Index (job_id, slice_number, entity_id), from the first of `p_keys` to the last.
+    def _between(self, keys: str = "p_keys") -> tuple[ColumnElement[bool], ...]:
+        """Index (job_id, slice_number, entity_id), from the first of `keys` to the last.
 
         Without these bounds a planner whose statistics lag behind expects a slice to be one row, takes the keys for a
         filter, and reads the whole slice for every wave, dead versions included.
         """
         key = _recipient.c.entity_id
-        first, last = bindparam("p_first", type_=Uuid()), bindparam("p_last", type_=Uuid())
+        first, last = (bindparam(f"{keys}_{end}", type_=Uuid()) for end in ("first", "last"))
         return (*self._of_slice(), key >= first, key <= last)
 
-    def _claim(self, claimable: ColumnElement[bool], **more: ColumnElement[Any]) -> Update:
+    def _claimable(self, *, again: bool = False) -> ColumnElement[bool]:
+        pending = _recipient.c.automation_status == AutomationStatus.PENDING
+        return pending | _recipient.c.in_flight.is_(True) if again else pending
+
+    def _claim(
+        self, claimable: ColumnElement[bool], *, keys: str = "p_keys", place: Mapping[str, Any] | None = None
+    ) -> Update:
         """Pending → in_progress, in flight, attempt + 1, an execution id if there is none. Index as `load`.
 
         Soft-deleted targets are claimed as well, to be set aside. (What SQLite 3.40 says of `IS NULL` in RETURNING is
@@ -238,7 +251,7 @@ class Statements:
         recipient = _recipient.c
         return (
             update(_recipient)
-            .where(self._recipients(), claimable)
+            .where(self._recipients(keys), claimable)
             .values(
                 automation_status=AutomationStatus.IN_PROGRESS,
                 execution_id=func.coalesce(recipient.execution_id, func.gen_random_uuid()),
@@ -246,7 +259,7 @@ class Statements:
                 in_flight=True,
                 due_at=None,
                 updated_at=NOW,
-                **more,
+                **(place or {}),
             )
             .returning(recipient.entity_id, recipient.execution_id, recipient.attempt, recipient.deleted_at)
         )

@@ -77,8 +77,8 @@ class StepStatements(Statements):
             recipient.due_at,
             recipient.automation_status,
         )
-        self.claim = self._claim(there, **place)
-        self.claim_again = self._claim(there | self._flying, **place)
+        self.claim = self._claim(there, place=place)
+        self.claim_again = self._claim(there | self._flying, place=place)
         self.keep_delivered = self._keep(
             self._flying, recipient.execution_id, AutomationStatus.SUCCESS, null(), null()
         )

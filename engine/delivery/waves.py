@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from engine.delivery.parts import Part
     from engine.delivery.slices import Lease
 
-__all__ = ["Due", "Left", "Stage", "Unsettled", "claim", "correct", "left", "load", "settle"]
+__all__ = ["Due", "Left", "Stage", "Unsettled", "claim", "correct", "land_rest", "left", "load", "settle"]
 
 
 class Due(NamedTuple):
@@ -217,7 +217,7 @@ def settle(
             contact=unsettled.contact,
             now=now,
         )
-        _land_rest(session, lease, unsettled.delivered, sent)
+        land_rest(session, lease, unsettled.delivered, sent)
         if landing is None:
             counts[AutomationStatus.SUCCESS] += sent
         else:
@@ -301,11 +301,12 @@ def _write(
         statement = ours.settle_each[status]
         values |= {"p_codes": [code for code, _ in errors], "p_texts": [text for _, text in errors]}
     written: int = execute(session, statement, p_keys=ids, **scope, **values).rowcount
-    _land_rest(session, lease, ids, written)
+    land_rest(session, lease, ids, written)
     return written
 
 
-def _land_rest(session: Session, lease: Lease, ids: list[UUID], written: int) -> None:
+def land_rest(session: Session, lease: Lease, ids: list[UUID], written: int) -> None:
+    """End the flight of those whose outcome was not written, because somebody changed their status meanwhile."""
     if written < len(ids):
         scope = {"p_job_id": lease.job_id, "p_number": lease.number}
         execute(session, statements(session).land, p_keys=ids, **scope)

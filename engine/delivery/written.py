@@ -7,6 +7,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from sqlalchemy import Connection
+
 from state.sets import is_postgresql, literal_array, packed
 
 if TYPE_CHECKING:
@@ -19,24 +21,28 @@ if TYPE_CHECKING:
 
 __all__ = ["execute"]
 
+_KEYS = {"p_keys", "p_wanted_keys"}
+_NIL = UUID(int=0)
 
-def execute(session: Session, statement: Executable, **parameters: Any) -> Any:
-    """Run a load-carrying statement in the session's transaction; returns its cursor result.
 
-    Sets are given as lists, whatever the database.
+def execute(transaction: Session | Connection, statement: Executable, **parameters: Any) -> Any:
+    """Run a load-carrying statement in a transaction; returns its cursor result.
+
+    Sets are given as lists, whatever the database. Recipients' keys (`p_keys`, `p_wanted_keys`) come with their bounds.
     """
-    pack = literal_array if is_postgresql(session) else packed
-    if "p_keys" in parameters:
-        keys = [key.hex for key in parameters["p_keys"]]
-        parameters |= {"p_keys": pack(keys), "p_first": UUID(min(keys)), "p_last": UUID(max(keys))}
+    connection = transaction if isinstance(transaction, Connection) else transaction.connection()
+    pack = literal_array if is_postgresql(connection) else packed
+    for name in _KEYS & parameters.keys():
+        keys = [key.hex for key in parameters[name]]
+        ends = (UUID(min(keys)), UUID(max(keys))) if keys else (_NIL, _NIL)
+        parameters |= {name: pack(keys), f"{name}_first": ends[0], f"{name}_last": ends[1]}
     if "p_ids" in parameters:
         parameters["p_ids"] = pack(parameters["p_ids"])
     if pack is packed:
         parameters = {
             key: packed(value) if isinstance(value, list) else value for key, value in parameters.items()
         }
-        return session.connection().execute(statement, parameters)
-    connection = session.connection()
+        return connection.execute(statement, parameters)
     written = _written(statement, connection.dialect)
     return connection.exec_driver_sql(written.text, written.bind(parameters))
 

@@ -1,0 +1,141 @@
+"""A wave in one round trip: settle the wave before and claim the next in a statement that is a transaction.
+
+What `slices.hold`, `waves.settle` and `waves.claim` do in a transaction of five round trips, for the case that is
+usual: a flow of one message, nothing limited, nobody refused. PostgreSQL alone: SQLite has no such statement, and no
+round trips to save.
+
+Promises, which are those of the three:
+- The slice's row is locked before a recipient is written, and a lost lease writes nothing.
+- What is counted on the slice is what was written, whoever changed a status meanwhile.
+- Nobody is claimed for a job that was paused or cancelled, or under other limits than the caller knows.
+"""
+
+from __future__ import annotations
+
+import typing
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import Integer, Uuid, and_, bindparam, cast, func, null, select, union_all
+
+from engine.delivery.slices import JobState, LeaseLost
+from engine.delivery.statements import Statements
+from engine.delivery.written import execute
+from state.tables import Recipient, Slice
+from state.transitions import AutomationStatus, JobStatus
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+    from uuid import UUID
+
+    from sqlalchemy import CompoundSelect, Connection, Table
+
+    from engine.delivery.rollup import Cell
+    from engine.delivery.slices import Lease
+
+__all__ = ["Wave", "exchange"]
+
+_slice = typing.cast("Table", Slice.__table__)
+_recipient = typing.cast("Table", Recipient.__table__)
+
+
+class Wave(NamedTuple):
+    """What an exchange came to."""
+
+    claimed: dict[UUID, tuple[UUID, int]]
+    """Entity id → execution id and attempt."""
+    settled: int
+    """How many were written as delivered: fewer than were given, if somebody changed a status meanwhile."""
+    state: JobState
+
+
+def exchange(
+    connection: Connection,
+    lease: Lease,
+    *,
+    delivered: list[UUID],
+    wanted: list[UUID],
+    limits_epoch: int,
+    lasts: timedelta,
+    cell: Cell,
+    now: datetime,
+    again: bool,
+) -> Wave:
+    """Renew the lease, write `delivered` as successes, and claim `wanted`.
+
+    Args:
+        connection: On which every statement is a transaction of its own.
+        limits_epoch: The limits that the caller knows; under others nobody is claimed.
+        cell: What the slice counts for.
+        again: As `waves.claim`.
+
+    Raises:
+        LeaseLost: the epoch is not ours any more.
+    """
+    rows = execute(
+        connection,
+        _statement(again=again),
+        p_org_id=lease.org_id,
+        p_job_id=lease.job_id,
+        p_number=lease.number,
+        p_epoch=lease.epoch,
+        p_expires_at=now + lasts,
+        p_now=now,
+        p_keys=delivered,
+        p_wanted_keys=wanted,
+        p_limits_epoch=limits_epoch,
+        p_refund=0,
+        p_due_at=None,
+        **cell.parameters(),
+    ).all()
+    if not rows:
+        raise LeaseLost(f"slice {lease.number} of job {lease.job_id}, epoch {lease.epoch}")
+    *claimed, state = rows
+    return Wave(
+        {entity_id: (execution_id, attempt) for entity_id, execution_id, attempt, *_ in claimed},
+        state[2],
+        JobState(*state[3:]),
+    )
+
+
+@cache
+def _statement(*, again: bool) -> CompoundSelect[Any]:
+    return _OneTrip(postgresql=True).exchange(again=again)
+
+
+class _OneTrip(Statements):
+    """Made of the same parts as the statements that it stands for."""
+
+    def exchange(self, *, again: bool) -> CompoundSelect[Any]:
+        """Lock the slice, settle, claim, count. The last row is about the slice and its job; the others are who was
+        claimed. Primary keys, and index as `load`.
+        """
+        known = bindparam("p_limits_epoch", type_=Integer())
+        ours = select(_slice.c.number, *self._standing()).where(*self._leased())
+        held = ours.with_for_update(key_share=True).cte("held")
+        there = select(held.c.number).exists()
+        free = (
+            (held.c.status == JobStatus.PROCESSING) & held.c.held.is_(False) & (held.c.limits_epoch == known)
+        )
+        settled = (
+            self._settle(AutomationStatus.SUCCESS, and_(self._recipients(), there), null(), null())
+            .returning(_recipient.c.entity_id)
+            .cte("settled")
+        )
+        may_claim = select(free).select_from(held).scalar_subquery()
+        claimed = self._claim(and_(self._claimable(again=again), may_claim), keys="p_wanted_keys").cte(
+            "claimed"
+        )
+        written, going = (
+            select(func.count()).select_from(some).scalar_subquery() for some in (settled, claimed)
+        )
+        counted = {
+            "success": _slice.c.success + written,
+            "sent": _slice.c.sent + written,
+            "in_progress": going,
+        }
+        renewed = self._renew(counted).returning(_slice.c.number).cte("renewed")
+        state = [held.c[name] for name in ("status", "held", "waits_until", "suppresses", "limits_epoch")]
+        people = select(*claimed.c, *(cast(null(), column.type) for column in state))
+        about = select(cast(null(), Uuid()), cast(null(), Uuid()), written, *state)
+        return union_all(people, about.select_from(held.join(renewed, renewed.c.number == held.c.number)))
