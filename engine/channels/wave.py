@@ -59,8 +59,13 @@ class Wave:
         self._waiting = deque(messages)
         self._taken: dict[int, _Taken] = {}
         self._retried: set[int] = set()
+        self._shared = False
         self._report = report
         self._stop = stop
+
+    def share(self) -> None:
+        """Several workers take from it: each of them is remembered with what it takes."""
+        self._shared = True
 
     @property
     def exhausted(self) -> bool:
@@ -75,7 +80,7 @@ class Wave:
         if not self._waiting:
             return None
         message = self._waiting.popleft()
-        self._taken[id(message)] = _Taken(message, asyncio.current_task())
+        self._taken[id(message)] = _Taken(message, asyncio.current_task() if self._shared else None)
         return message
 
     def sent(self, message: Message) -> None:
@@ -161,6 +166,7 @@ async def drive(wave: Wave, work: Callable[[Wave], Awaitable[None]], *, workers:
     Raises:
         asyncio.CancelledError: it was cancelled; every message has its outcome all the same.
     """
+    wave.share()
 
     async def worker() -> None:
         await work(wave)

@@ -23,15 +23,13 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
 
-__all__ = ["keep", "keep_cancelled"]
+__all__ = ["has_predecessor", "keep", "keep_cancelled"]
 
 
 def keep_cancelled(session: Session, job: Job, *, after: UUID | None, last: UUID, among: Select[Any]) -> None:
     """Keep the executions of a campaign's cancelled recipients that `among` (entity ids, between the two keys)
     selects, because `job` is about to take them up.
     """
-    if not _has_predecessor(session, job):
-        return
     condition = [
         Recipient.campaign_id == job.campaign_id,
         Recipient.automation_status == AutomationStatus.CANCELLED,
@@ -45,7 +43,8 @@ def keep_cancelled(session: Session, job: Job, *, after: UUID | None, last: UUID
         keep(session, job.campaign_id, ids, AutomationStatus.CANCELLED)
 
 
-def _has_predecessor(session: Session, job: Job) -> bool:
+def has_predecessor(session: Session, job: Job) -> bool:
+    """Whether the campaign had a job before."""
     earlier = select(Job.id).where(Job.campaign_id == job.campaign_id, Job.id != job.id).limit(1)
     return session.execute(earlier).first() is not None
 

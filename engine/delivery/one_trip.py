@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from sqlalchemy import CompoundSelect, Connection, Table
+    from sqlalchemy.orm import Session
 
     from engine.delivery.rollup import Cell
     from engine.delivery.slices import Lease
@@ -50,7 +51,7 @@ class Wave(NamedTuple):
 
 
 def exchange(
-    connection: Connection,
+    transaction: Session | Connection,
     lease: Lease,
     *,
     delivered: list[UUID],
@@ -64,7 +65,7 @@ def exchange(
     """Renew the lease, write `delivered` as successes, and claim `wanted`.
 
     Args:
-        connection: On which every statement is a transaction of its own.
+        transaction: Or a connection on which every statement is a transaction of its own.
         limits_epoch: The limits that the caller knows; under others nobody is claimed.
         cell: What the slice counts for.
         again: As `waves.claim`.
@@ -73,7 +74,7 @@ def exchange(
         LeaseLost: the epoch is not ours any more.
     """
     rows = execute(
-        connection,
+        transaction,
         _statement(again=again),
         p_org_id=lease.org_id,
         p_job_id=lease.job_id,
@@ -92,7 +93,7 @@ def exchange(
         raise LeaseLost(f"slice {lease.number} of job {lease.job_id}, epoch {lease.epoch}")
     *claimed, state = rows
     return Wave(
-        {entity_id: (execution_id, attempt) for entity_id, execution_id, attempt, *_ in claimed},
+        {row[0]: (row[1], row[2]) for row in claimed},
         state[2],
         JobState(*state[3:]),
     )

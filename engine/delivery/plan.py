@@ -25,7 +25,7 @@ from engine.audience.filters import FilterError
 from engine.audience.targets import audience_page, has_filters
 from engine.campaigns.failing import fail
 from engine.delivery import history, slices
-from engine.delivery.holdout import leave_out
+from engine.delivery.holdout import holdout_of, leave_out
 from engine.delivery.intake import take_in
 from engine.delivery.named import take_in_named
 from engine.events.outbox import record
@@ -33,7 +33,7 @@ from engine.triggers import reach
 from state.change import change_status, clock_of, sources_of
 from state.sampling import within
 from state.sets import is_postgresql
-from state.tables import Campaign, Entity, Job, Slice, Target
+from state.tables import Campaign, Entity, Job, Recipient, Slice, Target
 from state.transitions import (
     CAMPAIGN,
     JOB,
@@ -46,6 +46,7 @@ from state.transitions import (
 )
 
 if TYPE_CHECKING:
+    from sqlalchemy import Select
     from sqlalchemy.orm import Session
 
     from engine.runtime import Runtime
@@ -152,8 +153,8 @@ def _take_page(
 ) -> dict[str, Any]:
     """Take in the next `limit` of a target's audience; returns the position behind them.
 
-    The page is bounded by its last key, not by a number of rows: an entity that appears meanwhile below that key is
-    in it, and nobody can fall between two pages.
+    An entity that appears meanwhile below the page's last key is enrolled by whoever writes it (engine.delivery.enrol),
+    so nobody can fall between two pages.
     """
     index: int = position["target"]
     behind = {"target": index + 1, "after": None}
@@ -170,23 +171,37 @@ def _take_page(
     sampled = within(session, job.campaign_id, Entity.id, job.reach)
     if sampled is not None:
         audience = audience.where(sampled)
-    keys = audience.subquery("page")
-    last = session.execute(select(keys.c.id).order_by(keys.c.id.desc()).limit(1)).scalar_one_or_none()
+    cut: dict[str, Any] = {"slice_size": slice_size, "target_id": target.id}
+    first_job = not history.has_predecessor(session, job)
+    if first_job and not holdout_of(session, job.campaign_id):
+        # The usual page is read once, and bounded by those that it took in.
+        taken = take_in(session, job, audience.subquery("people"), **cut)
+        last = _last_taken(session, job) if taken else _last_of(session, audience)
+    else:
+        taken, last = 0, _last_of(session, audience)
+        if last is not None:
+            everybody = audience.limit(None).where(audience.selected_columns.id <= last)
+            people = leave_out(session, job, everybody).subquery("people")
+            if not first_job:
+                history.keep_cancelled(session, job, after=after, last=last, among=select(people.c.id))
+            taken = take_in(session, job, people, revive=[AutomationStatus.CANCELLED], **cut)
     if last is None:
         return behind
-    everybody = audience.limit(None).where(audience.selected_columns.id <= last)
-    people = leave_out(session, job, everybody).subquery("people")
-    history.keep_cancelled(session, job, after=after, last=last, among=select(people.c.id))
-    taken = take_in(
-        session,
-        job,
-        people,
-        slice_size=slice_size,
-        target_id=target.id,
-        revive=[AutomationStatus.CANCELLED],
-    )
     log.info("plan.page", job_id=str(job.id), recipients=taken)
     return {"target": index, "after": str(last)}
+
+
+def _last_of(session: Session, audience: Select[UUID, str, str]) -> UUID | None:
+    """The page's last key; None: there is nobody left."""
+    keys = audience.subquery("page")
+    return session.execute(select(keys.c.id).order_by(keys.c.id.desc()).limit(1)).scalar_one_or_none()
+
+
+def _last_taken(session: Session, job: Job) -> UUID | None:
+    """The last key that was taken in: of the last slice, because a page is cut in the order of its keys."""
+    place = (Recipient.slice_number.desc(), Recipient.entity_id.desc())
+    found = select(Recipient.entity_id).where(Recipient.job_id == job.id).order_by(*place).limit(1)
+    return session.execute(found).scalar_one_or_none()
 
 
 def _complete(session: Session, org_id: UUID, job_id: UUID) -> None:

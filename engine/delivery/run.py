@@ -259,7 +259,7 @@ class SliceRun:
             reach("wave.before_claim_commit")
             return _Claimed(taken, barred, idle, cell)
 
-        if self._is_usual(part):
+        if part.stage is None and self._is_usual():
             taken, barred = self._exchange(part, ids, addresses)
         else:
             taken, barred, self.waiting, self.cell = self._persist(claim)
@@ -270,13 +270,12 @@ class SliceRun:
         reach("wave.claimed")
         return self._compose(part, wave, addresses, taken, barred, kept)
 
-    def _is_usual(self, part: Part) -> bool:
-        """Whether the wave before may be settled, and the next one claimed, in one round trip."""
+    def _is_usual(self) -> bool:
+        """Whether what is known may be settled, and the next wave claimed, in one round trip."""
         lease, unsettled = self.lease, self.unsettled
         return (
             self.runtime.database.is_postgresql
             and not (self.limits or lease.told or lease.waiting)
-            and part.stage is None
             and unsettled.stage is None
             and not (unsettled.others or unsettled.barred)
         )
@@ -289,21 +288,10 @@ class SliceRun:
         def exchange(connection: Connection, *, again: bool, now: datetime) -> one_trip.Wave:
             self.cell = Cell(part.touchpoint_id, part.variant, hour_of(now))
             reach("wave.before_claim_commit")
-            return one_trip.exchange(
-                connection,
-                self.lease,
-                delivered=self.unsettled.delivered,
-                wanted=ids,
-                limits_epoch=self.limits_epoch,
-                lasts=self.settings.lease,
-                cell=self.cell,
-                now=now,
-                again=again,
-            )
+            return self._trip(connection, ids, again=again, now=now)
 
         wave = self._persist(exchange, self.runtime.database.alone)
         state, addressed = wave.state, list(filter(None, addresses))
-        self.stopped = not state.may_claim
         if wave.settled < len(self.unsettled.delivered) or state.limits_epoch != self.limits_epoch:
 
             def catch_up(session: Session, *, again: bool, now: datetime) -> None:  # noqa: ARG001 - harmless twice
@@ -318,6 +306,24 @@ class SliceRun:
             return suppressed(connection, self.lease, self._sender.kind, addressed)
 
         return wave.claimed, self._persist(look_up, self.runtime.database.alone)
+
+    def _trip(
+        self, transaction: Session | Connection, wanted: list[UUID], *, again: bool, now: datetime
+    ) -> one_trip.Wave:
+        """Settle what is known and claim `wanted`."""
+        wave = one_trip.exchange(
+            transaction,
+            self.lease,
+            delivered=self.unsettled.delivered,
+            wanted=wanted,
+            limits_epoch=self.limits_epoch,
+            lasts=self.settings.lease,
+            cell=self.cell or NOWHERE,
+            now=now,
+            again=again,
+        )
+        self.stopped = not wave.state.may_claim
+        return wave
 
     def _compose(
         self,
@@ -504,12 +510,21 @@ class SliceRun:
             self.halt.set()
         return self.waiting + waiting
 
-    def _close(self, session: Session, *, again: bool, now: datetime) -> None:  # noqa: ARG002 - once closed it is lost
-        """Settle the last wave and give the slice back: done, or ready when its next recipient is due."""
-        lease = self.lease
+    def _settle_last(self, session: Session, now: datetime) -> JobState:
+        """Settle the last wave, for the transaction that gives the slice back."""
+        if self._is_usual():
+            wave = self._trip(session, [], again=False, now=now)
+            waves.land_rest(session, self.lease, self.unsettled.delivered, wave.settled)
+            return wave.state
         expected = self.unsettled.tally(in_progress=self.waiting, now=now)
         state = self._hold(session, expected, now)
         self._settle(session, expected, in_progress=self.waiting, now=now)
+        return state
+
+    def _close(self, session: Session, *, again: bool, now: datetime) -> None:  # noqa: ARG002 - once closed it is lost
+        """Settle the last wave and give the slice back: done, or ready when its next recipient is due."""
+        lease = self.lease
+        state = self._settle_last(session, now)
         note_troubles(
             session,
             lease,
