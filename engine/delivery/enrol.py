@@ -3,8 +3,8 @@
 Promises (contract.md §5 `ends`):
 - In the transaction that writes the entities, so that no change is noticed late or not at all.
 - Once: a recipient of a campaign is never enrolled again, and when it no longer matches nothing is taken back.
-- In set operations: one statement for each campaign with a target of the schema, whatever the number of entities, and
-  a handful more for each that gains somebody.
+- In set operations: one statement for every fifty campaigns with a target of the schema, whatever the number of
+  entities, and a handful more for each that gains somebody.
 - Against an activation at the same moment: `guard` makes an activation wait for the writers that cannot have seen it,
   so that an entity is found by the plan, by enrolment, or by both, and the primary key makes one of two. It is taken
   before any row is locked.
@@ -15,15 +15,15 @@ Who is enrolled is delivered by a job of kind `enrolment`, which later changes j
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID, uuid4
 
-from sqlalchemy import exists, select, text
+from sqlalchemy import and_, case, exists, func, select, text
 
 from engine.audience.targets import audience, has_filters
 from engine.commands import Retrigger
 from engine.delivery import slices
-from engine.delivery.holdout import held_out, holdout_of
+from engine.delivery.holdout import held_out, holdouts_of
 from engine.delivery.intake import take_in
 from engine.runtime import wake
 from state.change import clock_of
@@ -35,13 +35,15 @@ from state.transitions import SENDING, CampaignStatus
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Select
+    from sqlalchemy import ColumnElement, Select
     from sqlalchemy.orm import Session
 
 __all__ = ["enrol", "enrolment_job", "guard"]
 
 _WINDOW = 16
 _SLICE = 500
+#: Campaigns, each with a target, that one statement asks about.
+_AT_ONCE = 50
 
 
 def guard(session: Session, org_id: UUID, *, activates: bool) -> None:
@@ -62,20 +64,32 @@ def enrol(session: Session, org_id: UUID, schema: str, entity_ids: Sequence[UUID
     """
     if not entity_ids:
         return 0
-    enrolled = 0
-    for campaign, targets in _running(session, org_id, schema):
-        for target in targets:
-            if (
-                session.execute(_newcomers(session, campaign, target, entity_ids).limit(1)).first()
-                is not None
-            ):
-                enrolled += _take_in(session, campaign, target, entity_ids)
+    running, enrolled = _running(session, org_id, schema), 0
+    for start in range(0, len(running), _AT_ONCE):
+        for door in _gaining(session, running[start : start + _AT_ONCE], entity_ids):
+            enrolled += _take_in(session, door, entity_ids)
     return enrolled
 
 
-def _running(session: Session, org_id: UUID, schema: str) -> list[tuple[Campaign, list[Target]]]:
+def _gaining(session: Session, doors: Sequence[_Door], entity_ids: Sequence[UUID]) -> list[_Door]:
+    """Those by which somebody comes in. One statement, which reads each entity once."""
+    gains = [func.max(case((and_(*_conditions(session, door)), 1), else_=0)) for door in doors]
+    row = session.execute(select(*gains).where(among(session, Entity.id, entity_ids))).one()
+    return [door for door, gain in zip(doors, row, strict=True) if gain]
+
+
+class _Door(NamedTuple):
+    """A way into a campaign."""
+
+    campaign: Campaign
+    target: Target
+    holdout: float
+    """Percent of its audience that is never sent to."""
+
+
+def _running(session: Session, org_id: UUID, schema: str) -> list[_Door]:
     """Campaigns that deliver, or are held and will, with their targets of this schema; in one order for everybody,
-    so that two importers do not wait for each other in a circle.
+    so that two importers do not wait for each other in a circle. Three statements.
     """
     held = exists().where(
         Job.campaign_id == Campaign.id,
@@ -105,35 +119,42 @@ def _running(session: Session, org_id: UUID, schema: str) -> list[tuple[Campaign
         ).scalars()
         if has_filters(target)  # they may have been taken away since the activation
     }
-    found = [
-        (campaign, [targets[key] for key in map(UUID, campaign.target_ids) if key in targets])
+    holdouts = holdouts_of(session, [campaign.id for campaign in campaigns])
+    return [
+        _Door(campaign, targets[key], holdouts.get(campaign.id, 0.0))
         for campaign in campaigns
+        for key in map(UUID, campaign.target_ids)
+        if key in targets
     ]
-    return [(campaign, its) for campaign, its in found if its]
 
 
-def _newcomers(
-    session: Session, campaign: Campaign, target: Target, entity_ids: Sequence[UUID]
-) -> Select[UUID, str, str]:
+def _newcomers(session: Session, door: _Door, entity_ids: Sequence[UUID]) -> Select[UUID, str, str]:
     """Of the entities, those the target lets through and the campaign has not delivered to. By primary keys."""
+    return select(Entity.id, Entity.schema, Entity.title).where(
+        among(session, Entity.id, entity_ids), *_conditions(session, door)
+    )
+
+
+def _conditions(session: Session, door: _Door) -> list[ColumnElement[bool]]:
+    """The same, as conditions on an entity; the cheapest to refute first."""
+    campaign, target, percent = door
+    conditions = audience(session, campaign.org_id, target, clock_of(session).now())
+    sampled = within(session, campaign.id, Entity.id, campaign.reach)
+    if sampled is not None:
+        conditions.append(sampled)
+    if percent > 0:
+        conditions.append(~held_out(session, campaign.id, percent))
     known = exists().where(
         Recipient.campaign_id == campaign.id,
         Recipient.entity_id == Entity.id,
         Recipient.automation_status.is_not(None),
     )
-    conditions = audience(session, campaign.org_id, target, clock_of(session).now())
-    sampled = within(session, campaign.id, Entity.id, campaign.reach)
-    if sampled is not None:
-        conditions.append(sampled)
-    if (percent := holdout_of(session, campaign.id)) > 0:
-        conditions.append(~held_out(session, campaign.id, percent))
-    return select(Entity.id, Entity.schema, Entity.title).where(
-        among(session, Entity.id, entity_ids), *conditions, ~known
-    )
+    return [*conditions, ~known]
 
 
-def _take_in(session: Session, campaign: Campaign, target: Target, entity_ids: Sequence[UUID]) -> int:
+def _take_in(session: Session, door: _Door, entity_ids: Sequence[UUID]) -> int:
     """Add newcomers to the campaign's enrolment job. The campaign is held against being deactivated meanwhile."""
+    campaign, target, _ = door
     still = session.execute(
         select(Campaign.status)
         .where(Campaign.id == campaign.id, Campaign.org_id == campaign.org_id)
@@ -142,7 +163,7 @@ def _take_in(session: Session, campaign: Campaign, target: Target, entity_ids: S
     if still != campaign.status:
         return 0  # it was stopped meanwhile; whoever starts it again plans everybody
     job = enrolment_job(session, campaign)
-    people = _newcomers(session, campaign, target, entity_ids).subquery("people")
+    people = _newcomers(session, door, entity_ids).subquery("people")
     taken = take_in(session, job, people, slice_size=_SLICE, target_id=target.id)
     if taken:
         slices.wake_next(session, campaign.org_id, job.id)

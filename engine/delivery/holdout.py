@@ -12,17 +12,18 @@ from sqlalchemy import Uuid, literal, select, update
 
 from state.change import clock_of
 from state.sampling import PLACES, place_of
-from state.sets import insert_into
+from state.sets import among, insert_into
 from state.tables import Entity, Experiment, Job, Recipient
 from state.transitions import AutomationStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from uuid import UUID
 
     from sqlalchemy import ColumnElement, Select
     from sqlalchemy.orm import Session
 
-__all__ = ["HOLDOUT", "held_out", "holdout_of", "leave_out"]
+__all__ = ["HOLDOUT", "held_out", "holdout_of", "holdouts_of", "leave_out"]
 
 #: The error code of whoever is left out.
 HOLDOUT = "HOLDOUT"
@@ -32,8 +33,14 @@ _EVERYBODY = 100
 
 def holdout_of(session: Session, campaign_id: UUID) -> float:
     """Percent of a campaign's audience that is never sent to. Unique key (campaign_id)."""
-    statement = select(Experiment.holdout).where(Experiment.campaign_id == campaign_id)
-    return session.execute(statement).scalar_one_or_none() or 0.0
+    return holdouts_of(session, [campaign_id]).get(campaign_id, 0.0)
+
+
+def holdouts_of(session: Session, campaign_ids: Collection[UUID]) -> dict[UUID, float]:
+    """The same of several; those without one are not in it."""
+    chosen = among(session, Experiment.campaign_id, campaign_ids)
+    statement = select(Experiment.campaign_id, Experiment.holdout).where(chosen)
+    return dict(session.execute(statement).tuples().all())
 
 
 def held_out(session: Session, campaign_id: UUID, percent: float) -> ColumnElement[bool]:
