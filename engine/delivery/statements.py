@@ -442,7 +442,8 @@ class Statements:
             .where(_slice.c.job_id == _JOB, _slice.c.state != SliceState.DONE, _slice.c.woken_at.is_not(None))
             .scalar_subquery()
         )
-        room = bindparam("p_window", type_=Integer()) - taken_up
+        larger = func.greatest if self._postgresql else func.max
+        room = larger(bindparam("p_window", type_=Integer()) - taken_up, 0)
         chosen = (
             select(_slice.c.number)
             .where(
@@ -452,7 +453,7 @@ class Statements:
                 _slice.c.due_at <= NOW,
             )
             .order_by(_slice.c.due_at, _slice.c.number)
-            .limit(case((room > 0, room), else_=0))
+            .limit(room)
             .with_for_update(skip_locked=True)
             .cte("chosen")
         )

@@ -50,27 +50,30 @@ def execute(transaction: Session | Connection, statement: Executable, **paramete
 class _Written:
     """A statement as the driver takes it, which SQLAlchemy would work out anew for every execution.
 
+    What is the same in every execution stands in the text: PostgreSQL plans a prepared statement without its values,
+    and one that says `state = $2` uses no index on `state = 'ready'` (measured: a third of the database's time at a
+    million recipients).
+
     Values come back as the driver reads them: keys as UUIDs, instants aware, JSON only where it is cast to text.
     """
 
-    __slots__ = ("_fixed", "_processors", "text")
+    __slots__ = ("_processors", "text")
 
     def __init__(self, statement: Executable, dialect: Dialect) -> None:
         compiled = typing.cast(
             "SQLCompiler", typing.cast("ClauseElement", statement).compile(dialect=dialect)
         )
-        self.text = str(compiled)
         # What a parameter's type does to a value.
         self._processors = typing.cast("dict[str, Callable[[Any], Any]]", dict(compiled._bind_processors))  # noqa: SLF001
-        self._fixed = {
-            name: self._processed(name, value)
-            for name, value in compiled.params.items()
-            if not name.startswith("p_")
-        }
+        self.text = str(compiled)
+        for name, bound in compiled.binds.items():
+            if not name.startswith("p_"):
+                literal = compiled.render_literal_value(bound.effective_value, bound.type)
+                self.text = self.text.replace(f"%({name})s", literal)
 
     def bind(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """The driver's parameters."""
-        return self._fixed | {name: self._processed(name, value) for name, value in parameters.items()}
+        return {name: self._processed(name, value) for name, value in parameters.items()}
 
     def _processed(self, name: str, value: Any) -> Any:
         processor = self._processors.get(name)
