@@ -30,6 +30,7 @@ WORKERS = 2
 POSTGRESQL = {
     "shared_buffers": "1GB",
     "max_wal_size": "8GB",  # no checkpoint that only one of the two would meet
+    "min_wal_size": "8GB",  # segments are used again, as on any server that has run for a while
     "checkpoint_timeout": "30min",
     "fsync": "on",
     "synchronous_commit": "on",
