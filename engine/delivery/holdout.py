@@ -40,7 +40,7 @@ def holdouts_of(session: Session, campaign_ids: Collection[UUID]) -> dict[UUID, 
     """The same of several; those without one are not in it."""
     chosen = among(session, Experiment.campaign_id, campaign_ids)
     statement = select(Experiment.campaign_id, Experiment.holdout).where(chosen)
-    return dict(session.execute(statement).tuples().all())
+    return {campaign_id: holdout for campaign_id, holdout in session.execute(statement)}  # noqa: C416 - rows become pairs
 
 
 def held_out(session: Session, campaign_id: UUID, percent: float) -> ColumnElement[bool]:

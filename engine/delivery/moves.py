@@ -16,7 +16,7 @@ from engine.delivery.step_statements import step_statements
 from state.transitions import AutomationStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -61,14 +61,14 @@ def claim(
         p_variant=variant,
         **_scope(lease, now),
     )
-    return read_claims(claimed)
+    return read_claims(claimed.all())
 
 
-def read_claims(claimed: Any) -> dict[UUID, tuple[UUID | None, int]]:
+def read_claims(claimed: Iterable[Sequence[Any]]) -> dict[UUID, tuple[UUID | None, int]]:
     """What a statement that claims returned, as `waves.claim` gives it."""
     return {
         entity_id: (execution_id if deleted_at is None else None, attempt)
-        for entity_id, execution_id, attempt, deleted_at in claimed.all()
+        for entity_id, execution_id, attempt, deleted_at in claimed
     }
 
 

@@ -16,8 +16,9 @@ import typing
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Integer, Uuid, and_, bindparam, cast, func, null, select, union_all
+from sqlalchemy import Integer, and_, bindparam, cast, func, null, select, union_all
 
+from engine.delivery.moves import read_claims
 from engine.delivery.slices import JobState, LeaseLost
 from engine.delivery.statements import Statements
 from engine.delivery.written import execute
@@ -28,9 +29,10 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from uuid import UUID
 
-    from sqlalchemy import CompoundSelect, Connection, Table
+    from sqlalchemy import ColumnElement, CompoundSelect, Connection, Table
     from sqlalchemy.orm import Session
 
+    from engine.delivery.contact import Contact
     from engine.delivery.rollup import Cell
     from engine.delivery.slices import Lease
 
@@ -40,11 +42,15 @@ _slice = typing.cast("Table", Slice.__table__)
 _recipient = typing.cast("Table", Recipient.__table__)
 
 
+#: How many columns say who was claimed, and which of them holds what was settled in the row about the slice.
+_WHO, _SETTLED = 4, 2
+
+
 class Wave(NamedTuple):
     """What an exchange came to."""
 
-    claimed: dict[UUID, tuple[UUID, int]]
-    """Entity id → execution id and attempt."""
+    claimed: dict[UUID, tuple[UUID | None, int]]
+    """As `waves.claim` returns them."""
     settled: int
     """How many were written as delivered: fewer than were given, if somebody changed a status meanwhile."""
     state: JobState
@@ -55,6 +61,7 @@ def exchange(
     lease: Lease,
     *,
     delivered: list[UUID],
+    contact: Contact,
     wanted: list[UUID],
     limits_epoch: int,
     lasts: timedelta,
@@ -66,6 +73,7 @@ def exchange(
 
     Args:
         transaction: Or a connection on which every statement is a transaction of its own.
+        contact: How `delivered` count for those who are enrolled targets.
         limits_epoch: The limits that the caller knows; under others nobody is claimed.
         cell: What the slice counts for.
         again: As `waves.claim`.
@@ -88,14 +96,15 @@ def exchange(
         p_refund=0,
         p_due_at=None,
         **cell.parameters(),
+        **contact.parameters(now),
     ).all()
     if not rows:
         raise LeaseLost(f"slice {lease.number} of job {lease.job_id}, epoch {lease.epoch}")
     *claimed, state = rows
     return Wave(
-        {row[0]: (row[1], row[2]) for row in claimed},
-        state[2],
-        JobState(*state[3:]),
+        read_claims(row[:_WHO] for row in claimed),
+        state[_SETTLED],
+        JobState(*state[_WHO:]),
     )
 
 
@@ -138,5 +147,7 @@ class _OneTrip(Statements):
         renewed = self._renew(counted).returning(_slice.c.number).cte("renewed")
         state = [held.c[name] for name in ("status", "held", "waits_until", "suppresses", "limits_epoch")]
         people = select(*claimed.c, *(cast(null(), column.type) for column in state))
-        about = select(cast(null(), Uuid()), cast(null(), Uuid()), written, *state)
+        blank: list[ColumnElement[Any]] = [cast(null(), column.type) for column in claimed.c]
+        blank[_SETTLED] = written
+        about = select(*blank, *state)
         return union_all(people, about.select_from(held.join(renewed, renewed.c.number == held.c.number)))

@@ -261,6 +261,7 @@ class SliceRun:
 
         if part.stage is None and self._is_usual():
             taken, barred = self._exchange(part, ids, addresses)
+            kept.update(removed(taken))
         else:
             taken, barred, self.waiting, self.cell = self._persist(claim)
         self.unsettled.clear()
@@ -282,7 +283,7 @@ class SliceRun:
 
     def _exchange(
         self, part: Part, ids: list[UUID], addresses: list[str | None]
-    ) -> tuple[dict[UUID, tuple[UUID, int]], dict[str, str]]:
+    ) -> tuple[dict[UUID, tuple[UUID | None, int]], dict[str, str]]:
         """What `_claim` does when all is as usual; returns who was claimed, and the addresses that are barred."""
 
         def exchange(connection: Connection, *, again: bool, now: datetime) -> one_trip.Wave:
@@ -315,6 +316,7 @@ class SliceRun:
             transaction,
             self.lease,
             delivered=self.unsettled.delivered,
+            contact=self.unsettled.contact,
             wanted=wanted,
             limits_epoch=self.limits_epoch,
             lasts=self.settings.lease,

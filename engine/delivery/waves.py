@@ -99,7 +99,7 @@ def claim(
         p_keys=entity_ids,
         p_now=now,
     )
-    return moves.read_claims(claimed)
+    return moves.read_claims(claimed.all())
 
 
 @dataclass(frozen=True, slots=True)
