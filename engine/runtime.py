@@ -47,14 +47,17 @@ class Runtime:
         self.guard = Guard(settings.channel_networks)
 
     @contextmanager
-    def transaction(self) -> Iterator[Session]:
+    def transaction(self, *, piecemeal: bool = False) -> Iterator[Session]:
         """A writing transaction; what `wake` was given goes out after its commit. Addresses that are written in it are
         looked at (engine.outbound).
+
+        Args:
+            piecemeal: As `Database.begin`.
 
         Raises:
             sqlalchemy.exc.OperationalError: the database is unreachable. Nothing was written or sent.
         """
-        with self.database.begin() as session:
+        with self.database.begin(piecemeal=piecemeal) as session:
             lend_guard(session, self.guard)
             yield session
         self.send(session.info.pop(_COMMANDS, []))

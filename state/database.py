@@ -150,11 +150,15 @@ class Database:
         return engine
 
     @contextmanager
-    def begin(self) -> Iterator[Session]:
-        """A transaction that may write; committed when the block ends, rolled back when it raises."""
+    def begin(self, *, piecemeal: bool = False) -> Iterator[Session]:
+        """A transaction that may write; committed when the block ends, rolled back when it raises.
+
+        Args:
+            piecemeal: Every statement may stand alone, which saves PostgreSQL two round trips.
+        """
         with (
             self._noting_loss(),
-            self.engine.connect() as connection,
+            self.alone() if piecemeal and self.is_postgresql else self.engine.connect() as connection,
             Session(connection, expire_on_commit=False) as session,
         ):
             session.info["clock"] = self.clock

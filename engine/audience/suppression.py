@@ -97,7 +97,7 @@ def suppressed(
         p_kind=channel_kind,
         p_ids=list(addresses),
     )
-    return {address: reason for address, reason in found}  # noqa: C416 - rows become pairs
+    return {address: reason for address, reason in found.all()}  # noqa: C416 - rows become pairs
 
 
 def bar(session: Session, org_id: UUID, barred: Iterable[Barred]) -> set[Barred]:

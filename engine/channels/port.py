@@ -89,9 +89,9 @@ class Content:
     """Files that go with it: the same for every recipient."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Message:
-    """One message to one recipient."""
+    """One message to one recipient. Nobody changes one; frozen, it would cost as much to make as to render."""
 
     execution_id: UUID
     """The idempotency key: the same over all attempts of one execution."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 from sqlalchemy import Table, Uuid, bindparam, func, select
 
 from engine.delivery.variants import Variants
-from engine.delivery.written import execute
+from engine.delivery.written import execute_named
 from state.tables import Campaign, Channel, Job, Template, Touchpoint
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ class Course:
 
 def course_of(session: Session, org_id: UUID, job_id: UUID) -> Course:
     """The course of a job's flow as it is now. One statement."""
-    found = execute(session, _COURSE, p_org_id=org_id, p_job_id=job_id)
+    found = execute_named(session, _COURSE, p_org_id=org_id, p_job_id=job_id)
     return Course(tuple(Step(index, row) for index, row in enumerate(found)))
 
 

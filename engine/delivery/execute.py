@@ -59,7 +59,8 @@ class Executor:
         """
         if self.stopping.is_set():
             return
-        with self.runtime.transaction() as session:
+        # A lease whose holder learns no more is as good as one whose holder died: it expires.
+        with self.runtime.transaction(piecemeal=True) as session:
             lease = slices.lease(
                 session, org_id, job_id, number, owner=self.owner, lasts=self.runtime.settings.lease
             )

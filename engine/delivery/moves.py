@@ -173,7 +173,7 @@ def recount(session: Session, job_id: UUID, number: int) -> int:
     """How many recipients of a slice are in progress."""
     found: int = execute(
         session, step_statements(session).in_progress, p_job_id=job_id, p_number=number
-    ).scalar_one()
+    ).one()[0]
     return found
 
 

@@ -23,9 +23,9 @@ from engine.delivery import conditions, health, moves, waves
 from engine.delivery.course import Course, Landing, course_of, wait_ends
 from engine.delivery.moves import Moved
 from engine.delivery.sender import SenderUnavailable
-from engine.delivery.statements import execute
 from engine.delivery.step_statements import step_statements
 from engine.delivery.waves import Due, Stage
+from engine.delivery.written import execute_named
 from state.transitions import AutomationStatus
 
 if TYPE_CHECKING:
@@ -223,7 +223,7 @@ def _load(
     if course.next(0) is None and not lease.waiting:
         health.wait(session, lease, until=now + _UNAVAILABLE, reason=_NOTHING_ACTIVE, kind="unavailable")
         return
-    rows = execute(
+    rows = execute_named(
         session,
         step_statements(session).load,
         p_org_id=lease.org_id,

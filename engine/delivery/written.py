@@ -7,7 +7,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import psycopg
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, NoResultFound
 
 from state.sets import is_postgresql, literal_array, packed
 
@@ -19,17 +21,74 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
     from sqlalchemy.sql.compiler import SQLCompiler
 
-__all__ = ["execute"]
+__all__ = ["Rows", "execute", "execute_named"]
 
 _KEYS = {"p_keys", "p_wanted_keys"}
 _NIL = UUID(int=0)
 
 
+class Rows:
+    """What PostgreSQL's driver found, in the few ways in which it is asked for: rows are plain tuples.
+
+    SQLAlchemy's own result works out what its columns are for every execution, which costs a worker as much as the
+    messages that it renders.
+    """
+
+    __slots__ = ("_cursor",)
+
+    def __init__(self, cursor: psycopg.Cursor[Any]) -> None:
+        self._cursor = cursor
+
+    @property
+    def rowcount(self) -> int:
+        """Rows that were written, or found."""
+        return self._cursor.rowcount
+
+    def all(self) -> list[Any]:
+        """Every row."""
+        return self._cursor.fetchall()
+
+    def first(self) -> Any:
+        """The first row; None: there is none."""
+        return self._cursor.fetchone()
+
+    def one(self) -> Any:
+        """The row that there always is."""
+        row = self._cursor.fetchone()
+        if row is None:
+            raise NoResultFound
+        return row
+
+    def scalars(self) -> list[Any]:
+        """The first column of every row."""
+        return [row[0] for row in self._cursor.fetchall()]
+
+
 def execute(transaction: Session | Connection, statement: Executable, **parameters: Any) -> Any:
-    """Run a load-carrying statement in a transaction; returns its cursor result.
+    """Run a load-carrying statement in a transaction; returns its rows, as `Rows` gives them.
 
     Sets are given as lists, whatever the database. Recipients' keys (`p_keys`, `p_wanted_keys`) come with their bounds.
     """
+    connection, parameters = _prepared(transaction, parameters)
+    if not is_postgresql(connection):
+        return connection.execute(statement, parameters)
+    written = _written(statement, connection.dialect)
+    return Rows(_run(connection, written.text, written.bind(parameters)))
+
+
+def execute_named(transaction: Session | Connection, statement: Executable, **parameters: Any) -> list[Any]:
+    """The same, for a statement that is run once a lease; returns rows whose columns have names."""
+    connection, parameters = _prepared(transaction, parameters)
+    if not is_postgresql(connection):
+        return list(connection.execute(statement, parameters))
+    written = _written(statement, connection.dialect)
+    return list(connection.exec_driver_sql(written.text, written.bind(parameters)))
+
+
+def _prepared(
+    transaction: Session | Connection, parameters: dict[str, Any]
+) -> tuple[Connection, dict[str, Any]]:
+    """The connection, and the parameters as its database takes them."""
     connection = transaction if isinstance(transaction, Connection) else transaction.connection()
     pack = literal_array if is_postgresql(connection) else packed
     for name in _KEYS & parameters.keys():
@@ -42,9 +101,27 @@ def execute(transaction: Session | Connection, statement: Executable, **paramete
         parameters = {
             key: packed(value) if isinstance(value, list) else value for key, value in parameters.items()
         }
-        return connection.execute(statement, parameters)
-    written = _written(statement, connection.dialect)
-    return connection.exec_driver_sql(written.text, written.bind(parameters))
+    return connection, parameters
+
+
+def _run(connection: Connection, text: str, values: dict[str, Any]) -> psycopg.Cursor[Any]:
+    """Run a text on the driver's own connection; what goes wrong is raised as SQLAlchemy raises it.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: `connection_invalidated` says whether the connection was lost.
+    """
+    driver, dialect = typing.cast("Any", connection.connection), typing.cast("Any", connection.dialect)
+    cursor: psycopg.Cursor[Any] = driver.cursor()
+    try:
+        cursor.execute(text, values)
+    except psycopg.Error as error:
+        lost: bool = dialect.is_disconnect(error, driver, cursor)
+        if lost:
+            connection.invalidate(error)
+        raise DBAPIError.instance(
+            text, None, error, psycopg.Error, connection_invalidated=lost, dialect=dialect
+        ) from error
+    return cursor
 
 
 class _Written:

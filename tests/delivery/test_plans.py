@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import text
 
 from engine.delivery import slices
-from engine.delivery.statements import execute, statements
+from engine.delivery.statements import statements
 from engine.delivery.step_statements import step_statements
+from engine.delivery.written import execute, execute_named
 from engine.organizations import create_organization
 from state.database import Database
 from state.tables import Base, Campaign
@@ -80,14 +81,14 @@ def test_a_slice_is_loaded_by_primary_keys_in_an_organization_that_was_never_ana
     now = postgresql.clock.now()
     with postgresql.read() as session:
         plans = watch(session)
-        loaded = execute(
+        loaded = execute_named(
             session,
             statements(session).load,
             p_org_id=org_id,
             p_job_id=job_id,
             p_number=2,
             p_now=now,
-        ).all()
+        )
     assert len(loaded) == 500
     assert all(row.attributes is not None for row in loaded)
     [plan] = plans
@@ -102,14 +103,14 @@ def test_an_entity_of_another_organization_is_none(postgresql: Database) -> None
         _, job_id = planned(session)
     with postgresql.read() as session:
         ours = statements(session)
-        rows = execute(
+        rows = execute_named(
             session,
             ours.load,
             p_org_id=org_id,
             p_job_id=job_id,
             p_number=0,
             p_now=postgresql.clock.now(),
-        ).all()
+        )
     assert {row.attributes for row in rows} == {None}
 
 
