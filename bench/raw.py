@@ -71,7 +71,7 @@ _CLAIM = """
     RETURNING entity_id, execution_id, attributes
 """
 _SETTLE = """
-    UPDATE recipient SET automation_status = 'success', in_flight = false, updated_at = now()
+    UPDATE recipient SET automation_status = 'success', in_flight = false, sent_at = now(), updated_at = now()
     WHERE job_id = %s AND slice_number = %s
 """
 _CLOSE = "UPDATE slice SET state = 'done', lease_expires_at = NULL, woken_at = NULL WHERE job_id = %s AND number = %s"

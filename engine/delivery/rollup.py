@@ -17,7 +17,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from uuid import UUID
 
-from sqlalchemy import Integer, Table, Uuid, bindparam, func, literal, select
+from sqlalchemy import Integer, Table, Uuid, bindparam, func, literal, select, true
 from sqlalchemy.dialects import postgresql, sqlite
 
 from engine.delivery.written import execute
@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
 
-__all__ = ["NOBODY", "NOWHERE", "Cell", "Spot", "add", "hour_of", "roll_up"]
+__all__ = ["NOBODY", "NOWHERE", "Cell", "Spot", "add", "hour_of", "roll_up", "rolled_up"]
 
 #: In place of a target that is not known.
 NOBODY = UUID(int=0)
@@ -74,13 +75,17 @@ def roll_up(session: Session, job_id: UUID, number: int) -> None:
 
     The caller holds the slice and the job: of one job nobody else is here.
     """
-    statement = _roll_up(is_postgresql(session))
+    statement = rolled_up(on_postgresql=is_postgresql(session))
     execute(session, statement, p_job_id=job_id, p_number=number)
 
 
 @cache
-def _roll_up(on_postgresql: bool) -> Any:
-    """Primary keys."""
+def rolled_up(*, on_postgresql: bool, once: ColumnElement[bool] | None = None) -> Any:
+    """The statement for it. Primary keys.
+
+    Args:
+        once: What must have been done before, when it is a part of another statement.
+    """
     piece, job, hour = (cast("Table", table.__table__) for table in (Slice, Job, DeliveryHour))
     counted = (
         select(
@@ -99,6 +104,7 @@ def _roll_up(on_postgresql: bool) -> Any:
             piece.c.number == bindparam("p_number", type_=Integer()),
             piece.c.touchpoint_id.is_not(None),
             piece.c.sent + piece.c.failed + piece.c.cancelled > 0,
+            true() if once is None else once,
         )
     )
     given = (postgresql if on_postgresql else sqlite).insert(hour)

@@ -390,8 +390,8 @@ class Statements:
                 _job.c.status,
                 _job.c.held,
                 _job.c.waits_until,
-                func.coalesce(_job.c.pace, _job.c.window),
-                _job.c.planned & (_job.c.slices_done == _job.c.slices_total),
+                func.coalesce(_job.c.pace, _job.c.window).label("window"),
+                (_job.c.planned & (_job.c.slices_done == _job.c.slices_total)).label("over"),
             )
         )
 
