@@ -66,8 +66,7 @@ class Executor:
             )
             if lease is None:
                 return
-            run = SliceRun(self, lease)
-            run.load(session)
+            run = SliceRun(self, lease, session)
         reach("slice.leased")
         with structlog.contextvars.bound_contextvars(job_id=str(job_id), slice=number, epoch=lease.epoch):
             try:

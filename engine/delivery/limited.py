@@ -1,4 +1,4 @@
-"""What limits mean for the run of one slice. A slice that nothing limits has none of this.
+"""What limits mean for the run of one slice, channel by channel. A slice that nothing limits has none of this.
 
 - Waves are as large as the permits that were leased for them, and leave when those begin (engine.limits.pacing).
 - Whoever is in quiet hours or over a frequency cap is claimed and put back (or excluded), which costs no attempt, no
@@ -18,7 +18,7 @@ from engine.limits.pacing import Pacing, Wait
 from state.transitions import AutomationStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
     from threading import Event
     from typing import Any
@@ -27,13 +27,14 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from engine.channels.port import Message
+    from engine.delivery.sender import Sender
     from engine.delivery.slices import Lease
     from engine.delivery.waves import Due, Unsettled
     from engine.limits.keeper import Keeper
     from engine.limits.terms import Terms
     from state.database import Clock
 
-__all__ = ["Limited", "domain_of"]
+__all__ = ["Limited", "Limits", "domain_of"]
 
 #: How long a slice may keep its thread while another job waits for one, in seconds.
 _TURN = 5.0
@@ -41,8 +42,64 @@ _TURN = 5.0
 _NO_SEAT = timedelta(seconds=1)
 
 
+class Limits:
+    """One slice's, by channel."""
+
+    def __init__(self, keeper: Keeper, lease: Lease, clock: Clock) -> None:
+        self.by_channel: dict[UUID, Limited] = {}
+        """A channel that nothing limits is absent."""
+        self.epoch = lease.limits_epoch
+        """Which of the organization's limits these are."""
+        self._keeper = keeper
+        self._lease = lease
+        self._clock = clock
+        self._senders: list[Sender] = []
+
+    def apply_to(self, session: Session, senders: Iterable[Sender]) -> None:
+        """Find out what limits the channels that will be sent through."""
+        self._senders = list({one.channel_id: one for one in senders if not one.is_action}.values())
+        self._find(session, self.epoch)
+
+    def learn(self, session: Session, epoch: int) -> None:
+        """Go by the limits of `epoch` from now on."""
+        if epoch != self.epoch:
+            self._find(session, epoch)
+            self.epoch = epoch
+
+    def _find(self, session: Session, epoch: int) -> None:
+        lease, keeper = self._lease, self._keeper
+        for sender in self._senders:
+            channel_id = sender.channel_id
+            terms = keeper.terms.of(session, lease.org_id, lease.campaign_id, channel_id, epoch=epoch)
+            known = self.by_channel.get(channel_id)
+            if terms is None:
+                if known is not None:
+                    known.end()
+                    del self.by_channel[channel_id]
+            elif known is not None:
+                known.learn(terms)
+            else:
+                address_of = sender.channel.address_of
+                self.by_channel[channel_id] = Limited(keeper, terms, lease, self._clock, address_of)
+
+    def pace(self, now: datetime) -> int | None:
+        """How many slices of the job are worked on at a time, at most; None: as many as its window holds."""
+        paces = [limited.terms.pace(now) for limited in self.by_channel.values()]
+        return min((pace for pace in paces if pace is not None), default=None)
+
+    def settle(self, session: Session, unsettled: Unsettled) -> None:
+        """As each channel's."""
+        for limited in self.by_channel.values():
+            limited.settle(session, unsettled)
+
+    def end(self) -> None:
+        """Give the seats back. Safe to call twice."""
+        for limited in self.by_channel.values():
+            limited.end()
+
+
 class Limited:
-    """One slice's."""
+    """One slice's, for one channel."""
 
     def __init__(
         self,

@@ -57,10 +57,6 @@ class Do(Enum):
     """Its touchpoint is not run, or was before: on to the next."""
 
 
-#: Of a lease that has not looked yet.
-_NO_COURSE = Course(())
-
-
 class Taken(NamedTuple):
     """What claiming a wave came to."""
 
@@ -167,8 +163,9 @@ class Part:
 class Agenda:
     """What a lease is to do."""
 
-    course: Course = _NO_COURSE
-    lasts: timedelta = timedelta()
+    course: Course
+    lasts: timedelta
+    """How long nobody else tries a channel that this lease tries after an outage."""
     parts: list[Part] = field(default_factory=list)
     aside_until: datetime | None = None
     """Recipients were set aside until then."""

@@ -1,0 +1,211 @@
+"""The claims of one lease: who is next, claiming them, and their messages.
+
+Promises:
+- A wave is committed as `in_progress` before a message of it exists, and what is known of the wave before is settled
+  in the same transaction: on PostgreSQL, where all is as usual, in one round trip (`engine.delivery.one_trip`).
+- Nobody is claimed once the job, the channel, limits or the process say so.
+- Whoever is claimed gets a message or a settlement that says why there is none.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from engine.audience.suppression import suppressed
+from engine.delivery import health, waves
+from engine.delivery.compose import compose, removed
+from engine.delivery.outcomes import Settlement
+from engine.delivery.parts import Taken
+from engine.delivery.rollup import Cell, hour_of
+from engine.triggers import reach
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from threading import Event
+    from uuid import UUID
+
+    from sqlalchemy import Connection
+    from sqlalchemy.orm import Session
+
+    from engine.channels.port import Message
+    from engine.delivery import one_trip
+    from engine.delivery.ledger import Ledger
+    from engine.delivery.limited import Limited, Limits
+    from engine.delivery.parts import Agenda, Part
+    from engine.delivery.slices import Lease
+    from engine.delivery.waves import Due
+    from engine.delivery.wire import Wire
+    from engine.runtime import Runtime
+
+__all__ = ["Claims"]
+
+
+class _Claimed(NamedTuple):
+    """What claiming a wave came to."""
+
+    taken: dict[UUID, tuple[UUID | None, int]]
+    """Entity id → execution id and attempt."""
+    barred: dict[str, str]
+    """Addresses that must not be used, and why."""
+    kept: dict[UUID, Settlement]
+    """Who is claimed and gets nothing, and how that is recorded."""
+
+
+class Claims:
+    """One lease's."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        lease: Lease,
+        agenda: Agenda,
+        limits: Limits,
+        wire: Wire,
+        ledger: Ledger,
+        stopping: Event,
+    ) -> None:
+        self._database = runtime.database
+        self._settings = runtime.settings
+        self._lease = lease
+        self._agenda = agenda
+        self._limits = limits
+        self._wire = wire
+        self._ledger = ledger
+        self._stopping = stopping
+
+    @property
+    def limited(self) -> Limited | None:
+        """What limits mean for the channel that is sent through."""
+        return self._limits.by_channel.get(self._wire.sender.channel_id)
+
+    def may_go_on(self) -> bool:
+        """Whether more may be claimed of the part that is sent."""
+        limited = self.limited
+        return not (
+            self._ledger.stopped
+            or self._wire.trouble is not None
+            or self._stopping.is_set()
+            or (limited is not None and limited.wait is not None)
+        )
+
+    def next_wave(self, part: Part, queue: list[Due]) -> tuple[list[Due], list[Due]]:
+        """Who is claimed next, and who is left. Nobody: limits keep what is left from being sent now."""
+        size = health.PROBE if part.probing else self._settings.wave_size
+        limited = self.limited
+        if limited is None:
+            return queue[:size], queue[size:]
+        wave, left = limited.next_wave(queue, size)
+        if wave:
+            if self._wire.unsettled and limited.delay > self._settings.flush_interval.total_seconds():
+                self._ledger.flush()  # what is known must not wait for a permit
+            limited.prepare(self._stopping)
+        return wave, left
+
+    def claim(self, part: Part, wave: list[Due]) -> list[Message]:
+        """Claim a wave, settling what is known of the one before in the same transaction, and make it ready to send."""
+        address_of = self._wire.sender.channel.address_of
+        addresses = [None if due.attributes is None else address_of(due.attributes) for due in wave]
+        usual = part.stage is None and self._ledger.is_usual()
+        claimed = (self._exchange if usual else self._transact)(part, wave, addresses)
+        self._wire.unsettled.clear()
+        self._wire.unsettled.about(part)
+        if not claimed.taken:
+            return []
+        reach("wave.claimed")
+        return self._compose(part, wave, addresses, claimed)
+
+    def _transact(self, part: Part, wave: list[Due], addresses: list[str | None]) -> _Claimed:
+        """Claim it in a transaction of several statements, whatever the case."""
+        ledger, unsettled = self._ledger, self._wire.unsettled
+        ids = [due.entity_id for due in wave]
+        limited, at = self.limited, self._database.clock.now()
+        kept = {} if limited is None else limited.postponed(wave)
+
+        def claim(session: Session, *, again: bool, now: datetime) -> tuple[_Claimed, int, Cell]:
+            cell = Cell(part.touchpoint_id, part.variant, hour_of(now))
+            ledger.cell = ledger.cell or cell
+            idle = ledger.waiting - part.count_waiting(ids)
+            expected = unsettled.tally(in_progress=len(wave) + idle, now=now)
+            state = ledger.hold(session, expected, now)
+            taken, gone, moved = Taken({})
+            if self.may_go_on():
+                taken, gone, moved = part.claim(session, self._lease, ids, now=now, again=again)
+            kept.update(removed(taken))
+            self._agenda.goes_on |= moved.placed > 0
+            idle = ledger.waiting - part.count_waiting(taken) - gone + moved.placed
+            going = len(taken) + idle
+            idle += ledger.settle(session, expected, in_progress=going, now=now, finished=moved.finished)
+            barred = {}
+            if taken and state.suppresses:
+                barred = suppressed(session, self._lease, self._wire.sender.kind, filter(None, addresses))
+            if limited is not None:
+                reached = [
+                    due
+                    for due, address in zip(wave, addresses, strict=True)
+                    if due.entity_id in taken
+                    and due.entity_id not in kept
+                    and address is not None
+                    and address not in barred
+                ]
+                kept.update(limited.capped(session, reached, at))
+            ledger.count_for(session, cell, in_progress=len(taken) + idle)
+            reach("wave.before_claim_commit")
+            return _Claimed(taken, barred, kept), idle, cell
+
+        claimed, ledger.waiting, ledger.cell = ledger.persist(claim)
+        return claimed
+
+    def _exchange(self, part: Part, wave: list[Due], addresses: list[str | None]) -> _Claimed:
+        """Claim it in one round trip, because all is as usual."""
+        ledger, delivered = self._ledger, self._wire.unsettled.delivered
+        ids, addressed = [due.entity_id for due in wave], list(filter(None, addresses))
+
+        def exchange(connection: Connection, *, again: bool, now: datetime) -> one_trip.Wave:
+            ledger.cell = Cell(part.touchpoint_id, part.variant, hour_of(now))
+            reach("wave.before_claim_commit")
+            return ledger.trip(connection, ids, again=again, now=now)
+
+        taken, settled, state = ledger.persist(exchange, self._database.alone)
+        if settled < len(delivered) or state.limits_epoch != self._limits.epoch:
+
+            def catch_up(session: Session, *, again: bool, now: datetime) -> None:  # noqa: ARG001 - harmless twice
+                waves.land_rest(session, self._lease, delivered, settled)
+                self._limits.learn(session, state.limits_epoch)
+
+            ledger.persist(catch_up)
+        barred = {}
+        if taken and state.suppresses and addressed:
+
+            def look_up(
+                connection: Connection,
+                *,
+                again: bool,  # noqa: ARG001 - it reads
+                now: datetime,  # noqa: ARG001 - likewise
+            ) -> dict[str, str]:
+                return suppressed(connection, self._lease, self._wire.sender.kind, addressed)
+
+            barred = ledger.persist(look_up, self._database.alone)
+        return _Claimed(taken, barred, removed(taken))
+
+    def _compose(
+        self, part: Part, wave: list[Due], addresses: list[str | None], claimed: _Claimed
+    ) -> list[Message]:
+        """The messages of a claimed wave; who gets none is noted."""
+        lease, wire, sender, touchpoint_id = self._lease, self._wire, self._wire.sender, part.touchpoint_id
+        taken, barred, kept = claimed
+        messages = []
+        for due, address in zip(wave, addresses, strict=True):
+            ours = taken.get(due.entity_id)
+            if ours is None:
+                continue
+            execution_id, attempt = ours
+            if execution_id is None or due.entity_id in kept:
+                wire.note(kept[due.entity_id])
+                continue
+            message = compose(lease, sender, due, address, execution_id, barred, touchpoint_id)
+            if isinstance(message, Settlement):
+                wire.note(message)
+            else:
+                wire.open[due.entity_id] = (attempt, due.doubted)
+                messages.append(message)
+        return messages
