@@ -11,7 +11,8 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import delete, select
 
-from engine.delivery.statements import execute, statements
+from engine.delivery.recipient_statements import RecipientStatements
+from engine.delivery.written import execute
 from engine.events.outbox import record
 from engine.insight.email import MAIL_KINDS, medium_of
 from engine.insight.feedback import Feedback, take_feedback
@@ -91,7 +92,7 @@ def suppressed(
     """Of `addresses` (normalised by their channel), those that a campaign must not use → why. One statement."""
     found = execute(
         session,
-        statements(session).suppressed,
+        RecipientStatements.of(session).suppressed,
         p_org_id=whose.org_id,
         p_campaign_id=whose.campaign_id,
         p_kind=channel_kind,

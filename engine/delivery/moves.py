@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from engine.delivery.statements import execute, statements
-from engine.delivery.step_statements import step_statements
+from engine.delivery.recipient_statements import RecipientStatements
+from engine.delivery.step_statements import StepStatements
+from engine.delivery.written import execute
 from state.transitions import AutomationStatus
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def claim(
     again: bool,
 ) -> dict[UUID, tuple[UUID | None, int]]:
     """As `waves.claim`, for recipients that are `at` a touchpoint (None: nowhere yet) and to be run through `step`."""
-    ours = step_statements(session)
+    ours = StepStatements.of(session)
     claimed = execute(
         session,
         ours.claim_again if again else ours.claim,
@@ -86,7 +87,7 @@ def deliver(
     """Recipients in flight were delivered to: into the history, and on to `landing` (None: success). Returns how many
     there were; whoever's status somebody changed meanwhile stays as they are.
     """
-    ours = step_statements(session)
+    ours = StepStatements.of(session)
     scope = _scope(lease, now)
     kept = {"p_at": step.touchpoint_id, "p_at_step": step.index, "p_variant": variant}
     execute(session, ours.keep_delivered, p_keys=entity_ids, **kept, **scope)
@@ -94,7 +95,7 @@ def deliver(
         ended = {"p_refund": 0, "p_due_at": None, **contact.parameters(now)}
         moved = execute(
             session,
-            statements(session).settle[AutomationStatus.SUCCESS],
+            RecipientStatements.of(session).settle[AutomationStatus.SUCCESS],
             p_keys=entity_ids,
             **ended,
             **scope,
@@ -123,7 +124,7 @@ def skip(
     now: datetime,
 ) -> Moved:
     """The condition of `step` does not let these through: into the history, and on to `landing` (None: success)."""
-    ours = step_statements(session)
+    ours = StepStatements.of(session)
     kept = {"p_at": step.touchpoint_id, "p_at_step": step.index, "p_variant": None, "p_from": at}
     execute(session, ours.keep_skipped, p_keys=entity_ids, **kept, **_scope(lease, now))
     return move(session, lease, entity_ids, at=at, landing=landing, now=now)
@@ -145,7 +146,7 @@ def move(
         leaves: The place of `at` when it is a touchpoint that is not run any more: what was tried there goes into
             the history.
     """
-    ours = step_statements(session)
+    ours = StepStatements.of(session)
     scope: dict[str, Any] = {"p_from": at, **_scope(lease, now)}
     if leaves is not None:
         left = {"p_at": at, "p_at_step": leaves, "p_variant": None}
@@ -161,7 +162,7 @@ def been_through(session: Session, lease: Lease, step: Step, entity_ids: Sequenc
     """Those who were run through a touchpoint before it was moved to where they would come to it again."""
     found = execute(
         session,
-        step_statements(session).been_through,
+        StepStatements.of(session).been_through,
         p_campaign_id=lease.campaign_id,
         p_touchpoint_id=step.touchpoint_id,
         p_ids=list(entity_ids),
@@ -172,7 +173,7 @@ def been_through(session: Session, lease: Lease, step: Step, entity_ids: Sequenc
 def recount(session: Session, job_id: UUID, number: int) -> int:
     """How many recipients of a slice are in progress."""
     found: int = execute(
-        session, step_statements(session).in_progress, p_job_id=job_id, p_number=number
+        session, StepStatements.of(session).in_progress, p_job_id=job_id, p_number=number
     ).one()[0]
     return found
 

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import Integer, and_, bindparam, cast, func, null, select, union_all
 
 from engine.delivery.moves import read_claims
+from engine.delivery.recipient_statements import RecipientStatements
+from engine.delivery.slice_statements import leased, renew, standing
 from engine.delivery.slices import JobState, LeaseLost
-from engine.delivery.statements import Statements
 from engine.delivery.written import execute
 from state.tables import Recipient, Slice
 from state.transitions import AutomationStatus, JobStatus
@@ -113,7 +114,7 @@ def _statement(*, again: bool) -> CompoundSelect[Any]:
     return _OneTrip(postgresql=True).exchange(again=again)
 
 
-class _OneTrip(Statements):
+class _OneTrip(RecipientStatements):
     """Made of the same parts as the statements that it stands for."""
 
     def exchange(self, *, again: bool) -> CompoundSelect[Any]:
@@ -121,7 +122,7 @@ class _OneTrip(Statements):
         claimed. Primary keys, and index as `load`.
         """
         known = bindparam("p_limits_epoch", type_=Integer())
-        ours = select(_slice.c.number, *self._standing()).where(*self._leased())
+        ours = select(_slice.c.number, *standing()).where(*leased())
         held = ours.with_for_update(key_share=True).cte("held")
         there = select(held.c.number).exists()
         free = (
@@ -144,7 +145,7 @@ class _OneTrip(Statements):
             "sent": _slice.c.sent + written,
             "in_progress": going,
         }
-        renewed = self._renew(counted).returning(_slice.c.number).cte("renewed")
+        renewed = renew(counted).returning(_slice.c.number).cte("renewed")
         state = [held.c[name] for name in ("status", "held", "waits_until", "suppresses", "limits_epoch")]
         people = select(*claimed.c, *(cast(null(), column.type) for column in state))
         blank: list[ColumnElement[Any]] = [cast(null(), column.type) for column in claimed.c]

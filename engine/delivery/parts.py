@@ -23,7 +23,7 @@ from engine.delivery import conditions, health, moves, waves
 from engine.delivery.course import Course, Landing, course_of, wait_ends
 from engine.delivery.moves import Moved
 from engine.delivery.sender import SenderUnavailable
-from engine.delivery.step_statements import step_statements
+from engine.delivery.step_statements import StepStatements
 from engine.delivery.waves import Due, Stage
 from engine.delivery.written import execute_named
 from state.transitions import AutomationStatus
@@ -222,7 +222,7 @@ def _load(
         return
     rows = execute_named(
         session,
-        step_statements(session).load,
+        StepStatements.of(session).load,
         p_org_id=lease.org_id,
         p_job_id=lease.job_id,
         p_number=lease.number,

@@ -20,7 +20,8 @@ from sqlalchemy import case, func, select, update
 
 from engine.commands import Execute, Report
 from engine.delivery.rollup import NOWHERE, add, roll_up, rolled_up
-from engine.delivery.statements import execute, statements
+from engine.delivery.slice_statements import SliceStatements
+from engine.delivery.written import execute
 from engine.runtime import wake
 from state.change import clock_of, sources_of
 from state.sets import is_postgresql
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from engine.delivery.rollup import Cell, Spot
-    from engine.delivery.statements import Statements
 
 __all__ = [
     "JobState",
@@ -111,7 +111,7 @@ def lease(
     now = clock_of(session).now()
     taken = execute(
         session,
-        statements(session).lease,
+        SliceStatements.of(session).lease,
         p_org_id=org_id,
         p_job_id=job_id,
         p_number=number,
@@ -174,7 +174,7 @@ def hold(
     """
     renewed = execute(
         session,
-        statements(session).hold,
+        SliceStatements.of(session).hold,
         p_org_id=lease.org_id,
         p_job_id=lease.job_id,
         p_number=lease.number,
@@ -218,19 +218,19 @@ def close(
         "p_waits_for": waits_for,
     }
     if is_postgresql(session):
-        folded = execute(session, _given_back(statements(session)), **ours, **job_is, **slice_is)
+        folded = execute(session, _given_back(SliceStatements.of(session)), **ours, **job_is, **slice_is)
         job = _Folded(*folded.one())
     else:
-        job = _Folded(*execute(session, statements(session).fold, **ours, **job_is).one())
+        job = _Folded(*execute(session, SliceStatements.of(session).fold, **ours, **job_is).one())
         roll_up(session, lease.job_id, lease.number)
-        execute(session, statements(session).close, **ours, **slice_is)
+        execute(session, SliceStatements.of(session).close, **ours, **slice_is)
     count_cancelled(session, lease.org_id, lease.campaign_id, lease.job_id, cancelled)
     if not (job.over and finish_if_done(session, lease.org_id, lease.job_id)):
         _wake_next(session, lease.org_id, lease.job_id, job)
 
 
 @cache
-def _given_back(ours: Statements) -> Select[Any]:
+def _given_back(ours: SliceStatements) -> Select[Any]:
     """Fold, roll up and close in one round trip (PostgreSQL), in this order: the job's row is locked first. Of the
     slice, each sees what it held before.
     """
@@ -280,7 +280,7 @@ def fold(
     _fold(session, org_id, job_id, number, done=False, in_progress=in_progress)
     execute(
         session,
-        statements(session).reset,
+        SliceStatements.of(session).reset,
         p_job_id=job_id,
         p_number=number,
         p_in_progress=in_progress,
@@ -293,7 +293,7 @@ def _fold(
 ) -> _Folded:
     folded = execute(
         session,
-        statements(session).fold,
+        SliceStatements.of(session).fold,
         p_org_id=org_id,
         p_job_id=job_id,
         p_number=number,
@@ -346,7 +346,9 @@ def _wake_next(session: Session, org_id: UUID, job_id: UUID, job: _Folded) -> in
         return 0
     if job.waits_until is not None and job.waits_until > now:
         return 0
-    woken = execute(session, statements(session).wake_next, p_job_id=job_id, p_window=job.window, p_now=now)
+    woken = execute(
+        session, SliceStatements.of(session).wake_next, p_job_id=job_id, p_window=job.window, p_now=now
+    )
     commands = [Execute(org_id=org_id, job_id=job_id, number=number) for number in woken.scalars()]
     wake(session, *commands)
     return len(commands)

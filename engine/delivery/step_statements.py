@@ -1,4 +1,4 @@
-"""The statements that a flow of several touchpoints needs beside `statements`, each built once per database.
+"""The statements that a flow of several touchpoints needs beside those of a wave.
 
 Each runs on a wave, or on a slice at most, by the index (job_id, slice_number, entity_id) as those do. They are
 compare-and-sets on where the recipients are (`p_from`), so that one that is repeated, because nobody knows whether its
@@ -8,23 +8,21 @@ commit happened, moves nobody twice.
 from __future__ import annotations
 
 import typing
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Integer, String, Table, Uuid, bindparam, func, insert, literal, null, select, update
 
 from engine.delivery.contact import contacted
-from engine.delivery.statements import NOW, Statements
-from state.sets import is_postgresql
+from engine.delivery.recipient_statements import RecipientStatements
+from engine.delivery.statements import NOW
 from state.tables import Execution, Recipient
 from state.transitions import AutomationStatus
 from state.types import UtcDateTime
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Insert, Select, Update
-    from sqlalchemy.orm import Session
 
-__all__ = ["SKIPPED", "StepStatements", "step_statements"]
+__all__ = ["SKIPPED", "StepStatements"]
 
 #: The status, in the history, of an execution that a touchpoint's condition did not let through.
 SKIPPED = "skipped"
@@ -39,17 +37,7 @@ _VARIANT = bindparam("p_variant", type_=String())
 _DUE_AT = bindparam("p_due_at", type_=UtcDateTime())
 
 
-def step_statements(session: Session) -> StepStatements:
-    """The statements for the session's database."""
-    return _built(is_postgresql(session))
-
-
-@cache
-def _built(postgresql: bool) -> StepStatements:
-    return StepStatements(postgresql=postgresql)
-
-
-class StepStatements(Statements):
+class StepStatements(RecipientStatements):
     """One database's set of them."""
 
     def __init__(self, *, postgresql: bool) -> None:

@@ -1,7 +1,7 @@
 """A wave: load a slice's recipients, claim some, settle some.
 
 All of it runs under `slices.hold`, which has locked the slice. Each step is one round trip, on at most 100 rows (500
-when loading); the statements stand in `engine.delivery.statements`.
+when loading); the statements stand in `engine.delivery.recipient_statements`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from engine.channels.port import Rejected
 from engine.delivery import moves
 from engine.delivery.contact import NO_CONTACT, contact_of
 from engine.delivery.outcomes import OUTCOME_UNKNOWN
+from engine.delivery.recipient_statements import RecipientStatements
+from engine.delivery.slice_statements import SliceStatements
 from engine.delivery.slices import Tally
-from engine.delivery.statements import execute, statements
 from engine.delivery.telling import TOLD, tell
+from engine.delivery.written import execute
 from state.change import clock_of
 from state.transitions import AutomationStatus
 
@@ -52,7 +54,7 @@ class Due(NamedTuple):
 
     @classmethod
     def read(cls, row: Sequence[Any]) -> Due:
-        """Of a row that begins as `statements.load` says."""
+        """Of a row that begins as `RecipientStatements.load` says."""
         entity_id, error_code, text, title, external_id, step = row
         doubted = error_code == OUTCOME_UNKNOWN
         if text is None:
@@ -68,7 +70,7 @@ def load(session: Session, lease: Lease) -> list[Due]:
     """The slice's recipients that are pending and due, in key order."""
     found = execute(
         session,
-        statements(session).load,
+        RecipientStatements.of(session).load,
         p_org_id=lease.org_id,
         p_job_id=lease.job_id,
         p_number=lease.number,
@@ -90,7 +92,7 @@ def claim(
         Of those that were claimed: entity id → (execution id, attempt); no execution id: a target that was
         soft-deleted (`compose.removed`).
     """
-    ours = statements(session)
+    ours = RecipientStatements.of(session)
     claimed = execute(
         session,
         ours.claim_again if again else ours.claim,
@@ -268,7 +270,7 @@ def correct(session: Session, lease: Lease, written: Tally, expected: Tally) -> 
     )
     execute(
         session,
-        statements(session).count,
+        SliceStatements.of(session).count,
         p_job_id=lease.job_id,
         p_number=lease.number,
         p_epoch=lease.epoch,
@@ -293,7 +295,7 @@ def _write(
     Args:
         more: What the statement for `status` takes beside.
     """
-    ours = statements(session)
+    ours = RecipientStatements.of(session)
     scope: dict[str, Any] = {"p_job_id": lease.job_id, "p_number": lease.number}
     values: dict[str, Any] = {"p_refund": int(refund), "p_due_at": due_at, "p_now": now, **more}
     statement = ours.settle[status]
@@ -309,7 +311,7 @@ def land_rest(session: Session, lease: Lease, ids: list[UUID], written: int) -> 
     """End the flight of those whose outcome was not written, because somebody changed their status meanwhile."""
     if written < len(ids):
         scope = {"p_job_id": lease.job_id, "p_number": lease.number}
-        execute(session, statements(session).land, p_keys=ids, **scope)
+        execute(session, RecipientStatements.of(session).land, p_keys=ids, **scope)
 
 
 class Left(NamedTuple):
@@ -327,6 +329,10 @@ class Left(NamedTuple):
 def left(session: Session, lease: Lease, now: datetime) -> Left:
     """Who is left of the slice."""
     found = execute(
-        session, statements(session).next_due, p_job_id=lease.job_id, p_number=lease.number, p_now=now
+        session,
+        RecipientStatements.of(session).next_due,
+        p_job_id=lease.job_id,
+        p_number=lease.number,
+        p_now=now,
     )
     return Left(*found.one())

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import text
 
 from engine.delivery import slices
-from engine.delivery.statements import statements
-from engine.delivery.step_statements import step_statements
+from engine.delivery.recipient_statements import RecipientStatements
+from engine.delivery.step_statements import StepStatements
 from engine.delivery.written import execute, execute_named
 from engine.organizations import create_organization
 from state.database import Database
@@ -83,7 +83,7 @@ def test_a_slice_is_loaded_by_primary_keys_in_an_organization_that_was_never_ana
         plans = watch(session)
         loaded = execute_named(
             session,
-            statements(session).load,
+            RecipientStatements.of(session).load,
             p_org_id=org_id,
             p_job_id=job_id,
             p_number=2,
@@ -102,7 +102,7 @@ def test_an_entity_of_another_organization_is_none(postgresql: Database) -> None
         org_id, _ = planned(session)
         _, job_id = planned(session)
     with postgresql.read() as session:
-        ours = statements(session)
+        ours = RecipientStatements.of(session)
         rows = execute_named(
             session,
             ours.load,
@@ -151,7 +151,7 @@ def test_due_steps_are_found_by_index(postgresql: Database) -> None:
         assert 6 == slices.wake_next(session, org_id, job_id)
         loaded = execute(
             session,
-            step_statements(session).load,
+            StepStatements.of(session).load,
             p_org_id=org_id,
             p_job_id=job_id,
             p_number=2,

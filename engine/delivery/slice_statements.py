@@ -1,0 +1,246 @@
+"""What a lease and its counters need: slices and their job, never a recipient. All by primary key, but for
+`wake_next`.
+"""
+
+from __future__ import annotations
+
+import typing
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Integer, String, Table, Uuid, bindparam, exists, func, select, update
+
+from engine.delivery.statements import JOB, NOW, NUMBER, ORG, Statements
+from state.tables import Job, Organization, Slice, Suppression, Webhook
+from state.transitions import JobStatus, SliceState
+from state.types import UtcDateTime
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, Update
+
+__all__ = ["SliceStatements", "leased", "renew", "standing"]
+
+_slice = typing.cast("Table", Slice.__table__)
+_job = typing.cast("Table", Job.__table__)
+_organization = typing.cast("Table", Organization.__table__)
+_suppression = typing.cast("Table", Suppression.__table__)
+_webhook = typing.cast("Table", Webhook.__table__)
+
+
+class SliceStatements(Statements):
+    """One database's set of them."""
+
+    def __init__(self, *, postgresql: bool) -> None:
+        super().__init__(postgresql=postgresql)
+        self.lease = self._lease()
+        self.hold = self._hold()
+        self.count = self._count()
+        self.fold = self._fold()
+        self.reset = self._reset()
+        self.close = self._close()
+        self.wake_next = self._wake_next()
+
+    def _lease(self) -> Update:
+        """Ready and due → leased, epoch + 1, if its job runs and waits for nothing. Primary keys."""
+        running = exists().where(
+            _job.c.id == JOB,
+            _job.c.org_id == ORG,
+            _job.c.status == JobStatus.PROCESSING,
+            _job.c.held.is_(False),
+            _job.c.waits_until.is_(None) | (_job.c.waits_until <= NOW),
+        )
+        return (
+            update(_slice)
+            .where(
+                *_this_slice(),
+                _slice.c.state == SliceState.READY,
+                _slice.c.due_at <= NOW,
+                running,
+            )
+            .values(
+                state=SliceState.LEASED,
+                lease_epoch=_slice.c.lease_epoch + 1,
+                lease_expires_at=bindparam("p_expires_at", type_=UtcDateTime()),
+                lease_owner=bindparam("p_owner", type_=String()),
+                woken_at=NOW,
+            )
+            .returning(
+                _slice.c.lease_epoch,
+                select(_job.c.campaign_id).where(_job.c.id == JOB).scalar_subquery(),
+                select(_job.c.pace).where(_job.c.id == JOB).scalar_subquery(),
+                _limits_epoch(),
+                _slice.c.in_progress,
+                _told(),
+            )
+        )
+
+    def _hold(self) -> Update:
+        """Lock and renew a leased slice, count on it what this transaction is about to settle, and say how its job
+        stands, whether its organization suppresses any address at all, and which limits it has. Primary keys.
+        """
+        return renew(_counted()).returning(*standing())
+
+    def _count(self) -> Update:
+        """Correct what `hold` counted, where fewer rows were settled than expected. Primary key."""
+        return update(_slice).where(*leased()).values(**_counted())
+
+    def _fold(self) -> Update:
+        """Move what a slice has settled into its job's counters, and say how the job stands. Primary keys.
+
+        Locks the job's row, in which all that ends a slice takes its turn.
+        """
+        counted = {name: _job.c[name] + _slice.c[name] for name in ("success", "failed", "cancelled")}
+        return (
+            update(_job)
+            .where(
+                _job.c.id == JOB,
+                _job.c.org_id == ORG,
+                _slice.c.job_id == _job.c.id,
+                _slice.c.number == NUMBER,
+            )
+            .values(
+                slices_done=_job.c.slices_done + bindparam("p_done", type_=Integer()),
+                in_progress=_job.c.in_progress
+                + bindparam("p_in_progress", type_=Integer())
+                - _slice.c.in_progress_folded,
+                updated_at=NOW,
+                **counted,
+            )
+            .returning(
+                _job.c.status,
+                _job.c.held,
+                _job.c.waits_until,
+                func.coalesce(_job.c.pace, _job.c.window).label("window"),
+                (_job.c.planned & (_job.c.slices_done == _job.c.slices_total)).label("over"),
+            )
+        )
+
+    def _reset(self) -> Update:
+        """Begin to count anew after a fold, for what is sent next. Primary key."""
+        return (
+            update(_slice)
+            .where(*_this_slice())
+            .values(
+                touchpoint_id=bindparam("p_touchpoint_id", type_=Uuid()),
+                variant=bindparam("p_variant", type_=String()),
+                hour=bindparam("p_hour", type_=UtcDateTime()),
+                **_folded(),
+            )
+        )
+
+    def _close(self) -> Update:
+        """Leased → done or ready, its counters folded away. Primary key."""
+        return (
+            update(_slice)
+            .where(*leased())
+            .values(
+                state=bindparam("p_state", type_=String()),
+                due_at=func.coalesce(bindparam("p_due_at", type_=UtcDateTime()), _slice.c.due_at),
+                waits_for=bindparam("p_waits_for", type_=String()),
+                lease_expires_at=None,
+                lease_owner=None,
+                woken_at=None,
+                **_folded(),
+            )
+        )
+
+    def _wake_next(self) -> Update:
+        """Mark as many ready, due slices as woken as the job's window has room for. The caller holds the job's row.
+
+        Index ix_slice_in_flight counts what takes up room, as many rows as the window holds; ix_slice_ready (job_id,
+        due_at, number) stops after the room left plus those already woken. A CTE, because PostgreSQL may run a locking
+        subquery of an IN more than once, and choose more each time.
+        """
+        taken_up = (
+            select(func.count())
+            .where(_slice.c.job_id == JOB, _slice.c.state != SliceState.DONE, _slice.c.woken_at.is_not(None))
+            .scalar_subquery()
+        )
+        larger = func.greatest if self._postgresql else func.max
+        room = larger(bindparam("p_window", type_=Integer()) - taken_up, 0)
+        chosen = (
+            select(_slice.c.number)
+            .where(
+                _slice.c.job_id == JOB,
+                _slice.c.state == SliceState.READY,
+                _slice.c.woken_at.is_(None),
+                _slice.c.due_at <= NOW,
+            )
+            .order_by(_slice.c.due_at, _slice.c.number)
+            .limit(room)
+            .with_for_update(skip_locked=True)
+            .cte("chosen")
+        )
+        return (
+            update(_slice)
+            .where(
+                _slice.c.job_id == JOB,
+                _slice.c.number.in_(select(chosen.c.number)),
+                _slice.c.state == SliceState.READY,
+            )
+            .values(woken_at=NOW)
+            .returning(_slice.c.number)
+        )
+
+
+def standing() -> tuple[ColumnElement[Any], ...]:
+    """What `slices.JobState` holds."""
+    job = [
+        select(wanted).where(_job.c.id == JOB).scalar_subquery().label(wanted.name)
+        for wanted in (_job.c.status, _job.c.held, _job.c.waits_until)
+    ]
+    suppresses = exists().where(_suppression.c.org_id == ORG).label("suppresses")
+    return (*job, suppresses, _limits_epoch().label("limits_epoch"))
+
+
+def renew(counted: dict[str, Any]) -> Update:
+    """Let a lease last longer, and count what was written for the place that the counters are of."""
+    return (
+        update(_slice)
+        .where(*leased())
+        .values(
+            lease_expires_at=bindparam("p_expires_at", type_=UtcDateTime()),
+            touchpoint_id=bindparam("p_touchpoint_id", type_=Uuid()),
+            variant=bindparam("p_variant", type_=String()),
+            hour=bindparam("p_hour", type_=UtcDateTime()),
+            **counted,
+        )
+    )
+
+
+def leased() -> tuple[ColumnElement[bool], ...]:
+    """The slice's row under a lease that is still its own."""
+    return (
+        *_this_slice(),
+        _slice.c.lease_epoch == bindparam("p_epoch", type_=Integer()),
+        _slice.c.state == SliceState.LEASED,
+    )
+
+
+def _this_slice() -> tuple[ColumnElement[bool], ...]:
+    return (_slice.c.job_id == JOB, _slice.c.number == NUMBER)
+
+
+def _limits_epoch() -> ColumnElement[int]:
+    return select(_organization.c.limits_epoch).where(_organization.c.id == ORG).scalar_subquery()
+
+
+def _counted() -> dict[str, Any]:
+    added = {
+        name: _slice.c[name] + bindparam(f"p_{name}", type_=Integer())
+        for name in ("success", "failed", "cancelled", "sent")
+    }
+    return {"in_progress": bindparam("p_in_progress", type_=Integer()), **added}
+
+
+def _folded() -> dict[str, Any]:
+    """A slice's counters once they were folded."""
+    in_progress = bindparam("p_in_progress", type_=Integer())
+    counters = dict.fromkeys(("success", "failed", "cancelled", "sent"), 0)
+    return {"in_progress": in_progress, "in_progress_folded": in_progress, **counters}
+
+
+def _told() -> ColumnElement[bool]:
+    """Whether a webhook asks for events about single recipients. Index ix_webhook_recipients."""
+    return exists().where(
+        _webhook.c.org_id == ORG, _webhook.c.active.is_(True), _webhook.c.recipients.is_(True)
+    )
