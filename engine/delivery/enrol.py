@@ -38,10 +38,11 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Select
     from sqlalchemy.orm import Session
 
-__all__ = ["enrol", "enrolment_job", "guard"]
+__all__ = ["SLICE", "enrol", "enrolment_job", "guard"]
 
 _WINDOW = 16
-_SLICE = 500
+#: Recipients of a slice that is made by the way.
+SLICE = 500
 #: Campaigns, each with a target, that one statement asks about.
 _AT_ONCE = 50
 
@@ -164,7 +165,7 @@ def _take_in(session: Session, door: _Door, entity_ids: Sequence[UUID]) -> int:
         return 0  # it was stopped meanwhile; whoever starts it again plans everybody
     job = enrolment_job(session, campaign)
     people = _newcomers(session, door, entity_ids).subquery("people")
-    taken = take_in(session, job, people, slice_size=_SLICE, target_id=target.id)
+    taken = take_in(session, job, people, slice_size=SLICE, target_id=target.id)
     if taken:
         slices.wake_next(session, campaign.org_id, job.id)
     return taken

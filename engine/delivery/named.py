@@ -13,7 +13,7 @@ from sqlalchemy import and_, exists, or_, select
 
 from engine.delivery import history, slices
 from engine.delivery.compose import TARGET_DELETED
-from engine.delivery.enrol import enrolment_job
+from engine.delivery.enrol import SLICE, enrolment_job
 from engine.delivery.holdout import HOLDOUT
 from engine.delivery.intake import take_in
 from state.sets import among
@@ -27,9 +27,8 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
 
-__all__ = ["deliver_named", "delivers", "has_named", "take_in_named"]
+__all__ = ["deliver_named", "has_named", "take_in_named"]
 
-_SLICE = 500
 _LIVE = (Recipient.stage.is_not(None), Recipient.deleted_at.is_(None))
 
 
@@ -41,7 +40,7 @@ def has_named(session: Session, org_id: UUID, campaign_id: UUID) -> bool:
     return session.execute(wanted.limit(1)).first() is not None
 
 
-def delivers(session: Session, campaign: Campaign) -> bool:
+def _delivers(session: Session, campaign: Campaign) -> bool:
     """Whether a campaign contacts who is enrolled now: it runs, or is held and will go on."""
     if campaign.flow_id is None or campaign.reach <= 0:
         return False
@@ -61,7 +60,7 @@ def deliver_named(session: Session, campaign: Campaign, entity_ids: Sequence[UUI
 
     A handful of statements whatever their number. The caller has called `enrol.guard`, and holds the campaign's row.
     """
-    if not entity_ids or not delivers(session, campaign):
+    if not entity_ids or not _delivers(session, campaign):
         return 0
     aside = and_(
         Recipient.automation_status == AutomationStatus.CANCELLED, Recipient.error_code == TARGET_DELETED
@@ -71,7 +70,7 @@ def deliver_named(session: Session, campaign: Campaign, entity_ids: Sequence[UUI
     if not ids:
         return 0
     job = enrolment_job(session, campaign)
-    taken = _take(session, job, ids, slice_size=_SLICE)
+    taken = _take(session, job, ids, slice_size=SLICE)
     if taken:
         slices.wake_next(session, campaign.org_id, job.id)
     return taken

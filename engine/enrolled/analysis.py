@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-__all__ = ["ANALYSIS", "analysed"]
+__all__ = ["ANALYSIS", "ANALYSIS_COLUMNS", "analysed"]
 
 #: Every field, in the contract's order, with what it holds.
 ANALYSIS: Final[dict[str, type]] = {
@@ -38,7 +38,7 @@ ANALYSIS: Final[dict[str, type]] = {
     "campaign_next_best_action": str,
 }
 #: Those that listings filter by and count have a column of their own (state.tables.enrolment).
-_COLUMNS = (
+ANALYSIS_COLUMNS = (
     "ai_label",
     "ai_score",
     "follow_up_required",
@@ -74,5 +74,5 @@ def analysed(
         "analysis": merged,
         "analysis_updated_at": now,
         **({"campaign_analysis_updated_at": now} if goal else {}),
-        **{name: merged.get(name) for name in _COLUMNS},
+        **{name: merged.get(name) for name in ANALYSIS_COLUMNS},
     }

@@ -26,7 +26,7 @@ from engine.delivery.named import deliver_named
 from engine.enrolled import keys
 from engine.enrolled.enrolling import write_targets
 from engine.enrolled.keys import Key
-from engine.enrolled.targets import hold_campaign
+from engine.enrolled.targets import hold_campaign, rows_of
 from engine.inputs import Invalid
 from state.errors import StateError
 from state.tables import Entity, Recipient
@@ -112,7 +112,7 @@ def _keys(session: Session, org_id: UUID, given: CustomerInput) -> list[Key]:
             raise Invalid("email", f"{email[:64]!r} is no e-mail address")
         found.append(Key("email", address))
     if phone:
-        number = keys.phone_key(phone, keys.key_finder(session, org_id).region)
+        number = keys.phone_key(phone, keys.region_of(session, org_id))
         if number is None:
             raise Invalid("phone", f"{phone!r} is no phone number")
         found.append(Key("phone", number))
@@ -135,12 +135,7 @@ def _written(session: Session, org_id: UUID, campaign_id: UUID, given: CustomerI
     ).scalar_one_or_none()
     if known is None:
         return upsert_entity(session, org_id, SCHEMA, {**said, "external_id": given.customer_id})[0].id
-    live = select(Recipient.entity_id).where(
-        Recipient.campaign_id == campaign_id,
-        Recipient.entity_id == known,
-        Recipient.stage.is_not(None),
-        Recipient.deleted_at.is_(None),
-    )
+    live = select(Recipient.entity_id).where(*rows_of(org_id, campaign_id, known))
     if session.execute(live).first() is not None:
         raise _Skip(_known(given))
     return patch_entity(session, org_id, SCHEMA, known, said).id

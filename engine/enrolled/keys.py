@@ -33,6 +33,7 @@ __all__ = [
     "key_finder",
     "packed",
     "phone_key",
+    "region_of",
     "release",
     "take",
     "unpacked",
@@ -79,7 +80,6 @@ class KeyFinder:
     """
 
     def __init__(self, region: str | None) -> None:
-        self.region = region
         self._email = EmailFinder()
         self._phone = PhoneFinder(normalise=partial(phone_key, region=region))
 
@@ -91,7 +91,12 @@ class KeyFinder:
 
 def key_finder(session: Session, org_id: UUID) -> KeyFinder:
     """The one for an organization."""
-    return KeyFinder(session.scalar(select(Organization.region).where(Organization.id == org_id)))
+    return KeyFinder(region_of(session, org_id))
+
+
+def region_of(session: Session, org_id: UUID) -> str | None:
+    """Where an organization's phone numbers without a country code are from; None: nobody said."""
+    return session.scalar(select(Organization.region).where(Organization.id == org_id))
 
 
 def take(session: Session, org_id: UUID, campaign_id: UUID, keys: Sequence[Key]) -> list[Key]:
@@ -144,10 +149,15 @@ def hold(session: Session, org_id: UUID, campaign_id: UUID, keys: Iterable[Key])
     )
 
 
-def release(session: Session, campaign_id: UUID, keys: Sequence[Sequence[str]]) -> None:
+def release(session: Session, org_id: UUID, campaign_id: UUID, keys: Sequence[Sequence[str]]) -> None:
     """Let go of the keys of one target."""
     for kind, value in sorted((kind, value) for kind, value in keys):
-        ours = (TargetKey.campaign_id == campaign_id, TargetKey.kind == kind, TargetKey.value == value)
+        ours = (
+            TargetKey.campaign_id == campaign_id,
+            TargetKey.kind == kind,
+            TargetKey.value == value,
+            TargetKey.org_id == org_id,
+        )
         session.execute(
             update(TargetKey)
             .where(*ours)

@@ -18,7 +18,7 @@ from sqlalchemy import func, select
 
 from engine.enrolled.orders import Order, order_of
 from engine.enrolled.searching import Search, conditions
-from engine.enrolled.targets import Enrolled, check_campaign, with_customer
+from engine.enrolled.targets import Enrolled, check_campaign, of_target, with_customer
 from engine.inputs import Invalid
 from engine.listing import decode_cursor, encode_cursor
 from state.tables import Entity, Recipient
@@ -104,9 +104,7 @@ def _count(
 ) -> int:
     statement = select(func.count()).select_from(Recipient)
     if of_customers:
-        statement = statement.outerjoin(
-            Entity, (Entity.id == Recipient.entity_id) & (Entity.org_id == org_id)
-        )
+        statement = statement.outerjoin(Entity, of_target(org_id))
     return int(session.execute(statement.where(*wanted)).scalar_one())
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Text, Uuid, cast, func, literal, or_, tuple_
 from sqlalchemy import and_ as both
 
-from engine.enrolled.analysis import ANALYSIS
+from engine.enrolled.analysis import ANALYSIS, ANALYSIS_COLUMNS
 from engine.inputs import Invalid
 from engine.suggestions import did_you_mean
 from state.sets import is_postgresql
@@ -42,16 +42,7 @@ _COLUMNS: dict[str, Any] = {
             "last_conv_id",
             "analysis_updated_at",
             "campaign_analysis_updated_at",
-            "ai_label",
-            "ai_score",
-            "follow_up_required",
-            "callback_requested",
-            "escalation_required",
-            "campaign_goal_result",
-            "campaign_goal_score",
-            "campaign_sentiment",
-            "customer_sentiment",
-            "analysis_source",
+            *ANALYSIS_COLUMNS,
         )
     },
 }

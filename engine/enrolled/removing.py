@@ -49,7 +49,7 @@ def delete_target(session: Session, org_id: UUID, campaign_id: UUID, target_id: 
     ).first()
     if held is None:
         raise NotFound("target", target_id)
-    keys.release(session, campaign_id, held[0] or [])
+    keys.release(session, org_id, campaign_id, held[0] or [])
 
 
 def restore_target(session: Session, org_id: UUID, campaign_id: UUID, target_id: UUID) -> Enrolled:
@@ -86,7 +86,7 @@ def purge_target(session: Session, org_id: UUID, campaign_id: UUID, target_id: U
     if gone is None:
         raise NotFound("target", target_id)
     if gone.deleted_at is None:
-        keys.release(session, campaign_id, gone.contact_keys or [])
+        keys.release(session, org_id, campaign_id, gone.contact_keys or [])
     for table in (Execution, Engagement):
         session.execute(
             delete(table)

@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Text, and_, case, cast, func, or_, select
+from sqlalchemy import Text, case, cast, func, or_, select
 
 from engine.enrolled.orders import CUSTOMER, attribute
+from engine.enrolled.targets import of_target
 from engine.inputs import Invalid
 from state.tables import Entity, Recipient
 
@@ -135,9 +136,7 @@ def aggregate(session: Session, org_id: UUID, campaign_id: UUID, search: Search)
     counts = [func.count(case((condition, 1))) for condition in ACTIONS.values()]
     statement = select(Recipient.stage, label, func.count(), *counts).select_from(Recipient)
     if around.of_customers:
-        statement = statement.outerjoin(
-            Entity, and_(Entity.id == Recipient.entity_id, Entity.org_id == org_id)
-        )
+        statement = statement.outerjoin(Entity, of_target(org_id))
     stages, labels, quick = Counter[str](), Counter[str](), Counter[str]()
     for stage, its, count, *actions in session.execute(
         statement.where(*conditions(session, org_id, campaign_id, around)).group_by(Recipient.stage, label)

@@ -23,6 +23,8 @@ __all__ = [
     "check_campaign",
     "get_target",
     "hold_campaign",
+    "of_target",
+    "rows_of",
     "target_rows",
     "with_customer",
 ]
@@ -61,21 +63,31 @@ def target_rows(
     Args:
         deleted: Whether a soft-deleted one counts.
     """
+    return rows_of(org_id, campaign_id, entity_of(campaign_id, target_id), deleted=deleted)
+
+
+def rows_of(
+    org_id: UUID, campaign_id: UUID, customer_id: UUID, *, deleted: bool = False
+) -> tuple[ColumnElement[bool], ...]:
+    """The same, by the customer's id."""
     live = () if deleted else (Recipient.deleted_at.is_(None),)
     return (
         Recipient.campaign_id == campaign_id,
-        Recipient.entity_id == entity_of(campaign_id, target_id),
+        Recipient.entity_id == customer_id,
         Recipient.org_id == org_id,
         Recipient.stage.is_not(None),
         *live,
     )
 
 
+def of_target(org_id: UUID) -> ColumnElement[bool]:
+    """The condition for joining a target's customer. Primary key."""
+    return (Entity.id == Recipient.entity_id) & (Entity.org_id == org_id)
+
+
 def with_customer(org_id: UUID) -> Select[Recipient, Entity]:
     """Targets and their customers, by the customers' primary key."""
-    return select(Recipient, Entity).outerjoin(
-        Entity, (Entity.id == Recipient.entity_id) & (Entity.org_id == org_id)
-    )
+    return select(Recipient, Entity).outerjoin(Entity, of_target(org_id))
 
 
 def get_target(

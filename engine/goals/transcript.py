@@ -19,7 +19,7 @@ __all__ = ["LONGEST", "Turn", "format_conversation", "join_conversations", "read
 #: Characters of all conversations of one target that are judged, the latest; some four hours of talk.
 LONGEST = 200_000
 #: Characters of one conversation that are kept.
-LONGEST_CONVERSATION = 100_000
+_LONGEST_KEPT = 100_000
 _CUT = "[…]"
 
 _AGENT = (
@@ -56,7 +56,7 @@ def format_conversation(turns: Iterable[tuple[str, Any]]) -> str:
         if text:
             lines.append(f"{'Agent' if role == 'agent' else 'Customer'}: {text}")
     whole = "\n".join(lines).encode(errors="replace").decode()
-    return whole if len(whole) <= LONGEST_CONVERSATION else whole[: LONGEST_CONVERSATION - len(_CUT)] + _CUT
+    return whole if len(whole) <= _LONGEST_KEPT else whole[: _LONGEST_KEPT - len(_CUT)] + _CUT
 
 
 def join_conversations(conversations: Sequence[tuple[str, str]], *, longest: int = LONGEST) -> str:

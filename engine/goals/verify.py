@@ -23,9 +23,11 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from sqlalchemy import select, update
 
+from engine import listing
 from engine.enrolled.analysis import analysed
 from engine.enrolled.identity import entity_of
 from engine.enrolled.stages import Stage, verified
+from engine.enrolled.targets import rows_of
 from engine.goals.calls import conversations
 from engine.goals.completions import CompletionsAnalyser
 from engine.goals.port import AnalysisFailed, Question
@@ -93,20 +95,9 @@ def gather(session: Session, org_id: UUID, campaign_id: UUID, target: UUID) -> A
         NotFound: there is no such campaign, or no such live target in it.
         NoConversation: no call was completed with a conversation.
     """
-    campaign = session.execute(
-        select(Campaign).where(Campaign.id == campaign_id, Campaign.org_id == org_id)
-    ).scalar_one_or_none()
-    if campaign is None:
-        raise NotFound("campaign", campaign_id)
+    campaign = listing.find(session, Campaign, org_id, campaign_id)
     pair = (campaign_id, entity_of(campaign_id, target))
-    stage = session.execute(
-        select(Recipient.stage).where(
-            Recipient.campaign_id == campaign_id,
-            Recipient.entity_id == pair[1],
-            Recipient.org_id == org_id,
-            Recipient.deleted_at.is_(None),
-        )
-    ).scalar_one_or_none()
+    stage = session.execute(select(Recipient.stage).where(*rows_of(org_id, *pair))).scalar_one_or_none()
     if stage is None:
         raise NotFound("target", target)
     found = conversations(session, org_id, pair)
@@ -172,11 +163,7 @@ def write(session: Session, org_id: UUID, asked: Asked, verdict: Verdict, *, by:
     )
     session.execute(
         update(Recipient)
-        .where(
-            Recipient.campaign_id == row.campaign_id,
-            Recipient.entity_id == row.entity_id,
-            Recipient.org_id == org_id,
-        )
+        .where(*rows_of(org_id, *asked.pair))
         .values(**analysed(fields, now=now, goal=True, before=row.analysis), stage=stage, updated_at=now)
         .execution_options(synchronize_session=False)
     )

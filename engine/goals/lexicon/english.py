@@ -12,7 +12,6 @@ _DAYS = r"(?:mon|tues|wednes|thurs|fri|satur|sun)day"
 _WHEN = rf"(?:back|again|later|tomorrow|tonight|next (?:week|month|{_DAYS})|(?:on |this )?{_DAYS}|another time|another day|in (?:a|an|the|\d+|two|three)\b|after|at \d+|around|around noon)"
 
 ENGLISH = Lexicon(
-    name="en",
     common=frozenset(
         "the is are am i you it to and that have has what not my for with we this can do me your on no yes but of a an"
         " i'm it's don't i'll that's was be if so just please thanks hello hi how would could at they he she".split()

@@ -13,7 +13,6 @@ _WHEN = rf"(?:zurück|nochmal|noch mal|noch einmal|wieder|später|morgen|übermo
 _CALL = r"(?:ruf(?:en|t|e)?|meld(?:en|et|e)?)"
 
 GERMAN = Lexicon(
-    name="de",
     common=frozenset(
         "der die das ist ich sie nicht und ein eine einen zu mir mich wir es den dem auf haben habe kann aber ja nein"
         " was mit für im bitte noch uns mein meine wie bin sind doch auch schon dann gerne gern danke hallo guten tag"

@@ -22,7 +22,6 @@ def weighed(words: dict[float, str]) -> dict[str, float]:
 class Lexicon:
     """One language. A word that ends in `*` stands for all that begin with it."""
 
-    name: str
     common: frozenset[str]
     """Words that show that somebody speaks this language."""
     fillers: frozenset[str]
