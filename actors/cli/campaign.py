@@ -268,7 +268,7 @@ def _execute(
     from actors.cli.finding import find_campaign
     from actors.cli.words import one_of
     from engine.campaigns.execution import execute as start
-    from engine.campaigns.lifecycle import PRIORITIES
+    from engine.campaigns.jobs import PRIORITIES
 
     one_of("priority", priority, PRIORITIES)
     with opened(context) as muster, muster.transaction() as session:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from engine.audience.filters import FilterError
-from engine.campaigns import dry_runs, lifecycle, schedules
+from engine.campaigns import dry_runs, lifecycle, readiness, schedules
 from engine.campaigns.audiences import audience_size, resolve_audience
 from engine.campaigns.errors import Refusal, Refused
 from engine.campaigns.messages import resolve_messages
@@ -67,7 +67,7 @@ def execute(
 
     Args:
         window: Slices of a job of normal priority in flight at once at most.
-        priority: One of `lifecycle.PRIORITIES`.
+        priority: One of `jobs.PRIORITIES`.
         reach: Percent, above 0 and up to 100, counted from the beginning of the audience (state.sampling).
         due_at: Aware; not before then.
 
@@ -92,7 +92,7 @@ def execute(
     if test:
         execution_id = dry_runs.begin(session, campaign, reach=reach).id
     elif starts_at > now:
-        lifecycle.check(session, campaign)
+        readiness.check(session, campaign)
         execution_id = schedules.schedule(
             session, campaign, due_at=starts_at, reach=reach, priority=priority
         ).id

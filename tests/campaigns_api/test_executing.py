@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, update
 
-from engine.campaigns import lifecycle
+from engine.campaigns import jobs
 from engine.delivery.recover import sweep
 from state.sampling import PLACES, place, place_of
 from state.tables import Entity, Job, Target
@@ -85,7 +85,7 @@ def test_priorities_share_the_workers_and_starve_nobody(desk: Desk) -> None:
         executed = desk.ask("POST", f"/{campaign}/execute", json={"priority": priority})
         names[UUID(campaign)] = priority
         assert desk.job(executed["executionId"]).window == round(
-            desk.api.runtime.settings.window * lifecycle.PRIORITIES[priority]
+            desk.api.runtime.settings.window * jobs.PRIORITIES[priority]
         )
     with desk.database.begin() as session:  # as if many more workers were busy: windows of 2, 8 and 32
         for priority, window in (("low", 2), ("normal", 8), ("high", 32)):
