@@ -39,6 +39,7 @@ def run(scale: Scale, directory: Path) -> list[Result]:
             typical.append(sorted(pairs, key=lambda pair: pair[0].rate)[len(pairs) // 2])
             results += _figures(pairs, judged=scale.kept and size == scale.deliveries[-1])
             results += _memory(typical[-1][0], typical[0][0])
+            results.append(_statistics(typical[-1][0], typical[0][0]))
     if scale.kept:
         plot_delivery(typical)
     return results
@@ -79,6 +80,14 @@ def _figures(pairs: list[tuple[MusterRun, RawRun]], *, judged: bool) -> list[Res
             f"delivery.first.{size}", median(muster.first for muster, _ in pairs), "seconds", at_most=2.0
         ),
     ]
+
+
+def _statistics(run: MusterRun, smallest: MusterRun) -> Result:
+    """As many statements as at the smallest size."""
+    case = f"statistics.statements.{run.size}"
+    if run is smallest:
+        return Result.alone(case, run.statements, "statements")
+    return Result.compared(case, run.statements, "statements", smallest.statements, at_most=1.0)
 
 
 def _memory(run: MusterRun, smallest: MusterRun) -> list[Result]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import exists, select
+from sqlalchemy import event, exists, select
 
 from bench.ground import WORKERS
 from bench.meter import Memory, cpu_seconds
 from config.settings import Settings
 from engine.campaigns import lifecycle
+from engine.insight.statistics import statistics
 from engine.runtime import Runtime
 from state.tables import Job, Slice
 from state.transitions import JobStatus
@@ -46,6 +47,8 @@ class MusterRun:
     peak_redis: float
     """MiB."""
     samples: list[tuple[float, list[float], float]]
+    statements: int
+    """That reading the campaign's statistics takes afterwards."""
 
     @property
     def rate(self) -> float:
@@ -97,6 +100,7 @@ def deliver(
             seconds = time.monotonic() - started
             after = cpu_seconds(*workers), cpu_seconds(ground.postgres)
         _check(runtime, job.id, size)
+        statements = _read_statistics(runtime, org_id, campaign_id, size)
     finally:
         runtime.close()
         for process in [*workers, scheduler]:
@@ -111,6 +115,7 @@ def deliver(
         peak_worker=memory.peak_worker,
         peak_redis=memory.peak_redis,
         samples=memory.samples,
+        statements=statements,
     )
 
 
@@ -125,6 +130,24 @@ def _has_success(runtime: Runtime, job_id: UUID) -> bool:
 def _status(runtime: Runtime, job_id: UUID) -> str:
     with runtime.database.read() as session:
         return session.execute(select(Job.status).where(Job.id == job_id)).scalar_one()
+
+
+def _read_statistics(runtime: Runtime, org_id: UUID, campaign_id: UUID, size: int) -> int:
+    """Read them all; returns how many statements that took."""
+    seen: list[str] = []
+
+    def note(*given: Any) -> None:
+        seen.append(given[2])
+
+    event.listen(runtime.database.engine, "before_cursor_execute", note)
+    try:
+        with runtime.database.read() as session:
+            found = statistics(session, org_id, campaign_id)
+    finally:
+        event.remove(runtime.database.engine, "before_cursor_execute", note)
+    if found.overview.sent != size:
+        raise RuntimeError(f"{size} were sent, and the statistics say {found.overview.sent}")
+    return len(seen)
 
 
 def _check(runtime: Runtime, job_id: UUID, size: int) -> None:
