@@ -35,7 +35,7 @@ setup-dev: $(VENV)/.ready-dev ## The same, and what tests, types and lint need
 
 .PHONY: test
 test: setup-dev ## Run the tests; services that are missing are named and their tests skipped
-	$(BIN)/python -m pytest $(T) $(ARGS) --ignore=tests/chaos -n 2
+	$(BIN)/python -m pytest $(T) $(ARGS) --ignore=tests/chaos -n 2 --durations=12 --durations-min=5
 
 .PHONY: chaos
 chaos: setup-dev ## Run the fault suite: real processes, killed and cut off; writes tests/chaos/results.json (QUICK=1 keeps nothing)
