@@ -109,7 +109,7 @@ class Database:
             json_serializer=_dumps,
             json_deserializer=orjson.loads,
             pool_timeout=BUSY_TIMEOUT.total_seconds(),
-            connect_args={"connect_timeout": 5, "application_name": "muster", "options": "-c timezone=UTC"},
+            connect_args={"connect_timeout": 10, "application_name": "muster", "options": "-c timezone=UTC"},
         )
 
         @event.listens_for(engine, "checkout")

@@ -18,6 +18,7 @@ from engine.api.errors import Unauthorized
 from engine.api.secrets import secrets_of
 from engine.api.targeting import schemas
 from engine.api.targeting.errors import answer
+from engine.api.targeting.parameters import COMMON
 from engine.tracking.calls import Unsigned, take_call
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ class CallAnswer(schemas.Answer):
     recipient_id: UUID | None = None
 
 
-@router.post("/v1/inbound/voice/{channel_id}", operation_id="receiveCall", response_model=CallAnswer)
+@router.post(
+    "/v1/inbound/voice/{channel_id}", operation_id="receiveCall", response_model=CallAnswer, responses=COMMON
+)
 async def receive_call(channel_id: str, request: Request) -> Response:
     """Hand in what became of a call, as the provider's webhook does. Each conversation is taken once."""
     try:

@@ -144,8 +144,9 @@ class Known:
                     offer.pop("target_id", None)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def known(server: World) -> Known:
+    """Campaigns of each test's own: operations before it may have ended all others."""
     return Known(server)
 
 

@@ -98,8 +98,9 @@ class Known:
                 item["customer_id"] = str(random.choice(self.people))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def known(server: World) -> Iterator[Known]:
+    """A campaign of each test's own: one of the operations deletes what it finds."""
     desk = TargetDesk(server.api, server.client)
     yield Known(desk)
     desk.close()

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from engine.api.answers import json_answer
 from engine.api.call import Caller
 from engine.api.targeting.errors import TargetingRoute
-from engine.api.targeting.parameters import COMMON
+from engine.api.targeting.parameters import COMMON, MISSING
 from engine.enrolled import first_contact
 from engine.enrolled.first_contact import FirstContact
 
@@ -24,7 +24,10 @@ def _shown(given: FirstContact) -> dict[str, object]:
 
 
 @router.get(
-    "/v1/campaign/{campaign_id}/first-contact", operation_id="getFirstContact", response_model=FirstContact
+    "/v1/campaign/{campaign_id}/first-contact",
+    operation_id="getFirstContact",
+    response_model=FirstContact,
+    responses=MISSING,
 )
 def get(campaign_id: UUID, call: Caller) -> Response:
     """Get how the campaign contacts enrolled targets."""
@@ -33,7 +36,10 @@ def get(campaign_id: UUID, call: Caller) -> Response:
 
 
 @router.put(
-    "/v1/campaign/{campaign_id}/first-contact", operation_id="setFirstContact", response_model=FirstContact
+    "/v1/campaign/{campaign_id}/first-contact",
+    operation_id="setFirstContact",
+    response_model=FirstContact,
+    responses=MISSING,
 )
 def put(campaign_id: UUID, given: FirstContact, call: Caller) -> Response:
     """Set how the campaign contacts enrolled targets: its flow and its send windows are made of it."""
