@@ -72,6 +72,28 @@ def test_a_rare_permit_frees_the_thread_and_says_why(bench: LimitedBench, clock:
     assert {"success": 4} == bench.statuses()
 
 
+def test_what_is_known_is_written_before_a_slice_waits_for_the_next_permit(
+    bench: LimitedBench, clock: ManualClock
+) -> None:
+    """Else a worker that is killed while it waits would leave in doubt what had long been delivered."""
+    bench.entities(12)
+    campaign = bench.campaign()
+    bench.limit_channel(rate={"messages": 2})
+    waits: list[tuple[int, int]] = []
+
+    def rest(seconds: float, _: object) -> None:
+        if seconds > bench.settings.flush_interval.total_seconds():
+            waits.append((len(bench.channel.journal), bench.statuses().get("success", 0)))
+        clock.forward(seconds=max(seconds, 0))
+
+    bench.executor.keeper.rest = rest
+    bench.activate(campaign)
+    bench.run_out(step=1)
+    assert {"success": 12} == bench.statuses()
+    assert any(sent for sent, _ in waits)
+    assert [sent for sent, _ in waits] == [written for _, written in waits]
+
+
 def test_another_limit_takes_effect_at_once(bench: LimitedBench, clock: ManualClock) -> None:
     bench.entities(60)
     campaign = bench.campaign()
