@@ -166,6 +166,7 @@ class Claims:
             return ledger.trip(connection, ids, again=again, now=now)
 
         taken, settled, state = ledger.persist(exchange, self._database.alone)
+        ledger.through += settled
         if settled < len(delivered) or state.limits_epoch != self._limits.epoch:
 
             def catch_up(session: Session, *, again: bool, now: datetime) -> None:  # noqa: ARG001 - harmless twice

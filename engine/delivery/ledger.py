@@ -58,6 +58,8 @@ class Ledger:
         """What the slice's counters count for."""
         self.waiting = lease.waiting
         """How many of the slice's recipients are between two touchpoints."""
+        self.through = 0
+        """Recipients that this lease is known to have delivered to for good."""
         self.stopped = False
         """Nothing more may be claimed: the job was paused or cancelled."""
         self._runtime = runtime
@@ -197,13 +199,15 @@ class Ledger:
         self.stopped = not wave.state.may_claim
         return wave
 
-    def settle_last(self, session: Session, now: datetime) -> JobState:
-        """Settle the last wave, for the transaction that gives the slice back."""
+    def settle_last(self, session: Session, now: datetime) -> tuple[JobState, bool]:
+        """Settle the last wave, for the transaction that gives the slice back; says as well whether the whole slice is
+        known to be delivered.
+        """
         if self.is_usual():
             wave = self.trip(session, [], again=False, now=now)
             waves.land_rest(session, self._lease, self._unsettled.delivered, wave.settled)
-            return wave.state
+            return wave.state, self.through + wave.settled == self._lease.size
         expected = self._unsettled.tally(in_progress=self.waiting, now=now)
         state = self.hold(session, expected, now)
         self.settle(session, expected, in_progress=self.waiting, now=now)
-        return state
+        return state, False

@@ -181,7 +181,7 @@ class SliceRun:
     def _close(self, session: Session, *, again: bool, now: datetime) -> None:  # noqa: ARG002 - once closed it is lost
         """Settle the last wave and give the slice back: done, or ready when its next recipient is due."""
         lease, wire, limits = self.lease, self.wire, self.limits.by_channel
-        state = self.ledger.settle_last(session, now)
+        state, delivered = self.ledger.settle_last(session, now)
         note_troubles(
             session,
             lease,
@@ -195,7 +195,7 @@ class SliceRun:
         cancelled = Counter[Spot]()
         if state.status in STOPPED:
             cancelled = cancel_left(session, lease.org_id, lease.job_id, [lease.number], now)
-        left = waves.left(session, lease, now)
+        left = waves.NOBODY_LEFT if delivered else waves.left(session, lease, now)
         self.agenda.goes_on |= self._ends()
         due_at, waits_for = back_at(self.agenda, limits, left, now)
         reach("slice.before_close_commit")

@@ -70,6 +70,7 @@ class SliceStatements(Statements):
                 _limits_epoch(),
                 _slice.c.in_progress,
                 _told(),
+                _slice.c.size,
             )
         )
 

@@ -74,6 +74,8 @@ class Lease:
     """Which of the organization's limits were in force."""
     waiting: int = 0
     """How many of its recipients were between two touchpoints when it was taken."""
+    size: int = 0
+    """Recipients that were planned into it."""
     told: bool = False
     """Whether a webhook asks what becomes of single recipients."""
 
@@ -121,8 +123,8 @@ def lease(
     ).first()
     if taken is None:
         return None
-    epoch, campaign_id, pace, limits_epoch, waiting, told = taken
-    return Lease(org_id, campaign_id, job_id, number, epoch, pace, limits_epoch, waiting, bool(told))
+    epoch, campaign_id, pace, limits_epoch, waiting, told, size = taken
+    return Lease(org_id, campaign_id, job_id, number, epoch, pace, limits_epoch, waiting, size, bool(told))
 
 
 def set_pace(session: Session, lease: Lease, pace: int | None) -> None:

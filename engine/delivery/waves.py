@@ -38,7 +38,19 @@ if TYPE_CHECKING:
     from engine.delivery.parts import Part
     from engine.delivery.slices import Lease
 
-__all__ = ["Due", "Left", "Stage", "Unsettled", "claim", "correct", "land_rest", "left", "load", "settle"]
+__all__ = [
+    "NOBODY_LEFT",
+    "Due",
+    "Left",
+    "Stage",
+    "Unsettled",
+    "claim",
+    "correct",
+    "land_rest",
+    "left",
+    "load",
+    "settle",
+]
 
 
 class Due(NamedTuple):
@@ -324,6 +336,9 @@ class Left(NamedTuple):
     """When the first is due; None: nobody is left."""
     later: datetime | None
     """When the first is due that is not due yet."""
+
+
+NOBODY_LEFT = Left(0, 0, None, None)
 
 
 def left(session: Session, lease: Lease, now: datetime) -> Left:
