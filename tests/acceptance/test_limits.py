@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 FULL = os.environ.get("MUSTER_SCALE") == "full"
 SECONDS = 30 if FULL else 6
-USED = 0.95 if FULL else 0.85
-"""At least; in six seconds, one of two busy cores weighs more."""
+USED = 0.95 if FULL else 0.7
+"""At least; of six seconds, what a kill and two busy cores cost is a larger part."""
 RATE, RAISED = 200, 400
 LEASE = RATE // 10
 """One lease: a tenth of a second's permits."""
