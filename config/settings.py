@@ -60,6 +60,8 @@ class Settings(BaseSettings):
 
     worker_threads: int = Field(default=8, ge=1, le=256)
     """Slices one worker process executes at once. They wait for the database and the wire most of their time."""
+    worker_database_threads: int = Field(default=2, ge=1, le=256)
+    """Of these threads, how many are in the database at once; the others render, send or wait their turn."""
     database_pool: int = Field(default=16, ge=2, le=500)
 
     slice_size: int = Field(default=500, ge=1, le=500)

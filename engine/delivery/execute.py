@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 import socket
-from threading import Event
+from threading import BoundedSemaphore, Event
 from typing import TYPE_CHECKING
 
 import structlog
@@ -50,6 +50,8 @@ class Executor:
         self.loop = loop
         self.stopping = Event()
         self.owner = f"{socket.gethostname()}:{os.getpid()}"
+        self.turns = BoundedSemaphore(runtime.settings.worker_database_threads)
+        """Whoever has one may be in the database: more threads there are in each other's way."""
 
     def execute(self, org_id: UUID, job_id: UUID, number: int) -> None:
         """Deliver what is due of a slice. A slice that is not ready (a repeated wake-up) is left alone.
@@ -60,7 +62,7 @@ class Executor:
         if self.stopping.is_set():
             return
         # A lease whose holder learns no more is as good as one whose holder died: it expires.
-        with self.runtime.transaction(piecemeal=True) as session:
+        with self.turns, self.runtime.transaction(piecemeal=True) as session:
             lease = slices.lease(
                 session, org_id, job_id, number, owner=self.owner, lasts=self.runtime.settings.lease
             )

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
     from datetime import datetime
+    from threading import BoundedSemaphore
     from uuid import UUID
 
     from sqlalchemy import Connection
@@ -53,7 +54,15 @@ _AGAIN = 0.2
 class Ledger:
     """One lease's."""
 
-    def __init__(self, runtime: Runtime, lease: Lease, agenda: Agenda, limits: Limits, wire: Wire) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        lease: Lease,
+        agenda: Agenda,
+        limits: Limits,
+        wire: Wire,
+        turns: BoundedSemaphore,
+    ) -> None:
         self.cell: Cell | None = None
         """What the slice's counters count for."""
         self.waiting = lease.waiting
@@ -69,6 +78,7 @@ class Ledger:
         self._limits = limits
         self._wire = wire
         self._unsettled = wire.unsettled
+        self._turns = turns
 
     def persist(
         self, work: Callable[..., T], transact: Callable[[], AbstractContextManager[Any]] | None = None
@@ -89,8 +99,8 @@ class Ledger:
             now = self._runtime.database.clock.now()
             try:
                 if self.cell is not None and self.cell.hour != hour_of(now):
-                    self._turn(self.cell._replace(hour=hour_of(now)), now)
-                with (transact or self._runtime.transaction)() as session:
+                    self._end_hour(self.cell._replace(hour=hour_of(now)), now)
+                with self._turns, (transact or self._runtime.transaction)() as session:
                     return work(session, again=again, now=now)
             except DBAPIError as error:
                 if not is_connection_loss(error) or time.monotonic() > deadline:
@@ -99,10 +109,10 @@ class Ledger:
                 again = True
                 Event().wait(_AGAIN)
 
-    def _turn(self, cell: Cell, now: datetime) -> None:
+    def _end_hour(self, cell: Cell, now: datetime) -> None:
         """The hour is over: what was counted belongs to it, and what follows to the next."""
         in_progress = len(self._wire) + len(self._unsettled) + self.waiting
-        with self._runtime.transaction() as session:
+        with self._turns, self._runtime.transaction() as session:
             self.hold(session, Tally(in_progress=in_progress), now)
             self._fold(session, in_progress=in_progress, cell=cell)
         self.cell = cell

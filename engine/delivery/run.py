@@ -61,7 +61,7 @@ class SliceRun:
         """What is due."""
         self.limits = Limits(executor.keeper, lease, clock)
         self.wire = Wire(clock)
-        self.ledger = Ledger(runtime, lease, self.agenda, self.limits, self.wire)
+        self.ledger = Ledger(runtime, lease, self.agenda, self.limits, self.wire, executor.turns)
         self.claims = Claims(
             runtime, lease, self.agenda, self.limits, self.wire, self.ledger, executor.stopping
         )
