@@ -169,7 +169,7 @@ class AppriseChannel:
         outcome: Outcome = await loop.run_in_executor(self._threads, self._notify, url, message.content)
         wave.settle(message, outcome)
         if isinstance(outcome, Throttled | Down):
-            wave.refuse(outcome)
+            wave.settle_waiting(outcome)
 
     def _url_for(self, message: Message) -> str:
         check_sayable(self.problems_of(message.content, self._settings))

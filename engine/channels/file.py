@@ -132,7 +132,7 @@ class FileChannel:
                 for message, outcome in zip(batch, outcomes, strict=True):
                     wave.settle(message, outcome)
                 if isinstance(outcomes[-1], Down):
-                    wave.refuse(outcomes[-1])
+                    wave.settle_waiting(outcomes[-1])
         finally:
             wave.end(INTERRUPTED, "the wave was cancelled")
 

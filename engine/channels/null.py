@@ -70,10 +70,13 @@ class NullChannel:
     async def send(self, messages: Sequence[Message], report: Report, stop: Event) -> None:
         """Take a wave; see the port."""
         wave = Wave(messages, report, stop)
+        if not self._latency:
+            wave.release_if_stopped()
+            wave.settle_waiting(_DELIVERED)
+            return
         try:
             while (message := wave.take()) is not None:
-                if self._latency:
-                    await asyncio.sleep(self._latency)
+                await asyncio.sleep(self._latency)
                 wave.settle(message, _DELIVERED)
         finally:
             wave.end(INTERRUPTED, "the wave was cancelled")

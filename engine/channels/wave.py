@@ -107,14 +107,14 @@ class Wave:
         del self._taken[id(message)]
         self._waiting.appendleft(message)
 
-    def refuse(self, outcome: Outcome) -> None:
-        """Everything that waits has this outcome: nothing can be sent now."""
+    def settle_waiting(self, outcome: Outcome) -> None:
+        """Everything that waits has this outcome: nothing can be sent now, say."""
         while self._waiting:
             self._report(self._waiting.popleft(), outcome)
 
     def release(self) -> None:
         """Everything that waits was never started."""
-        self.refuse(Released())
+        self.settle_waiting(Released())
 
     def release_if_stopped(self) -> None:
         """Look at `stop`."""
@@ -130,7 +130,7 @@ class Wave:
         for taken in list(self._taken.values()):
             outcome: Outcome = Doubtful(code, text) if taken.sent else Deferred(code, text)
             self.settle(taken.message, outcome)
-        self.refuse(Released() if code == INTERRUPTED else Deferred(code, text))
+        self.settle_waiting(Released() if code == INTERRUPTED else Deferred(code, text))
 
 
 async def deliver_all(

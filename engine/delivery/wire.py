@@ -82,7 +82,7 @@ class Wire:
     def report(self, message: Message, outcome: Outcome) -> None:
         """Called on the send loop, for each outcome."""
         self._arrivals.append((message, outcome))
-        if isinstance(outcome, Throttled | Down) and not (isinstance(outcome, Throttled) and outcome.domain):
+        if type(outcome) is Down or (type(outcome) is Throttled and not outcome.domain):
             self.trouble = outcome
             self.halt.set()
 

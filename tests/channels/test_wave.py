@@ -128,6 +128,6 @@ def test_a_second_outcome_is_not_reported():
 @pytest.mark.parametrize("outcome", [Down("X", "x"), Deferred("X", "x")])
 def test_what_waits_can_be_refused_together(outcome):
     async def work(wave):
-        wave.refuse(outcome)
+        wave.settle_waiting(outcome)
 
     assert driven(work).kinds == {type(outcome).__name__: 20}

@@ -103,7 +103,7 @@ class WireChannel(ABC):
         await self._note(message, outcome)
         wave.settle(message, outcome)
         if isinstance(outcome, Throttled | Down):
-            wave.refuse(outcome)
+            wave.settle_waiting(outcome)
 
 
 def trouble(outcome: Outcome) -> str | None:

@@ -190,7 +190,7 @@ class SmtpChannel:
             except Refused as refused:
                 if refused.crowded:
                     continue  # wait for one of those that it let in
-                wave.refuse(refused.outcome)
+                wave.settle_waiting(refused.outcome)
                 return
             try:
                 await self._converse(wave, session)
@@ -282,7 +282,7 @@ class SmtpChannel:
         outcome = outcome_of(reply, stage)
         wave.settle(message, outcome)
         if isinstance(outcome, Throttled):
-            wave.refuse(outcome)
+            wave.settle_waiting(outcome)
 
     async def _deliver(self, wave: Wave, session: Session, letter: _Letter) -> _Letter | None:
         """Send the content, and with it the next message's envelope; returns that next message."""
