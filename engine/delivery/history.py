@@ -45,7 +45,8 @@ def keep_cancelled(session: Session, job: Job, *, after: UUID | None, last: UUID
 
 def has_predecessor(session: Session, job: Job) -> bool:
     """Whether the campaign had a job before."""
-    earlier = select(Job.id).where(Job.campaign_id == job.campaign_id, Job.id != job.id).limit(1)
+    ours = (Job.org_id == job.org_id, Job.campaign_id == job.campaign_id)
+    earlier = select(Job.id).where(*ours, Job.id != job.id).limit(1)
     return session.execute(earlier).first() is not None
 
 

@@ -70,7 +70,8 @@ class RecipientStatements(Statements):
         looks as good as the primary key while the statistics do not know the organization, and reads all of it for
         every recipient (measured with 20,000 entities: a second a slice).
         """
-        entity, recipient = _entity.c, _recipient.c
+        people = self._people()
+        entity, recipient = people.c, _recipient.c
         attributes = case((entity.org_id == ORG, cast(entity.attributes, Text)))
         if which is None:
             which = recipient.automation_status == AutomationStatus.PENDING
@@ -84,17 +85,28 @@ class RecipientStatements(Statements):
                 recipient.step,
                 *more,
             )
-            .select_from(_recipient.outerjoin(_entity, entity.id == recipient.entity_id))
+            .select_from(_recipient.outerjoin(people, entity.id == recipient.entity_id))
             .where(*self._of_slice(), which, recipient.due_at.is_(None) | (recipient.due_at <= NOW))
             .order_by(recipient.entity_id)
         )
+
+    def _people(self) -> FromClause:
+        """Entities, to be joined by key. PostgreSQL is told to look each up: when its statistics are from the first
+        moments of a plan it expects a slice to be thousands, and reads every entity of the database for it (measured
+        with 200,000: fifty times slower).
+        """
+        if not self._postgresql:
+            return _entity
+        wanted = (_entity.c[name] for name in ("id", "org_id", "attributes", "title", "external_id"))
+        return select(*wanted).where(_entity.c.id == _recipient.c.entity_id).offset(0).lateral("entity")
 
     def _of_slice(self) -> tuple[ColumnElement[bool], ...]:
         return (_recipient.c.job_id == JOB, _recipient.c.slice_number == NUMBER)
 
     def _recipients(self, keys: str = "p_keys") -> ColumnElement[bool]:
-        """Those of `keys`."""
-        return and_(*self._between(keys), self._among(_recipient.c.entity_id, keys))
+        """Those of `keys`. Tried on the way: for PostgreSQL to look each of them up is a tenth more work."""
+        among = self._among(_recipient.c.entity_id, keys)
+        return and_(*self._between(keys), among.is_(True) if self._postgresql else among)
 
     def _between(self, keys: str = "p_keys") -> tuple[ColumnElement[bool], ...]:
         """Index (job_id, slice_number, entity_id), from the first of `keys` to the last.

@@ -52,7 +52,7 @@ class SliceStatements(Statements):
             update(_slice)
             .where(
                 *_this_slice(),
-                _slice.c.state == SliceState.READY,
+                _is(SliceState.READY),
                 _slice.c.due_at <= NOW,
                 running,
             )
@@ -148,8 +148,9 @@ class SliceStatements(Statements):
         """Mark as many ready, due slices as woken as the job's window has room for. The caller holds the job's row.
 
         Index ix_slice_in_flight counts what takes up room, as many rows as the window holds; ix_slice_ready (job_id,
-        due_at, number) stops after the room left plus those already woken. A CTE, because PostgreSQL may run a locking
-        subquery of an IN more than once, and choose more each time.
+        due_at, number) stops after the room left plus those already woken; those chosen, which are locked, are written
+        by primary key: named as ready once more, every ready slice of the job was read for them. A CTE, because
+        PostgreSQL may run a locking subquery of an IN more than once, and choose more each time.
         """
         taken_up = (
             select(func.count())
@@ -173,11 +174,7 @@ class SliceStatements(Statements):
         )
         return (
             update(_slice)
-            .where(
-                _slice.c.job_id == JOB,
-                _slice.c.number.in_(select(chosen.c.number)),
-                _slice.c.state == SliceState.READY,
-            )
+            .where(_slice.c.job_id == JOB, _slice.c.number.in_(select(chosen.c.number)))
             .values(woken_at=NOW)
             .returning(_slice.c.number)
         )
@@ -213,8 +210,15 @@ def leased() -> tuple[ColumnElement[bool], ...]:
     return (
         *_this_slice(),
         _slice.c.lease_epoch == bindparam("p_epoch", type_=Integer()),
-        _slice.c.state == SliceState.LEASED,
+        _is(SliceState.LEASED),
     )
+
+
+def _is(state: SliceState) -> ColumnElement[bool]:
+    """A slice that is named by its key is in `state`: said so that PostgreSQL takes it by that key. It would rather
+    read a small index on all that are in that state, with what they left there each time they were renewed.
+    """
+    return func.coalesce(_slice.c.state, "") == state
 
 
 def _this_slice() -> tuple[ColumnElement[bool], ...]:

@@ -96,6 +96,32 @@ def test_a_slice_is_loaded_by_primary_keys_in_an_organization_that_was_never_ana
     assert "ix_entity_org_id" not in plan
 
 
+def test_a_slice_is_loaded_by_primary_keys_where_statistics_are_of_a_plan_s_first_moments(
+    postgresql: Database,
+) -> None:
+    """They say that one slice is all there is: a plan made for that must not read every entity for each slice."""
+    with postgresql.begin() as session:
+        org_id, job_id = planned(session)
+        session.execute(text("UPDATE recipient SET slice_number = 0"))
+    with postgresql.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("ANALYZE"))
+    with postgresql.begin() as session:
+        session.execute(text("SET LOCAL plan_cache_mode = force_generic_plan"))
+        plans = watch(session)
+        loaded = execute(
+            session,
+            RecipientStatements.of(session).load,
+            p_org_id=org_id,
+            p_job_id=job_id,
+            p_number=0,
+            p_now=postgresql.clock.now(),
+        ).all()
+        session.execute(text("SELECT 1"))  # a statement's plan is told when the next begins
+    assert 3000 == len(loaded)
+    assert "using pk_entity" in plans[0]
+    assert "Seq Scan on entity" not in plans[0]
+
+
 def test_an_entity_of_another_organization_is_none(postgresql: Database) -> None:
     """Whatever led there."""
     with postgresql.begin() as session:
