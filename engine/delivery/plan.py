@@ -55,6 +55,9 @@ __all__ = ["plan"]
 
 log = structlog.get_logger(__name__)
 
+#: After so many pages the database's statistics are renewed, and again each time there are ten times as many: it takes
+#: tables that grew by a campaign within seconds for what they were before.
+_FIRST_LOOK = 4
 #: Recipients of the first pages, and of all later ones: the first send must not wait for a large page.
 _PAGES = (500, 2_000, 5_000)
 _PAGE = 10_000
@@ -67,7 +70,7 @@ def plan(runtime: Runtime, org_id: UUID, job_id: UUID) -> bool:
         Whether the plan is complete. An earlier job of the campaign that is still being wound up comes first; then
         the sweeper calls again. A target whose filters cannot be used fails the job.
     """
-    page = 0
+    page, look = 0, _FIRST_LOOK
     while True:
         try:
             with runtime.transaction() as session:
@@ -83,6 +86,9 @@ def plan(runtime: Runtime, org_id: UUID, job_id: UUID) -> bool:
         if not more:
             break
         page += 1
+        if page == look:
+            runtime.database.renew_statistics(Recipient, Slice)
+            look *= 10
     with runtime.transaction() as session:
         _complete(session, org_id, job_id)
         reach("plan.done")
