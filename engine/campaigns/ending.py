@@ -11,6 +11,7 @@ from engine.commands import Cancel
 from engine.events.outbox import record
 from engine.runtime import wake
 from state.change import clock_of, sources_of
+from state.sets import among
 from state.tables import Campaign, Job
 from state.transitions import CAMPAIGN, JOB, CampaignStatus, JobStatus
 
@@ -43,9 +44,12 @@ def end_due_campaigns(session: Session) -> int:
             and_(Campaign.ends_at.is_not(None), at_its_instant),
         ),
     )
+    found = session.scalars(due.limit(_BATCH)).all()
+    if not found:
+        return 0
     ended = session.execute(
         update(Campaign)
-        .where(Campaign.id.in_(due.limit(_BATCH)), sources_of(CAMPAIGN, CampaignStatus.COMPLETED))
+        .where(among(session, Campaign.id, found), sources_of(CAMPAIGN, CampaignStatus.COMPLETED))
         .values(status=CampaignStatus.COMPLETED, updated_at=now)
         .returning(Campaign.org_id, Campaign.id)
         .execution_options(synchronize_session=False)

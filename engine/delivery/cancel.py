@@ -1,7 +1,7 @@
 """Wind up a job that was cancelled or failed: who is left is recorded as cancelled, slice by slice.
 
 The job's status stops every claim at once; this writes down what that means for each recipient. Slices that are leased
-meanwhile are closed by their holders, or by the sweeper and then by this.
+meanwhile are closed by their holders, or by the sweeper and then by this: the sweeper calls until nothing is left.
 """
 
 from __future__ import annotations
@@ -45,7 +45,10 @@ def cancel(runtime: Runtime, org_id: UUID, job_id: UUID) -> int:
         if page is None:
             break
         total += page
-    log.info("job.wound_up", job_id=str(job_id), cancelled=total)
+    with runtime.transaction() as session:
+        ended = _end(session, org_id, job_id)
+    if ended:
+        log.info("job.wound_up", job_id=str(job_id), cancelled=total)
     return total
 
 
@@ -89,6 +92,19 @@ def _page(session: Session, org_id: UUID, job_id: UUID) -> int | None:
     ).scalar_one()
     slices.count_cancelled(session, org_id, campaign_id, job_id, cancelled)
     return sum(cancelled.values())
+
+
+def _end(session: Session, org_id: UUID, job_id: UUID) -> bool:
+    """Let the sweeper forget the job, if all its slices are closed."""
+    over = (Job.status.in_(STOPPED), Job.slices_done == Job.slices_total)
+    ended = session.execute(
+        update(Job)
+        .where(Job.id == job_id, Job.org_id == org_id, *over)
+        .values(touched_at=None)
+        .returning(Job.id)
+        .execution_options(synchronize_session=False)
+    )
+    return ended.first() is not None
 
 
 def cancel_left(

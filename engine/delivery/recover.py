@@ -291,11 +291,7 @@ def _restart(session: Session, before: datetime) -> int:
     )
     unstarted = (Job.status == JobStatus.QUEUED, Job.planned.is_(True), Job.held.is_(False))
     unreported = (Job.status == JobStatus.SEND_REPORT,)
-    unwound = (
-        Job.status.in_(STOPPED),
-        exists().where(Slice.job_id == Job.id, Slice.state == SliceState.READY),
-        Job.slices_done < Job.slices_total,
-    )
+    unwound = (Job.status.in_(STOPPED),)
     count = 0
     for command, condition in (
         (Activate, unplanned),

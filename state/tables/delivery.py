@@ -36,6 +36,13 @@ class Job(Identified, Owned, Timestamped, Base):
             postgresql_where=text("status IN ('queued', 'processing', 'send_report')"),
             sqlite_where=text("status IN ('queued', 'processing', 'send_report')"),
         ),
+        # Nor at what was stopped and wound up.
+        Index(
+            "ix_job_stopped",
+            "touched_at",
+            postgresql_where=text("status IN ('cancelled', 'failed')"),
+            sqlite_where=text("status IN ('cancelled', 'failed')"),
+        ),
     )
 
     campaign_id: Mapped[UUID] = mapped_column(ForeignKey("campaign.id", ondelete="CASCADE"))
@@ -73,8 +80,9 @@ class Job(Identified, Owned, Timestamped, Base):
     """Recipients in progress as of the last fold of each slice: those between two touchpoints."""
     slices_total: Mapped[int] = mapped_column(default=0)
     slices_done: Mapped[int] = mapped_column(default=0)
-    touched_at: Mapped[datetime]
-    """When an actor last worked on the job's plan, report or cancellation; the sweeper wakes what went silent."""
+    touched_at: Mapped[datetime | None]
+    """When an actor last worked on the job's plan, report or cancellation; the sweeper wakes what went silent. Absent:
+    it was stopped, and nothing of it is left."""
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     report: Mapped[JsonObject | None]

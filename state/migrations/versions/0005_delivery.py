@@ -213,7 +213,7 @@ def upgrade() -> None:
         sa.Column("in_progress", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("slices_total", sa.Integer(), nullable=False),
         sa.Column("slices_done", sa.Integer(), nullable=False),
-        sa.Column("touched_at", UtcDateTime(), nullable=False),
+        sa.Column("touched_at", UtcDateTime(), nullable=True),
         sa.Column("started_at", UtcDateTime(), nullable=True),
         sa.Column("finished_at", UtcDateTime(), nullable=True),
         sa.Column("report", Json, nullable=True),
@@ -238,6 +238,13 @@ def upgrade() -> None:
         sqlite_where=sa.text("status IN ('queued', 'processing', 'send_report')"),
     )
     op.create_index("ix_job_org_id_campaign_id_created_at", "job", ["org_id", "campaign_id", "created_at"])
+    op.create_index(
+        "ix_job_stopped",
+        "job",
+        ["touched_at"],
+        postgresql_where=sa.text("status IN ('cancelled', 'failed')"),
+        sqlite_where=sa.text("status IN ('cancelled', 'failed')"),
+    )
     op.create_table(
         "job_pace",
         sa.Column("job_id", sa.Uuid(), nullable=False),
