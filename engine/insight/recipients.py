@@ -6,8 +6,8 @@ Promises:
 - A page reads a range of one index that is in key order, from the cursor on; filtered by several automation
   statuses, the beginning of one such range for each, merged. Filters that no index holds (a title, a second
   status) are tried on the way.
-- The total of an unfiltered list comes from counters. A filtered one is counted once, at the first page, and
-  the cursor carries it: `total` stays what it was while somebody pages through.
+- The total of a list that is filtered by automation status, or not at all, comes from counters. Any other is counted
+  once, at the first page, and the cursor carries it: `total` stays what it was while somebody pages through.
 """
 
 from __future__ import annotations
@@ -69,13 +69,13 @@ def list_recipients(
     ]
     statuses = sorted({_word("automation_status", word, AutomationStatus) for word in automation_status})
     others = _others(session, org_id, campaign_id, q, portal_status, email_status)
-    within = [*others, Recipient.automation_status.in_(statuses)] if statuses else others
+    in_status = [Recipient.automation_status.in_(statuses)] if statuses else []
     after, total = _position(next)
-    if not within:
-        total = _counted(session, org_id, campaign_id)
+    if not others and (total is None or not statuses):
+        total = _counted(session, org_id, campaign_id, statuses)
     elif total is None:
         total = session.execute(
-            select(func.count()).select_from(Recipient).where(*ours, *within)
+            select(func.count()).select_from(Recipient).where(*ours, *others, *in_status)
         ).scalar_one()
     behind = [] if after is None else [Recipient.entity_id > after]
     found = list(session.scalars(_page([*ours, *others, *behind], statuses, limit + 1)))
@@ -138,25 +138,20 @@ def _word(field: str, word: str, words: type[StrEnum]) -> str:
     return word
 
 
-def _counted(session: Session, org_id: UUID, campaign_id: UUID) -> int:
+def _counted(session: Session, org_id: UUID, campaign_id: UUID, statuses: Sequence[str]) -> int:
     """Those that jobs count, and those that no job made (portal only: index ix_recipient_unplanned), without the
-    soft-deleted ones (index ix_recipient_deleted).
+    soft-deleted ones (index ix_recipient_deleted). Of all statuses, if none is named.
     """
-    unplanned = session.execute(
-        select(func.count())
-        .select_from(Recipient)
-        .where(Recipient.job_id.is_(None), Recipient.campaign_id == campaign_id, Recipient.org_id == org_id)
-    ).scalar_one()
-    deleted = session.execute(
-        select(func.count())
-        .select_from(Recipient)
-        .where(
-            Recipient.deleted_at.is_not(None),
-            Recipient.campaign_id == campaign_id,
-            Recipient.org_id == org_id,
-        )
-    ).scalar_one()
-    return campaign_progress(session, org_id, campaign_id).total + unplanned - deleted
+    progress = campaign_progress(session, org_id, campaign_id)
+    ours = [Recipient.campaign_id == campaign_id, Recipient.org_id == org_id]
+    if statuses:
+        ours.append(Recipient.automation_status.in_(statuses))
+    unplanned, deleted = (
+        session.execute(select(func.count()).select_from(Recipient).where(*ours, which)).scalar_one()
+        for which in (Recipient.job_id.is_(None), Recipient.deleted_at.is_not(None))
+    )
+    counted = sum(progress.counts[status] for status in statuses) if statuses else progress.total
+    return counted + unplanned - deleted
 
 
 def _position(cursor: str | None) -> tuple[UUID | None, int | None]:
