@@ -1,14 +1,28 @@
-"""People and a campaign to deliver to them: as many as wanted, made by the database itself."""
+"""People and a campaign to deliver to them: as many as wanted, made by the database itself, in a database that has
+had campaigns before: on an empty one PostgreSQL plans everything around tables of one page.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
-from sqlalchemy import text
+from sqlalchemy import insert, text
 
 from state.change import clock_of
-from state.tables import Campaign, Channel, Flow, Organization, Target, Template, Touchpoint
+from state.tables import (
+    Campaign,
+    Channel,
+    Event,
+    Flow,
+    Job,
+    Organization,
+    Slice,
+    Target,
+    Template,
+    Touchpoint,
+)
+from state.transitions import CampaignStatus, JobStatus, SliceState
 
 if TYPE_CHECKING:
     from typing import Any
@@ -16,10 +30,16 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from state.database import Database
+    from state.tables.base import Base
 
 __all__ = ["seed", "seed_campaign", "seed_people"]
 
 _EVERYBODY = {"filter": {"items": [{"key": "email", "operator": "NOT_EMPTY"}], "combination": "AND"}}
+
+#: Campaigns that are over, and what each has left behind.
+_EARLIER = 300
+_SLICES_EACH = 20
+_EVENTS_EACH = 10
 
 _PEOPLE = text("""
     INSERT INTO entity (id, org_id, schema, external_id, title, attributes, created_at, updated_at)
@@ -39,6 +59,7 @@ def seed(database: Database, size: int) -> tuple[UUID, UUID]:
         session.add(organization)
         session.flush()
         campaign_id = seed_campaign(session, organization.id)
+        _seed_history(session, organization.id)
         seed_people(session, organization.id, size)
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM ANALYZE"))
@@ -84,3 +105,66 @@ def seed_campaign(session: Session, org_id: UUID) -> UUID:
     session.add(campaign)
     session.flush()
     return campaign.id
+
+
+def _seed_history(session: Session, org_id: UUID) -> None:
+    """Campaigns that were delivered long ago, less their recipients."""
+    now = clock_of(session).now()
+    common: dict[str, Any] = {"org_id": org_id, "created_at": now, "updated_at": now}
+    earlier = range(_EARLIER)
+    targets, flows, campaigns, jobs = ([uuid4() for _ in earlier] for _ in range(4))
+    rows: dict[type[Base], list[dict[str, Any]]] = {
+        Target: [
+            {"id": targets[n], "name": f"audience {n}", "entity_schema": "contact", "entity_filters": None}
+            for n in earlier
+        ],
+        Flow: [{"id": flows[n], "name": f"flow {n}"} for n in earlier],
+        Touchpoint: [{"id": uuid4(), "flow_id": flows[n], "position": 0} for n in earlier],
+        Campaign: [
+            {
+                "id": campaigns[n],
+                "name": f"campaign {n}",
+                "target_ids": [str(targets[n])],
+                "flow_id": flows[n],
+                "job_id": jobs[n],
+                "status": CampaignStatus.COMPLETED,
+            }
+            for n in earlier
+        ],
+        Job: [
+            {
+                "id": jobs[n],
+                "campaign_id": campaigns[n],
+                "kind": "activation",
+                "status": JobStatus.FINISHED,
+                "window": 32,
+                "planned": True,
+                "touched_at": now,
+            }
+            for n in earlier
+        ],
+    }
+    for table, values in rows.items():
+        session.execute(insert(table), [{**common, **value} for value in values])
+    session.execute(
+        insert(Slice),
+        [
+            {
+                "org_id": org_id,
+                "job_id": job,
+                "number": n,
+                "state": SliceState.DONE,
+                "size": 500,
+                "due_at": now,
+            }
+            for job in jobs
+            for n in range(_SLICES_EACH)
+        ],
+    )
+    session.execute(
+        insert(Event),
+        [
+            {"org_id": org_id, "name": "campaign.done", "created_at": now, "position": position}
+            for position in range(1, _EARLIER * _EVENTS_EACH + 1)
+        ],
+    )
