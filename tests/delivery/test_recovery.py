@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import update
 
+from engine.campaigns import lifecycle
 from engine.channels.port import Deferred, Delivered, Doubtful, Rejected
+from engine.delivery import slices
 from engine.delivery.recover import sweep
 from engine.triggers import POINTS, TriggeredError, arm, arm_from_environment, reach
 from state.tables import Recipient
@@ -214,6 +216,32 @@ def test_a_status_set_from_outside_stands(bench: Bench) -> None:
         bench.work(most=2)
     row = bench.recipients()[people[0]]
     assert ("cancelled", False) == (row.automation_status, row.in_flight)
+
+
+def test_a_stopped_job_is_wound_up_and_then_forgotten(bench: Bench) -> None:
+    """A slice that was leased when its job was stopped is closed once its lease has expired; then the sweeper has no
+    more to do with the job.
+    """
+    bench.entities(40)
+    campaign = bench.campaign()
+    job_id = bench.activate(campaign)
+    bench.work(most=1)
+    with bench.runtime.transaction() as session:
+        assert slices.lease(session, bench.org_id, job_id, 0, owner="gone", lasts=bench.settings.lease)
+    with bench.runtime.transaction() as session:
+        lifecycle.deactivate(session, bench.org_id, campaign)
+    bench.work()
+    assert Counter(pending=10, cancelled=30) == bench.statuses()
+    assert bench.job(job_id).touched_at is not None
+    bench.database.clock.forward(seconds=31)
+    bench.sweep_and_work()
+    assert {"cancelled": 40} == bench.statuses()
+    assert bench.job(job_id).touched_at is None
+    bench.check_counters(campaign)
+    bench.database.clock.forward(seconds=31)
+    swept = sweep(bench.runtime)
+    assert swept is not None
+    assert (0, []) == (swept.restarted, bench.wakeups.sent)
 
 
 def test_triggers_of_the_environment() -> None:
