@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ForeignKey, MetaData, Uuid
+from sqlalchemy import ForeignKey, Index, MetaData, Uuid, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from state.types import Json, UtcDateTime
 
-__all__ = ["Base", "Identified", "JsonObject", "Owned", "Timestamped"]
+__all__ = ["Base", "Identified", "JsonObject", "Owned", "Timestamped", "partial_index"]
 
 JsonObject = dict[str, Any]
 OrgId = Annotated[UUID, mapped_column(ForeignKey("organization.id", ondelete="CASCADE"))]
@@ -54,3 +54,9 @@ class Timestamped:
 
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+
+
+def partial_index(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    """An index on the rows alone of which the condition holds; both databases have these."""
+    condition = text(where)
+    return Index(name, *columns, unique=unique, postgresql_where=condition, sqlite_where=condition)

@@ -17,7 +17,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from state.tables.base import Base, Identified, JsonObject, Owned, Timestamped
+from state.tables.base import Base, Identified, JsonObject, Owned, Timestamped, partial_index
 from state.tables.enrolment import Enrolled, enrolled_indexes
 
 __all__ = ["DeliveryHour", "Execution", "Job", "JobPace", "Recipient", "Slice"]
@@ -30,19 +30,9 @@ class Job(Identified, Owned, Timestamped, Base):
     __table_args__ = (
         Index(None, "org_id", "campaign_id", "created_at"),
         # The sweeper looks at what is not over, and nothing else.
-        Index(
-            "ix_job_open",
-            "status",
-            postgresql_where=text("status IN ('queued', 'processing', 'send_report')"),
-            sqlite_where=text("status IN ('queued', 'processing', 'send_report')"),
-        ),
+        partial_index("ix_job_open", "status", where="status IN ('queued', 'processing', 'send_report')"),
         # Nor at what was stopped and wound up.
-        Index(
-            "ix_job_stopped",
-            "touched_at",
-            postgresql_where=text("status IN ('cancelled', 'failed')"),
-            sqlite_where=text("status IN ('cancelled', 'failed')"),
-        ),
+        partial_index("ix_job_stopped", "touched_at", where="status IN ('cancelled', 'failed')"),
     )
 
     campaign_id: Mapped[UUID] = mapped_column(ForeignKey("campaign.id", ondelete="CASCADE"))
@@ -105,28 +95,12 @@ class Slice(Owned, Base):
     __tablename__ = "slice"
     __table_args__ = (
         # What may be woken next, in order: never walks past slices that are done.
-        Index(
-            "ix_slice_ready",
-            "job_id",
-            "due_at",
-            "number",
-            postgresql_where=text("state = 'ready'"),
-            sqlite_where=text("state = 'ready'"),
-        ),
+        partial_index("ix_slice_ready", "job_id", "due_at", "number", where="state = 'ready'"),
         # What is in flight (woken or leased): as many rows as the windows of the running jobs hold.
-        Index(
-            "ix_slice_in_flight",
-            "job_id",
-            "woken_at",
-            postgresql_where=text("state <> 'done' AND woken_at IS NOT NULL"),
-            sqlite_where=text("state <> 'done' AND woken_at IS NOT NULL"),
+        partial_index(
+            "ix_slice_in_flight", "job_id", "woken_at", where="state <> 'done' AND woken_at IS NOT NULL"
         ),
-        Index(
-            "ix_slice_lease",
-            "lease_expires_at",
-            postgresql_where=text("state = 'leased'"),
-            sqlite_where=text("state = 'leased'"),
-        ),
+        partial_index("ix_slice_lease", "lease_expires_at", where="state = 'leased'"),
     )
 
     job_id: Mapped[UUID] = mapped_column(ForeignKey("job.id", ondelete="CASCADE"), primary_key=True)
@@ -172,41 +146,29 @@ class Recipient(Timestamped, Enrolled, Base):
         Index(None, "campaign_id", "automation_status", "entity_id"),
         Index(None, "job_id", "slice_number", "entity_id"),
         # Listings by what few recipients have; whoever has none of it costs these nothing.
-        Index(
+        partial_index(
             "ix_recipient_portal_status",
             "campaign_id",
             "portal_status",
             "entity_id",
-            postgresql_where=text("portal_status IS NOT NULL"),
-            sqlite_where=text("portal_status IS NOT NULL"),
+            where="portal_status IS NOT NULL",
         ),
         # The same for e-mail, with what its statistics group by, so that they read the index alone.
-        Index(
+        partial_index(
             "ix_recipient_email_status",
             "campaign_id",
             "email_status",
             "entity_id",
             "automation_status",
             "email_bounce_type",
-            postgresql_where=text("email_status IS NOT NULL"),
-            sqlite_where=text("email_status IS NOT NULL"),
+            where="email_status IS NOT NULL",
         ),
         # What went wrong, by code: whoever did not fail costs this nothing.
-        Index(
-            "ix_recipient_failed",
-            "campaign_id",
-            "error_code",
-            postgresql_where=text("automation_status = 'failed'"),
-            sqlite_where=text("automation_status = 'failed'"),
+        partial_index(
+            "ix_recipient_failed", "campaign_id", "error_code", where="automation_status = 'failed'"
         ),
         # Those that no job counts: they are counted here.
-        Index(
-            "ix_recipient_unplanned",
-            "campaign_id",
-            "automation_status",
-            postgresql_where=text("job_id IS NULL"),
-            sqlite_where=text("job_id IS NULL"),
-        ),
+        partial_index("ix_recipient_unplanned", "campaign_id", "automation_status", where="job_id IS NULL"),
         *enrolled_indexes(),
     )
 

@@ -22,10 +22,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, PrimaryKeyConstraint, String, text
+from sqlalchemy import Index, PrimaryKeyConstraint, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from state.tables.base import Base, JsonObject
+from state.tables.base import Base, JsonObject, partial_index
 
 __all__ = ["Enrolled", "TargetKey", "enrolled_indexes"]
 
@@ -94,8 +94,7 @@ def enrolled_indexes() -> tuple[Index, ...]:
         "ix_recipient_deleted": ("deleted_at IS NOT NULL", ("created_at", "entity_id")),
     }
     return tuple(
-        Index(name, "campaign_id", *columns, postgresql_where=text(where), sqlite_where=text(where))
-        for name, (where, columns) in shapes.items()
+        partial_index(name, "campaign_id", *columns, where=where) for name, (where, columns) in shapes.items()
     )
 
 

@@ -11,10 +11,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String, Text, text
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from state.tables.base import Base, Identified, JsonObject, Owned, Timestamped
+from state.tables.base import Base, Identified, JsonObject, Owned, Timestamped, partial_index
 
 __all__ = ["Event", "Webhook", "WebhookDelivery", "WebhookLane"]
 
@@ -29,12 +29,7 @@ class Event(Owned, Base):
         # The live stream of one organization, and what a listener missed.
         Index(None, "org_id", "position"),
         # What is still to be distributed: as many rows as were written within a moment.
-        Index(
-            "ix_event_undistributed",
-            "id",
-            postgresql_where=text("position IS NULL"),
-            sqlite_where=text("position IS NULL"),
-        ),
+        partial_index("ix_event_undistributed", "id", where="position IS NULL"),
     )
 
     id: Mapped[int] = mapped_column(_BIG, primary_key=True, autoincrement=True)
@@ -55,12 +50,7 @@ class Webhook(Identified, Owned, Timestamped, Base):
     __table_args__ = (
         Index(None, "org_id", "id"),
         # Asked once a lease: does anybody want to hear of single recipients?
-        Index(
-            "ix_webhook_recipients",
-            "org_id",
-            postgresql_where=text("active AND recipients"),
-            sqlite_where=text("active AND recipients"),
-        ),
+        partial_index("ix_webhook_recipients", "org_id", where="active AND recipients"),
     )
 
     url: Mapped[str] = mapped_column(Text)
@@ -89,14 +79,7 @@ class WebhookLane(Owned, Base):
     """
 
     __tablename__ = "webhook_lane"
-    __table_args__ = (
-        Index(
-            "ix_webhook_lane_due",
-            "due_at",
-            postgresql_where=text("due_at IS NOT NULL"),
-            sqlite_where=text("due_at IS NOT NULL"),
-        ),
-    )
+    __table_args__ = (partial_index("ix_webhook_lane_due", "due_at", where="due_at IS NOT NULL"),)
 
     webhook_id: Mapped[UUID] = mapped_column(ForeignKey("webhook.id", ondelete="CASCADE"), primary_key=True)
     campaign_id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -117,13 +100,8 @@ class WebhookDelivery(Owned, Base):
         Index(None, "webhook_id", "id"),
         Index(None, "webhook_id", "state", "id"),
         # The head of a lane.
-        Index(
-            "ix_webhook_delivery_waiting",
-            "webhook_id",
-            "campaign_id",
-            "id",
-            postgresql_where=text("state = 'pending'"),
-            sqlite_where=text("state = 'pending'"),
+        partial_index(
+            "ix_webhook_delivery_waiting", "webhook_id", "campaign_id", "id", where="state = 'pending'"
         ),
     )
 

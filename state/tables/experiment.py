@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, text
+from sqlalchemy import ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from state.tables.base import Base, Identified, JsonObject, Owned, Timestamped
+from state.tables.base import Base, Identified, JsonObject, Owned, Timestamped, partial_index
 
 __all__ = ["Experiment"]
 
@@ -20,12 +20,7 @@ class Experiment(Identified, Owned, Timestamped, Base):
     __table_args__ = (
         UniqueConstraint("campaign_id"),
         # What the sweeper looks at.
-        Index(
-            "ix_experiment_running",
-            "next_look_at",
-            postgresql_where=text("status = 'running'"),
-            sqlite_where=text("status = 'running'"),
-        ),
+        partial_index("ix_experiment_running", "next_look_at", where="status = 'running'"),
     )
 
     campaign_id: Mapped[UUID] = mapped_column(ForeignKey("campaign.id", ondelete="CASCADE"))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, String, Text, text
+from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from state.tables.base import Base, Identified, JsonObject, Owned, Timestamped
+from state.tables.base import Base, Identified, JsonObject, Owned, Timestamped, partial_index
 
 __all__ = ["DryRun", "ScheduledRun"]
 
@@ -20,13 +20,7 @@ class ScheduledRun(Identified, Owned, Timestamped, Base):
     __table_args__ = (
         Index(None, "org_id", "campaign_id", "created_at"),
         # What the schedulers look at: never what has been started.
-        Index(
-            "ix_scheduled_run_waiting",
-            "due_at",
-            "id",
-            postgresql_where=text("status = 'waiting'"),
-            sqlite_where=text("status = 'waiting'"),
-        ),
+        partial_index("ix_scheduled_run_waiting", "due_at", "id", where="status = 'waiting'"),
     )
 
     campaign_id: Mapped[UUID] = mapped_column(ForeignKey("campaign.id", ondelete="CASCADE"))
@@ -47,12 +41,7 @@ class DryRun(Identified, Owned, Timestamped, Base):
     __tablename__ = "dry_run"
     __table_args__ = (
         Index(None, "org_id", "campaign_id", "created_at"),
-        Index(
-            "ix_dry_run_open",
-            "touched_at",
-            postgresql_where=text("status IN ('queued', 'running')"),
-            sqlite_where=text("status IN ('queued', 'running')"),
-        ),
+        partial_index("ix_dry_run_open", "touched_at", where="status IN ('queued', 'running')"),
     )
 
     campaign_id: Mapped[UUID] = mapped_column(ForeignKey("campaign.id", ondelete="CASCADE"))
