@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["MusterRun", "deliver"]
 
 _DEADLINE = 1800.0
+#: Seconds between two looks whether the job is finished, a recipient; looking takes time from working.
+_LOOK = 5e-7
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def deliver(
             wait_until(
                 lambda: _status(runtime, job.id) == JobStatus.FINISHED,
                 "the job is finished",
-                interval=0.05,
+                interval=min(0.2, size * _LOOK),
                 deadline=_DEADLINE,
             )
             seconds = time.monotonic() - started
