@@ -15,6 +15,7 @@ from engine.delivery.written import execute, execute_named
 from engine.organizations import create_organization
 from state.database import Database
 from state.tables import Base, Campaign
+from tests.delivery.kit import Bench
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,6 +121,24 @@ def test_a_slice_is_loaded_by_primary_keys_where_statistics_are_of_a_plan_s_firs
     assert 3000 == len(loaded)
     assert "using pk_entity" in plans[0]
     assert "Seq Scan on entity" not in plans[0]
+
+
+def test_planning_renews_the_statistics_of_what_it_fills(postgresql: Database) -> None:
+    """Nobody waits for autovacuum to learn that a campaign's recipients are there."""
+    with postgresql.begin() as session:
+        org_id = create_organization(session, f"org-{uuid4().hex[:8]}").id
+        for _ in range(3):
+            session.execute(_ENTITIES, {"org_id": org_id})
+        session.execute(text('UPDATE entity SET attributes = \'{"email": "p@example.com"}\''))
+    bench = Bench(postgresql, org_id)
+    try:
+        bench.activate(bench.campaign())
+        bench.work(most=1)
+    finally:
+        bench.close()
+    with postgresql.read() as session:
+        known = session.execute(text("SELECT reltuples FROM pg_class WHERE relname = 'recipient'"))
+        assert 9000 == known.scalar_one()
 
 
 def test_an_entity_of_another_organization_is_none(postgresql: Database) -> None:
