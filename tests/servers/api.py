@@ -255,9 +255,9 @@ async def serve(dialect: Dialect, port: int, control_port: int) -> None:
     """Serve on 127.0.0.1 until cancelled."""
     provider = Provider(dialect)
     control = Control(provider, port)
-    await control.open()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(provider, control), "127.0.0.1", control_port)
+    await control.open()  # last: whoever finds the provider there finds its control as well
     await server.serve_forever()
 
 
