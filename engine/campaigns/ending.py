@@ -36,7 +36,7 @@ def end_due_campaigns(session: Session) -> int:
     at_its_instant = (Campaign.ends_at <= now) & (
         Campaign.activated_at.is_(None) | (Campaign.activated_at <= Campaign.ends_at)
     )
-    due = select(Campaign.id).where(
+    due = (
         sources_of(CAMPAIGN, CampaignStatus.COMPLETED),
         Campaign.end_date <= now.date(),
         or_(
@@ -44,12 +44,12 @@ def end_due_campaigns(session: Session) -> int:
             and_(Campaign.ends_at.is_not(None), at_its_instant),
         ),
     )
-    found = session.scalars(due.limit(_BATCH)).all()
+    found = session.scalars(select(Campaign.id).where(*due).limit(_BATCH)).all()
     if not found:
         return 0
     ended = session.execute(
         update(Campaign)
-        .where(among(session, Campaign.id, found), sources_of(CAMPAIGN, CampaignStatus.COMPLETED))
+        .where(among(session, Campaign.id, found), *due)  # once more: somebody may have moved the end
         .values(status=CampaignStatus.COMPLETED, updated_at=now)
         .returning(Campaign.org_id, Campaign.id)
         .execution_options(synchronize_session=False)
