@@ -164,7 +164,7 @@ def _seed_history(session: Session, org_id: UUID) -> None:
     session.execute(
         insert(Event),
         [
-            {"org_id": org_id, "name": "campaign.done", "created_at": now, "position": position}
+            {"org_id": org_id, "name": "campaign.completed", "created_at": now, "position": position}
             for position in range(1, _EARLIER * _EVENTS_EACH + 1)
         ],
     )
