@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from threading import Lock, get_ident
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
@@ -19,13 +16,9 @@ from engine.channels.port import Deferred, Delivered, Doubtful, Down, Rejected, 
 from engine.content.errors import RenderError
 from engine.delivery.retrigger import retrigger, retrigger_failed
 from engine.insight.progress import campaign_progress
-from engine.insight.recipients import list_recipients
-from state.tables import Campaign, Channel, Event, Execution, Job, Recipient, Suppression, Target
-from state.transitions import AutomationStatus
+from state.tables import Campaign, Channel, Event, Execution, Job, Suppression, Target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.delivery.kit import Bench
 
 
@@ -47,72 +40,6 @@ def test_everybody_once(bench: Bench) -> None:
     assert 47 == len({row.execution_id for row in rows})
     assert all(row.attempt == 1 and not row.in_flight for row in rows)
     assert {47} == {bench.job(job).report["counts"]["success"]}
-
-
-def test_totals_by_status_are_those_of_the_rows(bench: Bench) -> None:
-    """They come from counters, for every choice of statuses, while a job runs; a deleted target is none."""
-    people = bench.entities(47)
-    bench.channel.answer = lambda message: (
-        Rejected("SMTP_550", "no such user") if message.entity_id in people[::5] else Delivered()
-    )
-    campaign = bench.campaign()
-    bench.activate(campaign)
-    bench.work(most=4)
-    with bench.database.begin() as session:
-        gone = {"deleted_at": bench.database.clock.now()}
-        session.execute(update(Recipient).where(Recipient.entity_id.in_(people[:2])).values(**gone))
-        session.add(
-            Recipient(
-                org_id=bench.org_id,
-                campaign_id=campaign,
-                entity_id=uuid4(),
-                entity_schema="contact",
-                title="portal only",
-                **bench.times(),
-            )
-        )
-    statuses = [status.value for status in AutomationStatus]
-    totals = {}
-    for chosen in itertools.chain.from_iterable(itertools.combinations(statuses, n) for n in range(4)):
-        with bench.database.read() as session:
-            page = list_recipients(session, bench.org_id, campaign, limit=1000, automation_status=chosen)
-        assert len(page.results) == page.total
-        totals[chosen] = page.total
-    assert (46, 0) == (totals[()], totals[("in_progress",)])
-    assert all(totals[(status,)] for status in ("pending", "success", "failed"))
-
-
-def test_two_threads_are_in_the_database_at_a_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many slices a worker's threads execute: more would be in each other's way."""
-    bench.entities(120)
-    campaign = bench.campaign()
-    with bench.runtime.transaction() as session:
-        lifecycle.activate(session, bench.org_id, campaign, window=12)
-    bench.work(most=1)
-    inside, most, lock = Counter[int](), 0, Lock()
-
-    def counted(transact: Any) -> Any:
-        @contextmanager
-        def counting(*given: Any, **named: Any) -> Iterator[Any]:
-            nonlocal most
-            with transact(*given, **named) as session:
-                with lock:
-                    inside[get_ident()] += 1
-                    most = max(most, len(+inside))
-                yield session
-                with lock:
-                    inside[get_ident()] -= 1
-
-        return counting
-
-    monkeypatch.setattr(bench.runtime, "transaction", counted(bench.runtime.transaction))
-    monkeypatch.setattr(bench.database, "alone", counted(bench.database.alone))
-    executor = bench.new_executor()
-    with ThreadPoolExecutor(8) as pool:
-        given = [(command.org_id, command.job_id, command.number) for command in bench.wakeups.take()]
-        assert 12 == len(list(pool.map(lambda place: executor.execute(*place), given)))
-    assert {"success": 120} == bench.statuses()
-    assert 1 <= most <= bench.settings.worker_database_threads
 
 
 def test_window_bounds_what_is_in_flight(bench: Bench) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -13,6 +13,7 @@ from engine.delivery.recipient_statements import RecipientStatements
 from engine.delivery.step_statements import StepStatements
 from engine.delivery.written import execute, execute_named
 from engine.organizations import create_organization
+from state.change import clock_of
 from state.database import Database
 from state.tables import Base, Campaign
 from tests.delivery.kit import Bench
@@ -58,6 +59,18 @@ def planned(session: Session) -> tuple[UUID, UUID]:
     return org_id, job_id
 
 
+def load(session: Session, org_id: UUID, job_id: UUID, number: int) -> list[Any]:
+    """A slice, as a worker reads it."""
+    return execute_named(
+        session,
+        RecipientStatements.of(session).load,
+        p_org_id=org_id,
+        p_job_id=job_id,
+        p_number=number,
+        p_now=clock_of(session).now(),
+    )
+
+
 def watch(session: Session) -> list[str]:
     """The plans of what the session runs from now on."""
     session.execute(text("LOAD 'auto_explain'"))
@@ -79,17 +92,9 @@ def test_a_slice_is_loaded_by_primary_keys_in_an_organization_that_was_never_ana
         connection.execute(text("ANALYZE"))
     with postgresql.begin() as session:
         org_id, job_id = planned(session)
-    now = postgresql.clock.now()
     with postgresql.read() as session:
         plans = watch(session)
-        loaded = execute_named(
-            session,
-            RecipientStatements.of(session).load,
-            p_org_id=org_id,
-            p_job_id=job_id,
-            p_number=2,
-            p_now=now,
-        )
+        loaded = load(session, org_id, job_id, 2)
     assert len(loaded) == 500
     assert all(row.attributes is not None for row in loaded)
     [plan] = plans
@@ -109,14 +114,7 @@ def test_a_slice_is_loaded_by_primary_keys_where_statistics_are_of_a_plan_s_firs
     with postgresql.begin() as session:
         session.execute(text("SET LOCAL plan_cache_mode = force_generic_plan"))
         plans = watch(session)
-        loaded = execute(
-            session,
-            RecipientStatements.of(session).load,
-            p_org_id=org_id,
-            p_job_id=job_id,
-            p_number=0,
-            p_now=postgresql.clock.now(),
-        ).all()
+        loaded = load(session, org_id, job_id, 0)
         session.execute(text("SELECT 1"))  # a statement's plan is told when the next begins
     assert 3000 == len(loaded)
     assert "using pk_entity" in plans[0]
@@ -147,15 +145,7 @@ def test_an_entity_of_another_organization_is_none(postgresql: Database) -> None
         org_id, _ = planned(session)
         _, job_id = planned(session)
     with postgresql.read() as session:
-        ours = RecipientStatements.of(session)
-        rows = execute_named(
-            session,
-            ours.load,
-            p_org_id=org_id,
-            p_job_id=job_id,
-            p_number=0,
-            p_now=postgresql.clock.now(),
-        )
+        rows = load(session, org_id, job_id, 0)
     assert {row.attributes for row in rows} == {None}
 
 
