@@ -71,9 +71,11 @@ SAID = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Content:
-    """What a template became for one recipient. Parts that the template lacks are absent."""
+    """What a template became for one recipient. Parts that the template lacks are absent. Nobody changes one (see
+    `Message`).
+    """
 
     subject: str = ""
     text: str | None = None

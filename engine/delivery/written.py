@@ -1,13 +1,15 @@
-"""How load-carrying statements reach the driver: as text that was compiled once."""
+"""How load-carrying statements reach the driver: as text that was compiled once, parameters by number."""
 
 from __future__ import annotations
 
+import re
 import typing
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import psycopg
+from psycopg.rows import namedtuple_row, tuple_row
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, NoResultFound
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Rows", "execute", "execute_named"]
 
 _KEYS = {"p_keys", "p_wanted_keys"}
+#: A parameter, or a percent sign, as SQLAlchemy writes them for the driver.
+_PLACE = re.compile(r"%\((\w+)\)s|%%")
 _NIL = UUID(int=0)
 
 
@@ -72,17 +76,15 @@ def execute(transaction: Session | Connection, statement: Executable, **paramete
     connection, parameters = _prepared(transaction, parameters)
     if not is_postgresql(connection):
         return connection.execute(statement, parameters)
-    written = _written(statement, connection.dialect)
-    return Rows(_run(connection, written.text, written.bind(parameters)))
+    return Rows(_run(connection, _written(statement, connection.dialect), parameters))
 
 
 def execute_named(transaction: Session | Connection, statement: Executable, **parameters: Any) -> list[Any]:
-    """The same, for a statement that is run once a lease; returns rows whose columns have names."""
+    """The same; returns rows whose columns have names."""
     connection, parameters = _prepared(transaction, parameters)
     if not is_postgresql(connection):
         return list(connection.execute(statement, parameters))
-    written = _written(statement, connection.dialect)
-    return list(connection.exec_driver_sql(written.text, written.bind(parameters)))
+    return _run(connection, _written(statement, connection.dialect), parameters, namedtuple_row).fetchall()
 
 
 def _prepared(
@@ -104,28 +106,34 @@ def _prepared(
     return connection, parameters
 
 
-def _run(connection: Connection, text: str, values: dict[str, Any]) -> psycopg.Cursor[Any]:
+def _run(
+    connection: Connection,
+    written: _Written,
+    parameters: dict[str, Any],
+    rows: psycopg.rows.RowFactory[Any] = tuple_row,
+) -> psycopg.Cursor[Any]:
     """Run a text on the driver's own connection; what goes wrong is raised as SQLAlchemy raises it.
 
     Raises:
         sqlalchemy.exc.DBAPIError: `connection_invalidated` says whether the connection was lost.
     """
-    driver, dialect = typing.cast("Any", connection.connection), typing.cast("Any", connection.dialect)
-    cursor: psycopg.Cursor[Any] = driver.cursor()
+    driver, dialect = typing.cast("Any", connection.connection.dbapi_connection), connection.dialect
+    cursor: psycopg.Cursor[Any] = psycopg.RawCursor(driver, row_factory=rows)
     try:
-        cursor.execute(text, values)
+        cursor.execute(written.text, written.bind(parameters))
     except psycopg.Error as error:
-        lost: bool = dialect.is_disconnect(error, driver, cursor)
+        lost = dialect.is_disconnect(error, driver, typing.cast("Any", cursor))
         if lost:
             connection.invalidate(error)
         raise DBAPIError.instance(
-            text, None, error, psycopg.Error, connection_invalidated=lost, dialect=dialect
+            written.text.decode(), None, error, psycopg.Error, connection_invalidated=lost, dialect=dialect
         ) from error
     return cursor
 
 
 class _Written:
-    """A statement as the driver takes it, which SQLAlchemy would work out anew for every execution.
+    """A statement as the driver takes it, which SQLAlchemy would work out anew for every execution, and the driver too
+    if its parameters had names.
 
     What is the same in every execution stands in the text: PostgreSQL plans a prepared statement without its values,
     and one that says `state = $2` uses no index on `state = 'ready'` (measured: a third of the database's time at a
@@ -134,27 +142,36 @@ class _Written:
     Values come back as the driver reads them: keys as UUIDs, instants aware, JSON only where it is cast to text.
     """
 
-    __slots__ = ("_processors", "text")
+    __slots__ = ("_parameters", "text")
 
     def __init__(self, statement: Executable, dialect: Dialect) -> None:
         compiled = typing.cast(
             "SQLCompiler", typing.cast("ClauseElement", statement).compile(dialect=dialect)
         )
         # What a parameter's type does to a value.
-        self._processors = typing.cast("dict[str, Callable[[Any], Any]]", dict(compiled._bind_processors))  # noqa: SLF001
-        self.text = str(compiled)
-        for name, bound in compiled.binds.items():
-            if not name.startswith("p_"):
-                literal = compiled.render_literal_value(bound.effective_value, bound.type)
-                self.text = self.text.replace(f"%({name})s", literal)
+        processors = typing.cast("dict[str, Callable[[Any], Any]]", dict(compiled._bind_processors))  # noqa: SLF001
+        literals = {
+            name: compiled.render_literal_value(bound.effective_value, bound.type)
+            for name, bound in compiled.binds.items()
+            if not name.startswith("p_")
+        }
+        places: dict[str, str] = {}
 
-    def bind(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        """The driver's parameters."""
-        return {name: self._processed(name, value) for name, value in parameters.items()}
+        def place(found: re.Match[str]) -> str:
+            name = found[1]
+            if name is None:
+                return "%"
+            return literals.get(name) or places.setdefault(name, f"${len(places) + 1}")
 
-    def _processed(self, name: str, value: Any) -> Any:
-        processor = self._processors.get(name)
-        return value if processor is None else processor(value)
+        self.text = _PLACE.sub(place, str(compiled)).encode()
+        self._parameters = [(name, processors.get(name)) for name in places]
+
+    def bind(self, parameters: dict[str, Any]) -> list[Any]:
+        """The driver's parameters, in the order of their numbers."""
+        return [
+            parameters[name] if processor is None else processor(parameters[name])
+            for name, processor in self._parameters
+        ]
 
 
 @cache
