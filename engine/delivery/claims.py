@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from engine.delivery.limited import Limited, Limits
     from engine.delivery.parts import Agenda, Part
     from engine.delivery.slices import Lease
-    from engine.delivery.waves import Due
+    from engine.delivery.waves import Due, Run
     from engine.delivery.wire import Wire
     from engine.runtime import Runtime
 
@@ -49,6 +49,8 @@ class _Claimed(NamedTuple):
     """Addresses that must not be used, and why."""
     kept: dict[UUID, Settlement]
     """Who is claimed and gets nothing, and how that is recorded."""
+    run: Run | None = None
+    """Nobody else is in flight there."""
 
 
 class Claims:
@@ -108,7 +110,8 @@ class Claims:
         usual = part.stage is None and self._ledger.is_usual()
         claimed = (self._exchange if usual else self._transact)(part, wave, addresses)
         self._wire.unsettled.clear()
-        self._wire.unsettled.about(part)
+        flight = None if claimed.run is None else (claimed.run, len(claimed.taken))
+        self._wire.unsettled.about(part, flight)
         if not claimed.taken:
             return []
         reach("wave.claimed")
@@ -158,12 +161,18 @@ class Claims:
     def _exchange(self, part: Part, wave: list[Due], addresses: list[str | None]) -> _Claimed:
         """Claim it in one round trip, because all is as usual."""
         ledger, delivered = self._ledger, self._wire.unsettled.delivered
-        ids, addressed = [due.entity_id for due in wave], list(filter(None, addresses))
+        addressed = list(filter(None, addresses))
+        wanted: list[UUID] | waves.Run = [due.entity_id for due in wave]
+        if part.whole:
+            wanted = waves.Run(wave[0].entity_id, wave[-1].entity_id)
+        tries = 0
 
         def exchange(connection: Connection, *, again: bool, now: datetime) -> one_trip.Wave:
+            nonlocal tries
+            tries += 1
             ledger.cell = Cell(part.touchpoint_id, part.variant, hour_of(now))
             reach("wave.before_claim_commit")
-            return ledger.trip(connection, ids, again=again, now=now)
+            return ledger.trip(connection, wanted, again=again, now=now)
 
         taken, settled, state = ledger.persist(exchange, self._database.alone)
         ledger.through += settled
@@ -186,14 +195,15 @@ class Claims:
                 return suppressed(connection, self._lease, self._wire.sender.kind, addressed)
 
             barred = ledger.persist(look_up, self._database.alone)
-        return _Claimed(taken, barred, removed(taken))
+        flight = wanted if isinstance(wanted, waves.Run) and tries == 1 else None
+        return _Claimed(taken, barred, removed(taken), flight)
 
     def _compose(
         self, part: Part, wave: list[Due], addresses: list[str | None], claimed: _Claimed
     ) -> list[Message]:
         """The messages of a claimed wave; who gets none is noted."""
         lease, wire, sender, touchpoint_id = self._lease, self._wire, self._wire.sender, part.touchpoint_id
-        taken, barred, kept = claimed
+        taken, barred, kept, _ = claimed
         messages = []
         for due, address in zip(wave, addresses, strict=True):
             ours = taken.get(due.entity_id)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from engine.delivery.limited import Limits
     from engine.delivery.parts import Agenda
     from engine.delivery.slices import JobState, Lease
+    from engine.delivery.waves import Run
     from engine.delivery.wire import Wire
     from engine.runtime import Runtime
 
@@ -191,13 +192,13 @@ class Ledger:
         )
 
     def trip(
-        self, transaction: Session | Connection, wanted: list[UUID], *, again: bool, now: datetime
+        self, transaction: Session | Connection, wanted: list[UUID] | Run, *, again: bool, now: datetime
     ) -> one_trip.Wave:
         """Settle what is known and claim `wanted`, as `one_trip.exchange`."""
         wave = one_trip.exchange(
             transaction,
             self._lease,
-            delivered=self._unsettled.delivered,
+            delivered=self._unsettled.keys,
             contact=self._unsettled.contact,
             wanted=wanted,
             limits_epoch=self._limits.epoch,

@@ -22,6 +22,7 @@ from engine.delivery.moves import read_claims
 from engine.delivery.recipient_statements import RecipientStatements
 from engine.delivery.slice_statements import leased, renew, standing
 from engine.delivery.slices import JobState, LeaseLost
+from engine.delivery.waves import Run
 from engine.delivery.written import execute
 from state.tables import Recipient, Slice
 from state.transitions import AutomationStatus, JobStatus
@@ -61,9 +62,9 @@ def exchange(
     transaction: Session | Connection,
     lease: Lease,
     *,
-    delivered: list[UUID],
+    delivered: list[UUID] | Run,
     contact: Contact,
-    wanted: list[UUID],
+    wanted: list[UUID] | Run,
     limits_epoch: int,
     lasts: timedelta,
     cell: Cell,
@@ -74,6 +75,7 @@ def exchange(
 
     Args:
         transaction: Or a connection on which every statement is a transaction of its own.
+        delivered: Of a run: whoever is in flight.
         contact: How `delivered` count for those who are enrolled targets.
         limits_epoch: The limits that the caller knows; under others nobody is claimed.
         cell: What the slice counts for.
@@ -84,20 +86,22 @@ def exchange(
     """
     rows = execute(
         transaction,
-        _statement(again=again),
+        _statement(
+            again=again, settles_run=isinstance(delivered, Run), claims_run=isinstance(wanted, Run)
+        ),
         p_org_id=lease.org_id,
         p_job_id=lease.job_id,
         p_number=lease.number,
         p_epoch=lease.epoch,
         p_expires_at=now + lasts,
         p_now=now,
-        p_keys=delivered,
-        p_wanted_keys=wanted,
         p_limits_epoch=limits_epoch,
         p_refund=0,
         p_due_at=None,
         **cell.parameters(),
         **contact.parameters(now),
+        **_addressed("p_keys", delivered),
+        **_addressed("p_wanted_keys", wanted),
     ).all()
     if not rows:
         raise LeaseLost(f"slice {lease.number} of job {lease.job_id}, epoch {lease.epoch}")
@@ -109,15 +113,21 @@ def exchange(
     )
 
 
+def _addressed(name: str, keys: list[UUID] | Run) -> dict[str, Any]:
+    if isinstance(keys, Run):
+        return {f"{name}_first": keys.first, f"{name}_last": keys.last}
+    return {name: keys}
+
+
 @cache
-def _statement(*, again: bool) -> CompoundSelect[Any]:
-    return _OneTrip(postgresql=True).exchange(again=again)
+def _statement(*, again: bool, settles_run: bool, claims_run: bool) -> CompoundSelect[Any]:
+    return _OneTrip(postgresql=True).exchange(again=again, settles_run=settles_run, claims_run=claims_run)
 
 
 class _OneTrip(RecipientStatements):
     """Made of the same parts as the statements that it stands for."""
 
-    def exchange(self, *, again: bool) -> CompoundSelect[Any]:
+    def exchange(self, *, again: bool, settles_run: bool, claims_run: bool) -> CompoundSelect[Any]:
         """Lock the slice, settle, claim, count. The last row is about the slice and its job; the others are who was
         claimed. Primary keys, and index as `load`.
         """
@@ -129,14 +139,15 @@ class _OneTrip(RecipientStatements):
             (held.c.status == JobStatus.PROCESSING) & held.c.held.is_(False) & (held.c.limits_epoch == known)
         )
         settled = (
-            self._settle(AutomationStatus.SUCCESS, and_(self._recipients(), there), null(), null())
+            self._settle(
+                AutomationStatus.SUCCESS, and_(self._recipients(run=settles_run), there), null(), null()
+            )
             .returning(_recipient.c.entity_id)
             .cte("settled")
         )
         may_claim = select(free).select_from(held).scalar_subquery()
-        claimed = self._claim(and_(self._claimable(again=again), may_claim), keys="p_wanted_keys").cte(
-            "claimed"
-        )
+        claimable = and_(self._claimable(again=again), may_claim)
+        claimed = self._claim(claimable, keys="p_wanted_keys", run=claims_run).cte("claimed")
         written, going = (
             select(func.count()).select_from(some).scalar_subquery() for some in (settled, claimed)
         )

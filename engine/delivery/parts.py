@@ -88,6 +88,8 @@ class Part:
     """Its channel's breaker is half open, and this tries it."""
     waiting: frozenset[UUID] = frozenset()
     """Those who are in progress already."""
+    whole: bool = False
+    """They are all that its slice has, in key order."""
 
     @property
     def touchpoint_id(self) -> UUID | None:
@@ -208,7 +210,9 @@ def agenda(session: Session, lease: Lease, senders: Senders, now: datetime, *, l
         people = waves.load(session, lease)
         if not any(due.step for due in people):
             probing = course.only.row.channel_id in found.probed
-            found.parts = [Part(people, course.only, sender=sender, probing=probing)] if people else []
+            whole = len(people) == lease.size
+            part = Part(people, course.only, sender=sender, probing=probing, whole=whole)
+            found.parts = [part] if people else []
             return found
     _load(session, lease, senders, found, course, now)
     return found

@@ -42,6 +42,7 @@ __all__ = [
     "NOBODY_LEFT",
     "Due",
     "Left",
+    "Run",
     "Stage",
     "Unsettled",
     "claim",
@@ -116,6 +117,13 @@ def claim(
     return moves.read_claims(claimed.all())
 
 
+class Run(NamedTuple):
+    """Everybody that a slice has between two keys, both included: named by these alone."""
+
+    first: UUID
+    last: UUID
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """The touchpoint of a flow of several that a wave is run through."""
@@ -132,7 +140,7 @@ class Stage:
 class Unsettled:
     """Outcomes that are known and not written yet. What is usual, a message that was taken, costs no object."""
 
-    __slots__ = ("barred", "contact", "delivered", "others", "stage")
+    __slots__ = ("_flight", "barred", "contact", "delivered", "others", "stage")
 
     def __init__(self) -> None:
         self.delivered: list[UUID] = []
@@ -143,10 +151,22 @@ class Unsettled:
         """What they are outcomes of; None: of a flow's only message."""
         self.contact = NO_CONTACT
         """What it means to have been delivered to."""
+        self._flight: tuple[Run, int] | None = None
 
-    def about(self, part: Part) -> None:
-        """What comes next are outcomes of this part."""
-        self.stage, self.contact = part.stage, contact_of(part.sender)
+    def about(self, part: Part, flight: tuple[Run, int] | None = None) -> None:
+        """What comes next are outcomes of this part.
+
+        Args:
+            flight: All of its slice that is in flight is the wave that has just been claimed: these, so many.
+        """
+        self.stage, self.contact, self._flight = part.stage, contact_of(part.sender), flight
+
+    @property
+    def keys(self) -> list[UUID] | Run:
+        """Who was delivered to, in the shortest words."""
+        if self.delivered and self._flight is not None and len(self.delivered) == self._flight[1]:
+            return self._flight[0]
+        return self.delivered
 
     def __bool__(self) -> bool:
         return bool(self.delivered or self.others)
