@@ -100,6 +100,7 @@ class AppriseChannel:
     kind: ClassVar[str] = "apprise"
     doubt_policy: ClassVar[str] = "hold"
     links: ClassVar[bool] = True
+    in_one_piece: ClassVar[bool] = False
     Settings = AppriseSettings
     Credentials = AppriseCredentials
 

@@ -95,6 +95,7 @@ class FileChannel:
         Raises:
             ValueError: `from_email` is no address.
         """
+        self.in_one_piece = settings.format == "jsonl"
         self._settings = settings
         self._data_dir = surroundings.data_dir
         self._email_of = EmailFinder(settings.address)

@@ -56,6 +56,7 @@ class NullChannel:
         surroundings: Surroundings,  # noqa: ARG002
     ) -> None:
         self._latency = settings.latency.total_seconds()
+        self.in_one_piece = not self._latency
         self._email_of = EmailFinder(settings.address)
 
     @classmethod

@@ -229,6 +229,13 @@ class Channel(Protocol):
     links: ClassVar[bool]
     """Whether its messages carry an unsubscribe link of ours."""
 
+    @property
+    def in_one_piece(self) -> bool:
+        """Whether a wave is one thing to it (one write, say), so that more messages are in doubt for no longer: it is
+        given whole slices. Others start one message after the other, and a crash leaves in doubt what they have.
+        """
+        ...
+
     @classmethod
     def problems_of(cls, content: Content, settings: BaseModel | None = None) -> list[str]:
         """What the provider would refuse about `content`, in sentences; empty when nothing is known to be wrong.
@@ -243,7 +250,7 @@ class Channel(Protocol):
         ...
 
     async def send(self, messages: Sequence[Message], report: Report, stop: Event) -> None:
-        """Send a wave (1..100 messages) as concurrently as the provider allows; see the module's promise."""
+        """Send a wave (1..100 messages, 1..500 `in_one_piece`) as concurrently as the provider allows; see the module's promise."""
         ...
 
     async def check(self) -> str | None:

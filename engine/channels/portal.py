@@ -60,6 +60,7 @@ class PortalChannel:
     kind: ClassVar[str] = "portal"
     doubt_policy: ClassVar[str] = "resend"
     links: ClassVar[bool] = False
+    in_one_piece: ClassVar[bool] = False
     Settings = PortalSettings
     Credentials = PortalCredentials
 

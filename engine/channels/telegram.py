@@ -83,6 +83,7 @@ class TelegramChannel(WireChannel):
     kind: ClassVar[str] = "telegram"
     doubt_policy: ClassVar[str] = "hold"
     links: ClassVar[bool] = True
+    in_one_piece: ClassVar[bool] = False
     Settings = TelegramSettings
     Credentials = TelegramCredentials
 

@@ -95,6 +95,7 @@ class VoiceChannel(WireChannel):
     kind: ClassVar[str] = "voice"
     doubt_policy: ClassVar[str] = "hold"
     links: ClassVar[bool] = False
+    in_one_piece: ClassVar[bool] = False
     Settings = VoiceSettings
     Credentials = VoiceCredentials
 

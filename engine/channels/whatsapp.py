@@ -183,6 +183,7 @@ class WhatsAppChannel(WireChannel):
     kind: ClassVar[str] = "whatsapp"
     doubt_policy: ClassVar[str] = "hold"
     links: ClassVar[bool] = True
+    in_one_piece: ClassVar[bool] = False
     Settings = WhatsAppSettings
     Credentials = WhatsAppCredentials
 

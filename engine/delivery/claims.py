@@ -95,6 +95,8 @@ class Claims:
         size = health.PROBE if part.probing else self._settings.wave_size
         limited = self.limited
         if limited is None:
+            if self._wire.sender.channel.in_one_piece and not part.probing:
+                return queue, []
             return queue[:size], queue[size:]
         wave, left = limited.next_wave(queue, size)
         if wave:

@@ -148,9 +148,9 @@ class _OneTrip(RecipientStatements):
         may_claim = select(free).select_from(held).scalar_subquery()
         claimable = and_(self._claimable(again=again), may_claim)
         claimed = self._claim(claimable, keys="p_wanted_keys", run=claims_run).cte("claimed")
-        written, going = (
-            select(func.count()).select_from(some).scalar_subquery() for some in (settled, claimed)
-        )
+        counts = [select(func.count()).select_from(some).scalar_subquery() for some in (settled, claimed)]
+        tally = select(counts[0].label("written"), counts[1].label("going")).cte("tally")  # counted once
+        written, going = (select(count).scalar_subquery() for count in tally.c)
         counted = {
             "success": _slice.c.success + written,
             "sent": _slice.c.sent + written,

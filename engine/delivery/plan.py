@@ -181,7 +181,8 @@ def _take_page(
     first_job = not history.has_predecessor(session, job)
     if first_job and not holdout_of(session, job.campaign_id):
         # The usual page is read once, and bounded by those that it took in.
-        taken = take_in(session, job, audience.subquery("people"), **cut)
+        fresh = index == 0 and not _has_unplanned(session, job)
+        taken = take_in(session, job, audience.subquery("people"), fresh=fresh, **cut)
         last = _last_taken(session, job) if taken else _last_of(session, audience)
     else:
         taken, last = 0, _last_of(session, audience)
@@ -195,6 +196,14 @@ def _take_page(
         return behind
     log.info("plan.page", job_id=str(job.id), recipients=taken)
     return {"target": index, "after": str(last)}
+
+
+def _has_unplanned(session: Session, job: Job) -> bool:
+    """Whether the campaign has recipients whom no job counts: those who were enrolled by name. Index
+    ix_recipient_unplanned.
+    """
+    unplanned = exists().where(Recipient.campaign_id == job.campaign_id, Recipient.job_id.is_(None))
+    return bool(session.execute(select(unplanned)).scalar_one())
 
 
 def _last_of(session: Session, audience: Select[UUID, str, str]) -> UUID | None:

@@ -56,6 +56,7 @@ class ScriptedChannel:
     kind = "scripted"
     doubt_policy = "resend"
     links = False
+    in_one_piece = False
 
     def __init__(self) -> None:
         self.journal: list[Message] = []

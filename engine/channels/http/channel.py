@@ -53,6 +53,7 @@ class HttpChannel(WireChannel):
     kind: ClassVar[str] = "http"
     doubt_policy: ClassVar[str] = "resend"
     links: ClassVar[bool] = True
+    in_one_piece: ClassVar[bool] = False
     Settings = HttpSettings
     Credentials = HttpCredentials
 

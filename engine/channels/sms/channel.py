@@ -48,6 +48,7 @@ class SmsChannel(WireChannel):
     kind: ClassVar[str] = "sms"
     doubt_policy: ClassVar[str] = "hold"
     links: ClassVar[bool] = True
+    in_one_piece: ClassVar[bool] = False
     Settings = SmsSettings
     Credentials = SmsCredentials
 

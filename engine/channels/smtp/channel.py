@@ -76,6 +76,7 @@ class SmtpChannel:
     kind: ClassVar[str] = "smtp"
     doubt_policy: ClassVar[str] = "resend"
     links: ClassVar[bool] = True
+    in_one_piece: ClassVar[bool] = False
     Settings = SmtpSettings
     Credentials = SmtpCredentials
 
