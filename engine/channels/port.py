@@ -250,7 +250,9 @@ class Channel(Protocol):
         ...
 
     async def send(self, messages: Sequence[Message], report: Report, stop: Event) -> None:
-        """Send a wave (1..100 messages, 1..500 `in_one_piece`) as concurrently as the provider allows; see the module's promise."""
+        """Send a wave (1..100 messages, 1..500 `in_one_piece`) as concurrently as the provider allows; see the
+        module's promise.
+        """
         ...
 
     async def check(self) -> str | None:
