@@ -133,7 +133,7 @@ class Claims:
             expected = unsettled.tally(in_progress=len(wave) + idle, now=now)
             state = ledger.hold(session, expected, now)
             taken, gone, moved = Taken({})
-            if self.may_go_on():
+            if again or self.may_go_on():  # whom an earlier try may have claimed is ours
                 taken, gone, moved = part.claim(session, self._lease, ids, now=now, again=again)
             kept.update(removed(taken))
             self._agenda.goes_on |= moved.placed > 0

@@ -2,7 +2,7 @@
 
 Promises (design.md §4.3-4.5):
 - `in_progress` is committed before the first byte of a wave leaves; a wave is at most 100 recipients, so that is the
-  most a crash leaves in doubt per slice.
+  most a crash leaves in doubt per slice. (The whole slice where a channel takes a wave in one piece.)
 - Settling one wave and claiming the next is one transaction; outcomes that take longer are flushed every 100 ms.
 - Pause, cancel and shutdown are seen between sends: nothing new is started, what is on the wire is settled, what was
   not started is pending again.

@@ -16,7 +16,7 @@ import typing
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Integer, and_, bindparam, cast, func, null, select, union_all
+from sqlalchemy import Integer, and_, bindparam, cast, func, null, or_, select, union_all
 
 from engine.delivery.moves import read_claims
 from engine.delivery.recipient_statements import RecipientStatements
@@ -86,9 +86,7 @@ def exchange(
     """
     rows = execute(
         transaction,
-        _statement(
-            again=again, settles_run=isinstance(delivered, Run), claims_run=isinstance(wanted, Run)
-        ),
+        _statement(again=again, settles_run=isinstance(delivered, Run), claims_run=isinstance(wanted, Run)),
         p_org_id=lease.org_id,
         p_job_id=lease.job_id,
         p_number=lease.number,
@@ -146,7 +144,9 @@ class _OneTrip(RecipientStatements):
             .cte("settled")
         )
         may_claim = select(free).select_from(held).scalar_subquery()
-        claimable = and_(self._claimable(again=again), may_claim)
+        claimable = and_(self._claimable(), may_claim)
+        if again:  # whom an earlier try may have claimed is ours, whatever was decided meanwhile
+            claimable = or_(claimable, _recipient.c.in_flight.is_(True))
         claimed = self._claim(claimable, keys="p_wanted_keys", run=claims_run).cte("claimed")
         counts = [select(func.count()).select_from(some).scalar_subquery() for some in (settled, claimed)]
         tally = select(counts[0].label("written"), counts[1].label("going")).cte("tally")  # counted once

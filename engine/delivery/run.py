@@ -126,7 +126,7 @@ class SliceRun:
         """Send a wave and take in its outcomes, flushing them as they come."""
         wire, ledger, stopping = self.wire, self.ledger, self.executor.stopping
         limited = self.claims.limited
-        if limited is not None and not limited.depart(messages, stopping):
+        if self._ends() or (limited is not None and not limited.depart(messages, stopping)):
             wire.release(messages)
             return
         if not messages:

@@ -1,7 +1,8 @@
 """A wave: load a slice's recipients, claim some, settle some.
 
 All of it runs under `slices.hold`, which has locked the slice. Each step is one round trip, on at most 100 rows (500
-when loading); the statements stand in `engine.delivery.recipient_statements`.
+when loading, and where a channel takes a wave in one piece); the statements stand in
+`engine.delivery.recipient_statements`.
 """
 
 from __future__ import annotations

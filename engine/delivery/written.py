@@ -117,12 +117,12 @@ def _run(
     Raises:
         sqlalchemy.exc.DBAPIError: `connection_invalidated` says whether the connection was lost.
     """
-    driver, dialect = typing.cast("Any", connection.connection.dbapi_connection), connection.dialect
-    cursor: psycopg.Cursor[Any] = psycopg.RawCursor(driver, row_factory=rows)
+    driver, dialect = connection.connection.dbapi_connection, typing.cast("Any", connection.dialect)
+    cursor: psycopg.Cursor[Any] = psycopg.RawCursor(typing.cast("Any", driver), row_factory=rows)
     try:
         cursor.execute(written.text, written.bind(parameters))
     except psycopg.Error as error:
-        lost = dialect.is_disconnect(error, driver, typing.cast("Any", cursor))
+        lost: bool = dialect.is_disconnect(error, driver, cursor)
         if lost:
             connection.invalidate(error)
         raise DBAPIError.instance(

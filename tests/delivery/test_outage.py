@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections import Counter
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from engine.campaigns import lifecycle
 from engine.delivery.recover import sweep
 from engine.triggers import arm
 from tests.delivery.kit import Crash
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from tests.conftest import ManualClock
     from tests.delivery.kit import Bench
 
@@ -65,3 +70,72 @@ def test_whoever_does_not_come_back_in_that_time_is_taken_for_dead(
     later = time.monotonic() + 31
     monkeypatch.setattr("state.database.time.monotonic", lambda: later)
     assert sweep(bench.runtime).recovered == 1
+
+
+class Answer:
+    """The database commits a claim, and its answer is lost on the way. `meanwhile` happens before the next try."""
+
+    def __init__(self, bench: Bench, monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], None]) -> None:
+        self.lost = False
+        self._claiming = False
+        self._meanwhile = meanwhile
+        monkeypatch.setattr(bench.runtime, "transaction", self._losing(bench.runtime.transaction))
+        monkeypatch.setattr(bench.database, "alone", self._losing(bench.database.alone))
+
+    def claiming(self) -> None:
+        """The next commit is a claim's."""
+        self._claiming = not self.lost
+
+    def _losing(self, transact: Any) -> Any:
+        @contextmanager
+        def losing(*given: Any, **named: Any) -> Iterator[Any]:
+            with transact(*given, **named) as session:
+                yield session
+            if self._claiming:
+                self._claiming, self.lost = False, True
+                self._meanwhile()
+                raise OperationalError("COMMIT", {}, Exception("the server closed the connection"))
+
+        return losing
+
+
+def test_a_claim_whose_answer_is_lost_is_taken_up(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    people = bench.entities(20)
+    bench.activate(bench.campaign())
+    bench.work(most=1)
+    answer = Answer(bench, monkeypatch, lambda: None)
+    with arm("wave.before_claim_commit", answer.claiming):
+        bench.work()
+    assert answer.lost
+    assert Counter(people) == bench.channel.sent()
+    assert {"success": 20} == bench.statuses()
+    assert {1} == {row.attempt for row in bench.recipients().values()}
+
+
+def test_a_claim_whose_answer_is_lost_is_given_back_when_paused(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is sent to, and nobody stays in flight where no worker would look."""
+    people = bench.entities(20)
+    campaign = bench.campaign()
+    bench.activate(campaign)
+    bench.work(most=1)
+
+    def pause() -> None:
+        with bench.runtime.transaction() as session:
+            lifecycle.pause(session, bench.org_id, campaign)
+
+    answer = Answer(bench, monkeypatch, pause)
+    with arm("wave.before_claim_commit", answer.claiming):
+        bench.work()
+    assert answer.lost
+    assert not bench.channel.journal
+    assert {"pending": 20} == bench.statuses()
+    assert not any(row.in_flight for row in bench.recipients().values())
+    bench.check_counters(campaign)
+    with bench.runtime.transaction() as session:
+        lifecycle.resume(session, bench.org_id, campaign, window=3)
+    bench.work()
+    assert Counter(people) == bench.channel.sent()
+    assert {"success": 20} == bench.statuses()
+    assert {1} == {row.attempt for row in bench.recipients().values()}
