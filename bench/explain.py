@@ -129,9 +129,9 @@ def _claim(runtime: Runtime, book: _Book, org_id: UUID, job_id: UUID) -> Lease:
         wave = one_trip.exchange(
             connection,
             lease,
-            delivered=first,
+            delivered=waves.Run(first[0], first[-1]),
             contact=NO_CONTACT,
-            wanted=second,
+            wanted=waves.Run(second[0], second[-1]),
             limits_epoch=lease.limits_epoch,
             lasts=lasts,
             cell=NOWHERE,

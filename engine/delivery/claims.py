@@ -92,11 +92,12 @@ class Claims:
 
     def next_wave(self, part: Part, queue: list[Due]) -> tuple[list[Due], list[Due]]:
         """Who is claimed next, and who is left. Nobody: limits keep what is left from being sent now."""
-        size = health.PROBE if part.probing else self._settings.wave_size
-        limited = self.limited
+        limited, size = self.limited, self._settings.wave_size
+        if part.probing:
+            size = health.PROBE
+        elif limited is None and self._wire.sender.channel.in_one_piece:
+            size = len(queue)
         if limited is None:
-            if self._wire.sender.channel.in_one_piece and not part.probing:
-                return queue, []
             return queue[:size], queue[size:]
         wave, left = limited.next_wave(queue, size)
         if wave:

@@ -47,7 +47,7 @@ def take_in(
     where they were.
 
     Args:
-        fresh: Nobody of them is likely to be one: then they are written without looking, which is a quarter less work,
+        fresh: Nobody of them is likely to be one: then they are written without looking, which is a fifth less work,
             and again with a look if somebody was.
 
     Returns:
