@@ -23,7 +23,7 @@ from engine.delivery.enrol import guard
 from engine.delivery.named import deliver_named
 from engine.enrolled import keys
 from engine.enrolled.stages import Stage
-from engine.enrolled.targets import check_campaign, hold_campaign
+from engine.enrolled.targets import check_campaign, customer_at, hold_campaign
 from state.change import clock_of
 from state.sets import among, insert_into, is_postgresql, rows
 from state.tables import Entity, Recipient
@@ -140,7 +140,7 @@ def write_targets(
     }
     chosen = (
         select(*columns.values())
-        .select_from(people.join(Entity, (Entity.id == people.c.id) & (Entity.org_id == org_id)))
+        .select_from(people.join(Entity, customer_at(people.c.id, org_id)))
         .order_by(Entity.id)
     )
     statement = insert_into(session, Recipient).from_select(list(columns), chosen)

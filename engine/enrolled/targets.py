@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from engine.enrolled.identity import entity_of
 from state.change import clock_of
@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from sqlalchemy import ColumnElement, Select
-    from sqlalchemy.orm import Session
+    from sqlalchemy.orm import InstrumentedAttribute, Session
 
 __all__ = [
     "Enrolled",
     "change_stage",
     "check_campaign",
+    "customer_at",
     "get_target",
     "hold_campaign",
     "of_target",
@@ -80,9 +81,19 @@ def rows_of(
     )
 
 
+def customer_at(key: ColumnElement[UUID] | InstrumentedAttribute[UUID], org_id: UUID) -> ColumnElement[bool]:
+    """The condition for joining the customer with that key. Primary key.
+
+    The organization is compared in words that no index has: while PostgreSQL's statistics do not know an organization,
+    its index by organization looks as good as the primary key, and would be read whole for every row (measured with
+    12,000 customers: half a minute a page).
+    """
+    return (Entity.id == key) & (func.coalesce(Entity.org_id, Entity.id) == org_id)
+
+
 def of_target(org_id: UUID) -> ColumnElement[bool]:
     """The condition for joining a target's customer. Primary key."""
-    return (Entity.id == Recipient.entity_id) & (Entity.org_id == org_id)
+    return customer_at(Recipient.entity_id, org_id)
 
 
 def with_customer(org_id: UUID) -> Select[Recipient, Entity]:
