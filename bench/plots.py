@@ -44,8 +44,8 @@ def _throughput(runs: Sequence[tuple[MusterRun, RawRun]]) -> Figure:
     axes.set_xlabel("recipients of the campaign")
     axes.set_ylabel("recipients a second")
     axes.set_title("Activation to finished job, null channel, two worker processes")
-    axes.legend(loc="upper left")
-    axes.margins(y=0.25)
+    axes.margins(y=0.1)
+    figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 
