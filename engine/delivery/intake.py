@@ -23,10 +23,14 @@ if TYPE_CHECKING:
     from sqlalchemy import FromClause
     from sqlalchemy.orm import Session
 
-__all__ = ["OF_MESSAGE", "take_in"]
+__all__ = ["OF_MESSAGE", "NotFresh", "take_in"]
 
 #: What came back about a recipient's message says nothing of the next one's; the engagement log keeps it.
 OF_MESSAGE = ("email_status", "email_status_updated_at", "email_bounce_type", "email_feedback")
+
+
+class NotFresh(Exception):
+    """Somebody was a recipient already; nothing was written."""
 
 
 def take_in(
@@ -47,11 +51,13 @@ def take_in(
     where they were.
 
     Args:
-        fresh: Nobody of them is likely to be one: then they are written without looking, which is a fifth less work,
-            and again with a look if somebody was.
+        fresh: Nobody of them is likely to be one: they are written without looking, which is a fifth less work.
 
     Returns:
         How many recipients the job has gained.
+
+    Raises:
+        NotFresh: they were not. The transaction goes on.
     """
     now = clock_of(session).now()
     base = session.execute(
@@ -75,19 +81,15 @@ def take_in(
     statement = insert_into(session, Recipient).from_select(
         list(columns), select(*columns.values()).where(literal(value=True))
     )
-    if not (fresh and _insert(session, statement)):
+    if fresh:
+        try:
+            with session.begin_nested():
+                session.execute(statement)
+        except IntegrityError as error:
+            raise NotFresh from error
+    else:
         session.execute(_unless_known(statement, revive).execution_options(synchronize_session=False))
     return _cut(session, job, base, target_id)
-
-
-def _insert(session: Session, statement: Any) -> bool:
-    """Write recipients; False, and nothing is written, if somebody of them was one."""
-    try:
-        with session.begin_nested():
-            session.execute(statement)
-    except IntegrityError:
-        return False
-    return True
 
 
 def _unless_known(statement: Any, revive: Collection[AutomationStatus]) -> Any:

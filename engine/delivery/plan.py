@@ -26,7 +26,7 @@ from engine.audience.targets import audience_page, has_filters
 from engine.campaigns.failing import fail
 from engine.delivery import history, slices
 from engine.delivery.holdout import holdout_of, leave_out
-from engine.delivery.intake import take_in
+from engine.delivery.intake import NotFresh, take_in
 from engine.delivery.named import take_in_named
 from engine.events.outbox import record
 from engine.triggers import reach
@@ -181,11 +181,16 @@ def _take_page(
     first_job = not history.has_predecessor(session, job)
     if first_job and not holdout_of(session, job.campaign_id):
         # The usual page is read once, and bounded by those that it took in.
-        fresh = index == 0 and not _has_unplanned(session, job)
-        taken = take_in(session, job, audience.subquery("people"), fresh=fresh, **cut)
+        people = audience.subquery("people")
+        fresh = index == 0 and not position.get("known")
+        try:
+            taken = take_in(session, job, people, fresh=fresh, **cut)
+        except NotFresh:
+            fresh = False
+            taken = take_in(session, job, people, **cut)
         last = _last_taken(session, job) if taken else _last_of(session, audience)
     else:
-        taken, last = 0, _last_of(session, audience)
+        fresh, taken, last = False, 0, _last_of(session, audience)
         if last is not None:
             everybody = audience.limit(None).where(audience.selected_columns.id <= last)
             people = leave_out(session, job, everybody).subquery("people")
@@ -195,15 +200,7 @@ def _take_page(
     if last is None:
         return behind
     log.info("plan.page", job_id=str(job.id), recipients=taken)
-    return {"target": index, "after": str(last)}
-
-
-def _has_unplanned(session: Session, job: Job) -> bool:
-    """Whether the campaign has recipients whom no job counts: those who were enrolled by name. Index
-    ix_recipient_unplanned.
-    """
-    unplanned = exists().where(Recipient.campaign_id == job.campaign_id, Recipient.job_id.is_(None))
-    return bool(session.execute(select(unplanned)).scalar_one())
+    return {"target": index, "after": str(last), "known": not fresh}
 
 
 def _last_of(session: Session, audience: Select[UUID, str, str]) -> UUID | None:

@@ -61,7 +61,7 @@ class Job(Identified, Owned, Timestamped, Base):
     """The audience as it was named when the job was made."""
     planned: Mapped[bool] = mapped_column(default=False)
     checkpoint: Mapped[JsonObject | None]
-    """Where the plan stands: `{"target": index, "after": entity id}`."""
+    """Where the plan stands: `{"target": index, "after": entity id}`; `known`: some of the audience were recipients."""
     total: Mapped[int] = mapped_column(default=0)
     success: Mapped[int] = mapped_column(default=0)
     failed: Mapped[int] = mapped_column(default=0)

@@ -61,28 +61,15 @@ def test_a_fresh_audience_is_written_without_looking(bench: Bench) -> None:
     assert {"success": 20} == bench.statuses()
 
 
-def test_where_somebody_was_enrolled_by_name_it_looks(bench: Bench) -> None:
+def test_who_was_enrolled_by_name_is_a_recipient_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page with them is written again, with a look, and so are all that follow."""
+    monkeypatch.setattr(plan, "_PAGES", (5, 5, 5, 5, 5))
     people, campaign = bench.entities(20), bench.campaign()
     enrol(bench, campaign, people[7])
     with written(bench) as seen:
         bench.activate(campaign)
         bench.work()
-    assert "with a look" == seen[0]
-    assert Counter(people) == bench.channel.sent()
-    bench.check_counters(campaign)
-
-
-def test_who_was_enrolled_at_the_same_moment_is_a_recipient_once(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The plan found nobody, and then there was somebody: the page is written again, with a look."""
-    people, campaign = bench.entities(20), bench.campaign()
-    enrol(bench, campaign, people[7])
-    monkeypatch.setattr(plan, "_has_unplanned", lambda *_: False)
-    with written(bench) as seen:
-        bench.activate(campaign)
-        bench.work()
-    assert ["without", "with a look"] == seen[:2]
+    assert ["without", "without", "with a look", "with a look", "with a look"] == seen[:5]
     assert Counter(people) == bench.channel.sent()
     assert {"success": 20} == bench.statuses()
     bench.check_counters(campaign)
