@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from threading import Lock
@@ -25,6 +26,7 @@ from engine.insight.progress import campaign_progress
 from engine.limits.buckets import RedisBuckets
 from engine.limits.keeper import Keeper
 from engine.runtime import Runtime
+from engine.triggers import arm
 from engine.wakeups import MemoryWakeups
 from state.tables import (
     Campaign,
@@ -287,6 +289,16 @@ class Bench:
             ACTORS[type(command)](context, command)
             done += 1
         return done
+
+    def crash_at(self, point: str) -> None:
+        """Work until `point` is reached, and die there."""
+
+        def crash() -> None:
+            raise Crash
+
+        with arm(point, crash), suppress(Crash):
+            self.work()
+            raise AssertionError(f"{point} was never reached")
 
     def sweep_and_work(self) -> None:
         """One sweep and everything that it wakes."""

@@ -13,7 +13,6 @@ from sqlalchemy.exc import OperationalError
 from engine.campaigns import lifecycle
 from engine.delivery.recover import sweep
 from engine.triggers import arm
-from tests.delivery.kit import Crash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,12 +57,7 @@ def test_whoever_does_not_come_back_in_that_time_is_taken_for_dead(
     bench.entities(5)
     bench.activate(bench.campaign())
     bench.work(most=1)
-
-    def crash() -> None:
-        raise Crash
-
-    with arm("wave.sent", crash), pytest.raises(Crash):
-        bench.work()
+    bench.crash_at("wave.sent")
     clock.forward(seconds=31)
     lose(bench)
     assert sweep(bench.runtime).recovered == 0

@@ -19,7 +19,7 @@ from state.tables import Base, Campaign
 from tests.delivery.kit import Bench
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sqlalchemy.orm import Session
 
@@ -59,6 +59,18 @@ def planned(session: Session) -> tuple[UUID, UUID]:
     return org_id, job_id
 
 
+def analyzed_before(
+    database: Database, make: Callable[[Session], tuple[UUID, UUID]] = planned
+) -> tuple[UUID, UUID]:
+    """What `make` gives, of an organization that came after the statistics, which are of another one."""
+    with database.begin() as session:
+        make(session)
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("ANALYZE"))
+    with database.begin() as session:
+        return make(session)
+
+
 def load(session: Session, org_id: UUID, job_id: UUID, number: int) -> list[Any]:
     """A slice, as a worker reads it."""
     return execute_named(
@@ -86,12 +98,7 @@ def watch(session: Session) -> list[str]:
 def test_a_slice_is_loaded_by_primary_keys_in_an_organization_that_was_never_analyzed(
     postgresql: Database,
 ) -> None:
-    with postgresql.begin() as session:
-        planned(session)
-    with postgresql.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("ANALYZE"))
-    with postgresql.begin() as session:
-        org_id, job_id = planned(session)
+    org_id, job_id = analyzed_before(postgresql)
     with postgresql.read() as session:
         plans = watch(session)
         loaded = load(session, org_id, job_id, 2)

@@ -12,7 +12,6 @@ from engine.channels.port import Down
 from engine.delivery import health
 from engine.triggers import arm
 from state.tables import Recipient
-from tests.delivery.kit import Crash
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,12 +70,7 @@ def test_a_crash_leaves_that_piece_in_doubt(bench: Bench, clock: ManualClock) ->
     campaign = bench.campaign(doubt="hold")
     bench.activate(campaign)
     bench.work(most=1)
-
-    def crash() -> None:
-        raise Crash
-
-    with arm("wave.sent", crash), pytest.raises(Crash):
-        bench.work()
+    bench.crash_at("wave.sent")
     clock.forward(seconds=31)
     bench.executor = bench.new_executor()
     bench.sweep_and_work()

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from engine.enrolled.listing import list_targets
 from engine.enrolled.searching import Search
 from state.tables import Campaign
-from tests.delivery.test_plans import planned, postgresql, watch
+from tests.delivery.test_plans import analyzed_before, planned, postgresql, watch
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -36,12 +36,7 @@ def test_customers_are_looked_up_by_key_in_an_organization_that_was_never_analyz
     postgresql: Database, offset: int
 ) -> None:
     """Otherwise every customer of the organization is read for every target."""
-    with postgresql.begin() as session:
-        enrolled(session)
-    with postgresql.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("ANALYZE"))
-    with postgresql.begin() as session:
-        org_id, campaign_id = enrolled(session)
+    org_id, campaign_id = analyzed_before(postgresql, enrolled)
     with postgresql.read() as session:
         plans = watch(session)
         page = list_targets(session, org_id, campaign_id, Search(), limit=200, offset=offset)
