@@ -10,7 +10,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from engine.suggestions import did_you_mean
@@ -19,7 +26,17 @@ from state.errors import StateError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["InUse", "Input", "Invalid", "LongText", "Name", "explain", "read", "unstorable"]
+__all__ = [
+    "InUse",
+    "Input",
+    "Invalid",
+    "LongText",
+    "Name",
+    "check_name",
+    "explain",
+    "read",
+    "unstorable",
+]
 
 #: Levels of lists and objects in one another.
 MAX_DEPTH = 32
@@ -28,6 +45,8 @@ _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=150)]
 LongText = Annotated[str, StringConstraints(max_length=10_000)]
+
+_name: TypeAdapter[str] = TypeAdapter(Name)
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -106,6 +125,21 @@ def read(model: type[Model], given: Mapping[str, Any]) -> Model:
         return model.model_validate(given)
     except ValidationError as error:
         raise explain(error.errors(include_url=False, include_input=False), model) from None
+
+
+def check_name(name: str) -> str:
+    """A name that is given by itself, without the space around it.
+
+    Raises:
+        Invalid: it is empty, longer than 150 characters, or cannot be stored.
+    """
+    trouble = unstorable(name)
+    if trouble is not None:
+        raise Invalid("name", trouble[1])
+    try:
+        return _name.validate_python(name)
+    except ValidationError as error:
+        raise Invalid("name", explain(error.errors()).message) from None
 
 
 def explain(errors: Sequence[Any], model: Any = None) -> Invalid:

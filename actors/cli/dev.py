@@ -108,8 +108,8 @@ def make_folder(folder: Path) -> None:
 
 def _key(session: Session, org_id: UUID, settings: Settings) -> str:
     """The key of organization `dev`: what MUSTER_DEV_API_KEY says, else the one kept in the data folder."""
+    from engine.api_keys import authenticate, create_key
     from engine.inputs import Invalid
-    from engine.organizations import authenticate, create_key
 
     file = settings.data_dir / _KEY_FILE
     if settings.dev_api_key is not None:

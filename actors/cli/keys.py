@@ -32,7 +32,7 @@ def create(
 ) -> None:
     """Create a key. It is printed once, on standard output, and kept nowhere."""
     from actors.cli.context import opened
-    from engine.organizations import create_key
+    from engine.api_keys import create_key
 
     with opened(context) as muster, muster.transaction() as session:
         row, plain = create_key(session, muster.org_id, name, role)
@@ -48,7 +48,7 @@ def create(
 def list_(context: typer.Context, *, as_json: Json = False) -> None:
     """List the keys, by their first characters."""
     from actors.cli.context import opened
-    from engine.organizations import list_keys
+    from engine.api_keys import list_keys
 
     with opened(context) as muster, muster.read() as session:
         found = list_keys(session, muster.org_id)
@@ -79,7 +79,7 @@ def revoke(
 ) -> None:
     """Shut a key out, from the next request on."""
     from actors.cli.context import opened
-    from engine.organizations import revoke_key
+    from engine.api_keys import revoke_key
 
     with opened(context) as muster, muster.transaction() as session:
         row = revoke_key(session, muster.org_id, _find(session, muster.org_id, key))
@@ -87,7 +87,7 @@ def revoke(
 
 
 def _find(session: Session, org_id: UUID, wanted: str) -> UUID:
-    from engine.organizations import list_keys
+    from engine.api_keys import list_keys
 
     found = [
         row.id

@@ -13,6 +13,7 @@ from fastapi import Depends, Request
 
 from engine import idempotency
 from engine.api.answers import json_answer
+from engine.principal import lend_principal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from engine.idempotency import Reservation
-    from engine.organizations import Principal
+    from engine.principal import Principal
     from engine.runtime import Runtime
 
 __all__ = ["Call", "Caller"]
@@ -51,8 +52,9 @@ class Call:
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
-        """A transaction that writes; wake-ups go out after its commit."""
+        """A transaction that writes, in the name of the principal; wake-ups go out after its commit."""
         with self.runtime.transaction() as session:
+            lend_principal(session, self.principal)
             yield session
         self.stored = bool(session.info.get("answer_stored"))
 

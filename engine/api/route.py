@@ -9,21 +9,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import structlog
-from anyio.to_thread import run_sync
 from fastapi.routing import APIRoute
-from sqlalchemy.exc import DBAPIError
 
 from engine.api.bodies import MAX_BODY, BodyStream, read_body, with_body
 from engine.api.call import Call
-from engine.api.errors import Forbidden, Unauthorized
+from engine.api.errors import Forbidden
+from engine.api.identity import BEARER, identify
 from engine.api.once import once
 from engine.idempotency import fingerprint
 from engine.inputs import Invalid, unstorable
-from engine.organizations import Principal, Role, authenticate, note_use, use_is_stale
+from engine.principal import Principal, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
     from fastapi import Request
     from starlette.responses import Response
@@ -32,13 +30,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Route"]
 
-log = structlog.get_logger(__name__)
-
 _READS = frozenset(("GET", "HEAD"))
 
 
 class Route(APIRoute, ABC):
-    """A route that needs a key."""
+    """A route that needs a credential."""
 
     role: ClassVar[Role] = Role.OPERATOR
     """What a mutating request needs; reading needs a viewer."""
@@ -46,24 +42,15 @@ class Route(APIRoute, ABC):
     """Whether the endpoint reads the body itself, while it arrives."""
     longest: ClassVar[int] = MAX_BODY
     """Bytes of a body."""
+    credentials: ClassVar[Sequence[str]] = (BEARER,)
+    """Headers that may hold the credential; the first that is there decides."""
 
     @abstractmethod
     def answer(self, error: Exception) -> Response:
         """The dialect's answer to `error`."""
 
-    def key_of(self, request: Request) -> str:
-        """The API key that came with the request.
-
-        Raises:
-            Unauthorized: none did.
-        """
-        scheme, _, plain = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not plain.strip():
-            raise Unauthorized("send your API key as `Authorization: Bearer <key>`")
-        return plain.strip()
-
     def admit(self, request: Request, principal: Principal) -> None:
-        """Refuse what the dialect refuses of somebody whose key is known; nothing, here."""
+        """Refuse what the dialect refuses of somebody whose credential is known; nothing, here."""
 
     def needs(self, method: str) -> Role:
         """The least role for `method`."""
@@ -85,7 +72,7 @@ class Route(APIRoute, ABC):
         self, request: Request, inner: Callable[[Request], Coroutine[Any, Any, Response]]
     ) -> Response:
         runtime: Runtime = request.app.state.runtime
-        principal = await _principal(self.key_of(request), runtime)
+        principal = await identify(request, self.credentials)
         self.admit(request, principal)
         if principal.role < self.needs(request.method):
             raise Forbidden(
@@ -113,31 +100,6 @@ class Route(APIRoute, ABC):
         scope = request.scope
         parts = (request.method.encode(), scope["path"].encode(), scope["query_string"], body)
         return await once(call, key, fingerprint(*parts), stream, work)
-
-
-async def _principal(plain: str, runtime: Runtime) -> Principal:
-    """Whose key it is.
-
-    Raises:
-        Unauthorized: it opens nothing.
-    """
-    principal = await run_sync(_authenticated, runtime, plain)
-    if principal is None:
-        raise Unauthorized("this API key is unknown or was revoked")
-    structlog.contextvars.bind_contextvars(org_id=str(principal.org_id), key_id=str(principal.key_id))
-    return principal
-
-
-def _authenticated(runtime: Runtime, plain: str) -> Principal | None:
-    with runtime.database.read() as session:
-        principal = authenticate(session, plain)
-    if principal is not None and use_is_stale(principal, runtime.database.clock.now()):
-        try:
-            with runtime.database.begin() as session:
-                note_use(session, principal)
-        except DBAPIError as error:  # nobody is turned away for it
-            log.warning("key.use_not_noted", reason=str(error.orig))
-    return principal
 
 
 def _check_parameters(request: Request) -> None:

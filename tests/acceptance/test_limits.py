@@ -14,8 +14,8 @@ import httpx
 from sqlalchemy import select
 
 from config.settings import Settings
+from engine.api_keys import create_key
 from engine.campaigns import lifecycle
-from engine.organizations import create_key
 from engine.runtime import Runtime
 from state.tables import Channel, Slice
 from tests.harness.seeds import seed, smtp_settings

@@ -12,7 +12,8 @@ import uvicorn
 
 from config.settings import Settings
 from engine.api.app import create_app
-from engine.organizations import create_key, create_organization
+from engine.api_keys import create_key
+from engine.organizations import create_organization
 from engine.runtime import Runtime
 from engine.wakeups import MemoryWakeups
 

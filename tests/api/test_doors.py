@@ -8,7 +8,8 @@ from uuid import uuid4
 import pytest
 
 from engine.api import campaigns, experiments, imbrace, stream, targeting, umanize, webhooks
-from engine.organizations import Role, list_keys, revoke_key
+from engine.api_keys import list_keys, revoke_key
+from engine.principal import Role
 
 #: What needs no key: operations, documentation, the links in a message and what a voice provider reports, all signed.
 OPEN = {

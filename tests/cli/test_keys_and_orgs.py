@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.organizations import authenticate
+from engine.api_keys import authenticate
 
 if TYPE_CHECKING:
     from pathlib import Path

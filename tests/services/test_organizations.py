@@ -6,17 +6,10 @@ from uuid import uuid4
 
 import pytest
 
+from engine.api_keys import authenticate, create_key, list_keys, note_use, revoke_key, use_is_stale
 from engine.inputs import Invalid
-from engine.organizations import (
-    Role,
-    authenticate,
-    create_key,
-    create_organization,
-    list_keys,
-    note_use,
-    revoke_key,
-    use_is_stale,
-)
+from engine.organizations import create_organization
+from engine.principal import Role
 from state.errors import NotFound
 
 

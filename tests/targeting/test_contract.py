@@ -19,7 +19,8 @@ from hypothesis.errors import Unsatisfiable
 
 from config.settings import Settings
 from engine.api.app import create_app
-from engine.organizations import create_key, create_organization
+from engine.api_keys import create_key
+from engine.organizations import create_organization
 from engine.runtime import Runtime
 from engine.wakeups import MemoryWakeups
 from state.database import Database

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from actors.cli.server import ApiService
-from engine.organizations import create_key
+from engine.api_keys import create_key
 
 if TYPE_CHECKING:
     from tests.webhooks.desk import Desk

@@ -12,7 +12,7 @@ from engine.api.answers import json_answer
 from engine.api.call import Call, Caller
 from engine.api.campaigns import showing, views
 from engine.api.campaigns.errors import CampaignsRoute
-from engine.api.campaigns.parameters import author, campaign_id_of
+from engine.api.campaigns.parameters import campaign_id_of
 from engine.api.campaigns.schemas import CampaignBody, CampaignChangeBody
 from engine.campaigns import authoring, campaigns, finding, lifecycle
 from engine.campaigns.errors import Refusal, Refused
@@ -102,7 +102,7 @@ def get(campaign_id: str, call: Caller) -> Response:
 def create(given: CampaignBody, call: Caller) -> Response:
     """Create a campaign, as a draft."""
     with call.transaction() as session:
-        row = authoring.write_campaign(session, call.org_id, given.plan(), by=author(session, call))
+        row = authoring.write_campaign(session, call.org_id, given.plan(), by=call.principal.name)
         made = {"id": str(row.id), "name": row.name, "status": views.status(row)}
         return call.answer(session, views.ok({**made, "message": "Campaign created successfully"}), 201)
 
@@ -148,7 +148,7 @@ def _move(session: Session, call: Call, row: Campaign, wanted: str) -> None:
     elif wanted == "active":
         lifecycle.resume(session, org_id, row.id, window=window)
     elif wanted == "paused":
-        lifecycle.pause(session, org_id, row.id, by=author(session, call))
+        lifecycle.pause(session, org_id, row.id, by=call.principal.name)
     elif wanted == "completed":
         lifecycle.complete(session, org_id, row.id)
     elif wanted == "cancelled":

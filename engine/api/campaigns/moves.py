@@ -8,7 +8,7 @@ from starlette.responses import Response
 from engine.api.call import Caller
 from engine.api.campaigns import showing, views
 from engine.api.campaigns.errors import CampaignsRoute
-from engine.api.campaigns.parameters import author, campaign_id_of
+from engine.api.campaigns.parameters import campaign_id_of
 from engine.api.campaigns.schemas import CloneBody, ExecuteBody
 from engine.campaigns import campaigns, cloning, execution, lifecycle
 from state.change import clock_of
@@ -53,7 +53,7 @@ def execute(campaign_id: str, call: Caller, given: ExecuteBody | None = None) ->
 def pause(campaign_id: str, call: Caller) -> Response:
     """Pause an active campaign: nothing more is sent, nobody is given up."""
     with call.transaction() as session:
-        lifecycle.pause(session, call.org_id, campaign_id_of(campaign_id), by=author(session, call))
+        lifecycle.pause(session, call.org_id, campaign_id_of(campaign_id), by=call.principal.name)
         paused_at = views.instant(clock_of(session).now())
         data = {"status": "paused", "message": "Campaign paused successfully", "pausedAt": paused_at}
         return call.answer(session, views.ok(data))
@@ -79,7 +79,7 @@ def clone(campaign_id: str, call: Caller, given: CloneBody | None = None) -> Res
         original = campaigns.get_campaign(session, call.org_id, campaign_id_of(campaign_id))
         kept = None if given.resetStatistics else showing.campaign_statistics(session, call, original)
         copy = cloning.clone_campaign(
-            session, call.org_id, original.id, name=given.name, statistics=kept, by=author(session, call)
+            session, call.org_id, original.id, name=given.name, statistics=kept, by=call.principal.name
         )
         data = {"id": str(copy.id), "name": copy.name, "status": views.status(copy)}
         return call.answer(session, views.ok({**data, "message": "Campaign cloned successfully"}), 201)

@@ -21,16 +21,16 @@ import orjson
 from starlette.responses import Response
 
 from engine.api.answers import json_answer
-from engine.api.errors import Forbidden, Unauthorized
-from engine.api.route import Route
+from engine.api.errors import Forbidden
+from engine.api.identity import BEARER
 from engine.api.targeting.errors import TargetingRoute
 from engine.campaigns.errors import Refusal, Refused
-from engine.organizations import Role
+from engine.principal import Role
 
 if TYPE_CHECKING:
     from fastapi import Request
 
-    from engine.organizations import Principal
+    from engine.principal import Principal
 
 __all__ = ["AskingRoute", "ImbraceRoute"]
 
@@ -40,19 +40,7 @@ _ORGANIZATION = "x-organization-id"
 class ImbraceRoute(TargetingRoute):
     """A route of the dialect. The kinds of error are the Targeting API's; the words are fewer."""
 
-    def key_of(self, request: Request) -> str:
-        """The key: `x-api-key`, else a bearer token, else `x-access-token`, as the client chooses among them."""
-        key = request.headers.get("x-api-key", "").strip()
-        if key:
-            return key
-        if request.headers.get("authorization"):
-            return Route.key_of(self, request)
-        token = request.headers.get("x-access-token", "").strip()
-        if token:
-            return token
-        raise Unauthorized(
-            "send your API key as `x-api-key`, `x-access-token` or `Authorization: Bearer <key>`"
-        )
+    credentials = ("x-api-key", BEARER, "x-access-token")  # as the client chooses among them
 
     def admit(self, request: Request, principal: Principal) -> None:
         """Whoever names an organization must belong to it."""

@@ -26,7 +26,7 @@ from engine.audience.filters import FilterError
 from engine.campaigns.errors import Refused
 from engine.idempotency import KeyConflict
 from engine.inputs import InUse, Invalid
-from engine.organizations import Role
+from engine.principal import Role
 from state.database import is_connection_loss
 from state.errors import IllegalTransition, NotFound
 

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from engine.api.answers import json_answer
 from engine.api.targeting.errors import TargetingRoute
 from engine.campaigns.errors import Refusal, Refused
-from engine.organizations import Role
+from engine.principal import Role
 
 __all__ = ["FindingRoute", "ReadingRoute"]
 

@@ -24,7 +24,7 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from engine.api.answers import json_answer
-from engine.api.errors import Unauthorized
+from engine.api.identity import BEARER
 from engine.api.route import Route
 from engine.api.targeting.errors import answer as targeting_answer
 from engine.campaigns.errors import Refusal, Refused
@@ -36,7 +36,6 @@ from engine.inputs import Invalid
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fastapi import Request
 
 __all__ = ["UmanizeRoute", "unrouted"]
 
@@ -49,14 +48,7 @@ _STEP = re.compile(r"[^.\[\]]+")
 class UmanizeRoute(Route):
     """A route of the dialect."""
 
-    def key_of(self, request: Request) -> str:
-        """The key: `X-API-Key`, else a bearer token."""
-        key = request.headers.get("x-api-key", "").strip()
-        if key and not request.headers.get("authorization"):
-            return key
-        if request.headers.get("authorization"):
-            return super().key_of(request)
-        raise Unauthorized("send your API key as `X-API-Key` or `Authorization: Bearer <key>`")
+    credentials = (BEARER, "x-api-key")
 
     def answer(self, error: Exception) -> Response:
         """See the table above."""

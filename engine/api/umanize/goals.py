@@ -9,7 +9,6 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from engine.api.call import Call, Caller
-from engine.api.campaigns.parameters import author
 from engine.api.umanize import schemas, views
 from engine.api.umanize.errors import UmanizeRoute
 from engine.api.umanize.schemas import COMMON, MISSING
@@ -48,6 +47,6 @@ def _gathered(call: Call, campaign_id: UUID, target_id: UUID) -> Asked:
 
 def _written(call: Call, campaign_id: UUID, target_id: UUID, asked: Asked, verdict: Verdict) -> Response:
     with call.transaction() as session:
-        write(session, call.org_id, asked, verdict, by=author(session, call) or "a key")
+        write(session, call.org_id, asked, verdict, by=call.principal.name)
         found = get_target(session, call.org_id, campaign_id, target_id)
         return call.answer(session, views.target(found).sent())

@@ -18,8 +18,8 @@ from engine.api.webhooks import views
 from engine.events import webhooks
 from engine.events.names import EVENTS
 from engine.events.webhooks import Rotation, WebhookChange, WebhookInput
-from engine.organizations import Role
 from engine.outbound import Guard
+from engine.principal import Role
 
 __all__ = ["router"]
 
