@@ -64,6 +64,10 @@ types: setup-dev ## Check the types
 docs: setup-dev ## Check the documentation: links, settings, commands, proofs of the guarantees
 	$(BIN)/python -m pytest tests/cli/test_docs.py $(ARGS)
 
+.PHONY: answers
+answers: setup-dev ## Write docs/answers.md anew from the rules that classify providers' answers
+	$(BIN)/python -m engine.answers.page > docs/answers.md
+
 .PHONY: lock
 lock: ## Write the lock files anew from pyproject.toml (needs uv; UPGRADE=1 takes newer versions)
 	@command -v uv >/dev/null || { echo "make lock needs uv: python3 -m pip install uv"; exit 1; }

@@ -86,6 +86,8 @@ class Settings(BaseSettings):
     """Networks that webhooks may reach although they are not public, by comma: `10.0.0.0/8,127.0.0.1/32`."""
     channel_allowed_networks: str | None = None
     """The same for HTTP channels and actions; absent: loopback in the embedded form, else none."""
+    answer_rules: Path | None = None
+    """A TOML file of rules that say what providers' answers mean, tried before those that ship with Muster."""
     analyser_url: AnyHttpUrl | None = None
     """An OpenAI-compatible endpoint that judges conversations, as `https://api.openai.com/v1`; absent: rules do."""
     analyser_key: SecretStr | None = None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from actors.cli.explain import explain
 from actors.cli.failure import Exit, Failure
 from actors.cli.output import Json, emit, table
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(help="Configured senders: their kind, settings and credentials.", no_args_is_help=True)
+app.command()(explain)
 
 
 @app.command()

@@ -80,6 +80,7 @@ def _of_services(error: BaseException) -> Failure | None:
 
 
 def _of_input(error: BaseException) -> Failure | None:
+    from engine.answers.rules import InvalidRules
     from engine.audience.filters import FilterError
     from engine.audience.importing import ImportInterrupted
     from engine.campaigns.errors import Refused
@@ -89,6 +90,8 @@ def _of_input(error: BaseException) -> Failure | None:
 
     if isinstance(error, ImportInterrupted):
         return Failure(str(error), code=Exit.UNREACHABLE)
+    if isinstance(error, InvalidRules):
+        return Failure(f"MUSTER_ANSWER_RULES: {error}", code=Exit.USAGE)
     if isinstance(error, Refused):
         return Failure(f"{error.code}: {error}")
     if isinstance(error, Invalid | FilterError | TemplateError | SecretsError):

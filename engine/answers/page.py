@@ -1,0 +1,138 @@
+"""The classifier's table as a page that people read: `docs/answers.md` is made by `python -m engine.answers.page`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from engine.answers.rules import SHIPPED, read_shipped
+
+if TYPE_CHECKING:
+    from engine.answers.rules import Rule
+
+__all__ = ["page"]
+
+_HEAD = """\
+# Answers of providers
+
+*Made from the rules in `engine/answers/rules` by `make answers`; a test sees to it that it is current.*
+
+Every answer of a provider (an SMTP reply, an HTTP answer, a delivery report, an event) is about something and means
+something. The first rule that matches decides; `muster channel explain 454 "Throttling failure"` says which one
+and why.
+
+## Scopes
+
+| scope | what waits or fails |
+|---|---|
+| `mailbox` | one recipient |
+| `domain` | the recipients of one mail domain |
+| `provider` | the recipients of every domain whose mail exchangers belong to one provider |
+| `sender` | what goes out as this sender |
+| `channel` | everything over the channel |
+
+## Meanings
+
+| meaning | what follows |
+|---|---|
+| `deliver` | success |
+| `refuse` | the message fails; with **bar** the address goes on the suppression list |
+| `defer` | the message is tried again with back-off, at the cost of an attempt |
+| `slow` | the scope goes on more slowly, at a rate that is found; it costs nobody an attempt |
+| `quota` | the scope waits until it may go on; it costs nobody an attempt |
+| `sender_fault` | from so many answers on (trigger) the campaign is paused with the advice; everybody stays pending |
+| `down` | the channel's breaker opens; it costs nobody an attempt |
+
+## Rules of your own
+
+`MUSTER_ANSWER_RULES` names a TOML file. Its rules are tried before these, and one that has the name of a rule below
+replaces it. Processes read it when they start; a file that cannot be used stops them with the rule and the field.
+
+```toml
+[[rule]]
+name = "relay-of-ours"
+source = "operations manual, page 12"
+code = "450"
+text = 'queue of \\S+ is full'
+scope = "channel"
+meaning = "slow"
+duration = "30s"
+examples = ["end: 450 4.3.0 queue of relay2 is full"]
+```
+
+`code`, `status` (RFC 3463) and `error` (a provider's own code) are patterns for all of the value, `text` for a part
+of the text in any case of letters; all that are given must match. `protocols` (smtp, http, dsn), `phases` (connect,
+auth, mail, rcpt, data, end) and `api` narrow a rule down. `trigger` is a number of answers in a period (`5/10m`),
+`duration` how long the scope waits at first.
+
+A code is read only right behind a reply code or in a Status field: an IP address or a version is none.
+"""
+_TITLES = {
+    "providers.toml": "Rates and quotas of the account",
+    "mailboxes.toml": "One mailbox",
+    "senders.toml": "The sender",
+    "apis.toml": "Error codes of APIs",
+    "smtp.toml": "SMTP, by code",
+    "dsn.toml": "Delivery reports",
+    "http.toml": "HTTP, by status",
+}
+
+
+def page() -> str:
+    """The page, as Markdown."""
+    lines = [_HEAD]
+    for name in SHIPPED:
+        lines += [
+            f"\n## {_TITLES[name]}\n",
+            "| rule | when | about | means | an example | source |",
+            "|---|---|---|---|---|---|",
+            *(_row(rule) for rule in read_shipped(name)),
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _row(rule: Rule) -> str:
+    means = rule.meaning.value
+    if rule.bar:
+        means += f", **bar** ({rule.bar_reason})"
+    if rule.trigger is not None:
+        means += f", from {rule.trigger}"
+    if rule.duration is not None:
+        means += f", {rule.duration} at first"
+    source = rule.source if rule.provider is None else f"{rule.provider}: {rule.source}"
+    example = _code(rule.examples[0]) if rule.examples else ""
+    cells = (f"`{rule.name}`", _when(rule), rule.scope.value, means, example, _cell(source))
+    return "| " + " | ".join(cells) + " |"
+
+
+def _when(rule: Rule) -> str:
+    parts = []
+    if rule.protocols:
+        parts.append("/".join(rule.protocols))
+    if rule.phases:
+        parts.append("to " + ", ".join(rule.phases))
+    if rule.api is not None:
+        parts.append(f"API {rule.api}")
+    parts += [
+        f"{name} {_code(pattern)}"
+        for name, pattern in (
+            ("code", rule.code),
+            ("status", rule.status),
+            ("error", rule.error),
+            ("text", rule.text),
+        )
+        if pattern is not None
+    ]
+    return "; ".join(parts)
+
+
+def _code(text: str) -> str:
+    return "`" + _cell(text) + "`"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

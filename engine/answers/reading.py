@@ -1,0 +1,112 @@
+"""Reading an answer: where the codes stand in a reply, in a report, and in one line that a person typed.
+
+A code is read only right behind a reply code, at the beginning of a reply's text, or in a report's Status field. What
+looks like one anywhere else (an IP address, `Exim 4.94.2`) is none.
+"""
+
+from __future__ import annotations
+
+import re
+
+from engine.answers.meanings import Phase, Protocol, ProviderAnswer
+
+__all__ = ["read_line", "read_report", "read_smtp"]
+
+#: An enhanced status code at the beginning of a text (RFC 3463 §2: up to three digits each).
+_STATUS = re.compile(r"\s*#?([245]\.\d{1,3}\.\d{1,3})(?![\d.])[:,]?\s*")
+_REPORT_STATUS = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})(?![\d.])")
+#: A reply code in a diagnostic: at its beginning, or behind words such as `host … said:`.
+_REPLY = re.compile(
+    r"(?:^|[\s:'\"(\[;>])([245]\d\d)(?=[\s-]|$)[ -]?\s*['\"#]?\s*(?:([245]\.\d{1,3}\.\d{1,3})(?![\d.]))?"
+)
+_SAID = re.compile(
+    r"\b(?:said|answered|responded|replied|returned|response|reply|error)\b[^:]{0,80}:\s*", re.IGNORECASE
+)
+_VAGUE = re.compile(r"[245]\.(?:0|1)\.0")
+_TEXT_LIMIT = 2000
+_BLANKS = re.compile(r"\s+")
+_LINE = re.compile(r"(?:([a-z]+):\s*)?(\d{3})?(?:[ -]|$)?(.*)", re.DOTALL)
+
+
+def read_smtp(code: int, text: str, phase: Phase | None) -> ProviderAnswer:
+    """A mail server's reply.
+
+    Args:
+        text: Behind the code, lines joined by blanks; with its enhanced status code, if it has one.
+    """
+    flat = _BLANKS.sub(" ", text).strip()[:_TEXT_LIMIT]
+    found = _STATUS.match(flat)
+    status = None
+    if found is not None:
+        words = flat[found.end() :]
+        if found[1][0] == str(code)[0]:
+            status = found[1]
+        flat = words.replace(f"{found[1]} ", "")  # every line of a reply repeats it
+    return ProviderAnswer(Protocol.SMTP, code, status, flat, phase)
+
+
+def read_report(status: str | None, diagnostic: str | None) -> ProviderAnswer:
+    """What a delivery report says of one recipient (RFC 3464 §2.3.4, §2.3.6).
+
+    The status in the server's own words counts where it is more exact than the field's, or contradicts it.
+
+    Args:
+        status: The Status field; absent or unreadable: None.
+        diagnostic: The Diagnostic-Code field, with or without its type.
+    """
+    given = _REPORT_STATUS.match(status or "")
+    field = None if given is None else given[1]
+    flat = _BLANKS.sub(" ", diagnostic or "").strip()[:_TEXT_LIMIT]
+    flat = re.sub(r"^[A-Za-z][\w-]{0,20}\s*;\s*", "", flat)
+    code, own, words = _reply_in(flat)
+    exact = own if own is not None and not _is_vague(own) else None
+    if code is not None and own is None and str(code)[0] == "4" and field is not None and _is_vague(field):
+        field = "4" + field[1:]  # a transient reply, given up on
+    return ProviderAnswer(Protocol.DSN, code, exact or field or own, words)
+
+
+def _is_vague(status: str) -> bool:
+    return _VAGUE.fullmatch(status) is not None
+
+
+def _reply_in(text: str) -> tuple[int | None, str | None, str]:
+    """Reply code, enhanced status and words of a diagnostic; the last exact status counts where replies are nested."""
+    found = [
+        match for match in _REPLY.finditer(text) if match.start() == 0 or match[2] or _introduced(text, match)
+    ]
+    leading = _STATUS.match(text)
+    if not found:
+        if leading is not None:
+            return None, leading[1], text[leading.end() :]
+        return None, None, text
+    best = next((one for one in found if one[2] and not _is_vague(one[2])), found[0])
+    status = best[2] or (leading[1] if leading is not None else None)
+    words = text[best.end() :].strip()
+    if best[2]:
+        words = words.replace(f"{best[1]} {best[2]} ", "").replace(f"{best[1]}-{best[2]} ", "")
+    return int(best[1]), status, words or text
+
+
+def _introduced(text: str, match: re.Match[str]) -> bool:
+    """Whether a code stands where a server's reply is quoted: behind `said:`, a quotation mark or a dash."""
+    before = text[: match.start(1)]
+    if before.rstrip()[-1:] in ("'", '"', ":", ">"):
+        return True
+    said = list(_SAID.finditer(before))
+    return bool(said) and said[-1].end() == len(before)
+
+
+def read_line(line: str, *, protocol: Protocol = Protocol.SMTP, phase: Phase | None = None) -> ProviderAnswer:
+    """An answer as a person types it: `454 4.7.0 text`, with a phase in front perhaps (`mail: 450 …`)."""
+    found = _LINE.fullmatch(line.strip())
+    named, code, text = found.groups() if found is not None else (None, None, line)
+    if named is not None and named in {one.value for one in Phase}:
+        phase = Phase(named)
+    elif named is not None:
+        code, text = None, line
+    if protocol is Protocol.DSN:
+        status = _STATUS.match(text) if code is None else None
+        return read_report(status[1] if status else None, line)
+    if protocol is Protocol.HTTP or code is None:
+        return ProviderAnswer(protocol, int(code) if code else None, None, text.strip(), None)
+    return read_smtp(int(code), text, phase)
