@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from actors.cli.failure import Exit, Failure
-from actors.cli.output import Json, emit, lines, note, table
+from actors.cli.output import Json, emit, lines, moment, note, table
 from actors.cli.watch import Campaign
+from actors.cli.watching import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -288,13 +290,13 @@ def _execute(
             "name": row.name,
             "execution_id": str(done.execution_id),
             "status": done.status,
-            "starts_at": done.starts_at.isoformat(),
-            "estimated_completion": done.estimated_completion.isoformat(),
+            "starts_at": done.starts_at,
+            "estimated_completion": done.estimated_completion,
         }
     if as_json:
         emit(said)
         return
-    at = f" for {done.starts_at:%Y-%m-%d %H:%M} UTC" if done.status == "scheduled" else ""
+    at = f" for {moment(done.starts_at)}" if done.status == "scheduled" else ""
     typer.echo(f"{said['name']}: {done.status}{at}")
     note(f"next: muster watch {said['id']}")
 
@@ -360,35 +362,47 @@ def show(context: typer.Context, campaign: Campaign, *, as_json: Json = False) -
     """Show one campaign: what it is made of, how far it is, and what went wrong."""
     from actors.cli.context import opened
     from actors.cli.finding import find_campaign
-    from actors.cli.portrait import portrait
+    from engine.insight.campaign_summary import campaign_summary
 
     with opened(context) as muster, muster.read() as session:
         row = find_campaign(session, muster.org_id, campaign)
-        seen = _plain(row) | portrait(session, muster.org_id, row)
+        seen, plain = campaign_summary(session, row), _plain(row)
+    going = seen.outlook
     if as_json:
-        emit(seen)
+        emit(
+            plain
+            | {
+                "targets": seen.targets,
+                "flow": seen.flow,
+                "channels": seen.channels,
+                "job_status": going.job.status if going.job else None,
+                "counts": going.progress.shown,
+                "total": going.progress.total,
+                "estimated_completion": going.completion,
+                "waiting": [one.as_dict() for one in going.waiting],
+                "errors": [asdict(one) for one in seen.errors],
+            }
+        )
         return
     lines(
         [
-            ("name", seen["name"]),
-            ("id", seen["id"]),
-            ("status", seen["status"]),
-            ("description", seen["description"]),
-            ("goal", seen["goal"]),
-            ("targets", ", ".join(seen["targets"]) or "none"),
-            ("flow", seen["flow"] or "none"),
-            ("channel", seen["channel"]),
-            ("ends", seen["end_date"] or seen["ends"]),
-            ("job", seen["job_status"]),
-            ("waiting", seen["waiting"]),
+            ("name", plain["name"]),
+            ("id", plain["id"]),
+            ("status", plain["status"]),
+            ("description", plain["description"]),
+            ("goal", plain["goal"]),
+            ("targets", ", ".join(seen.targets) or "none"),
+            ("flow", seen.flow or "none"),
+            ("channel", ", ".join(seen.channels) or None),
+            ("ends", plain["end_date"] or plain["ends"]),
+            ("job", going.job.status if going.job else None),
+            *(("waiting", in_words(one)) for one in going.waiting),
+            ("done at", moment(going.completion) if going.completion else None),
         ]
     )
-    table(("Status", "Recipients#"), seen["counts"].items())
-    if seen["errors"]:
-        table(
-            ("Error", "Status", "Recipients#"),
-            [(error["code"], error["status"], error["count"]) for error in seen["errors"]],
-        )
+    table(("Status", "Recipients#"), going.progress.shown.items())
+    if seen.errors:
+        table(("Error", "Status", "Recipients#"), [(one.code, one.status, one.count) for one in seen.errors])
 
 
 def _plain(row: Row) -> dict[str, Any]:

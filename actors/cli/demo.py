@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from actors.cli.watching import Tick
     from config.settings import Settings
+    from engine.insight.campaign_summary import Error
     from engine.runtime import Runtime
 
 __all__ = ["demo"]
@@ -71,7 +72,7 @@ def demo(
         typer.echo(f"activating {name!r}: everybody with newsletter = yes")
         with runtime.transaction() as session:
             lifecycle.activate(session, org_id, campaign_id, window=settings.window)
-        last = show(follow(runtime, org_id, campaign_id, interval=0.1))
+        last = show(follow(runtime, org_id, campaign_id, interval=0.25))
         errors = _errors(runtime, org_id, campaign_id)
     finally:
         embedded.stop()
@@ -135,25 +136,22 @@ def _known(session: Any, org_id: UUID) -> tuple[UUID, UUID] | None:
     return None if earlier is None or not earlier.target_ids else (earlier.target_ids[0], earlier.flow_id)
 
 
-def _errors(runtime: Runtime, org_id: UUID, campaign_id: UUID) -> list[dict[str, Any]]:
-    from actors.cli.portrait import portrait
+def _errors(runtime: Runtime, org_id: UUID, campaign_id: UUID) -> list[Error]:
     from engine.campaigns.campaigns import get_campaign
+    from engine.insight.campaign_summary import campaign_summary
 
     with runtime.database.read() as session:
-        found: list[dict[str, Any]] = portrait(session, org_id, get_campaign(session, org_id, campaign_id))[
-            "errors"
-        ]
-        return found
+        return campaign_summary(session, get_campaign(session, org_id, campaign_id)).errors
 
 
-def _summary(last: Tick, errors: list[dict[str, Any]]) -> None:
+def _summary(last: Tick, errors: list[Error]) -> None:
     from actors.cli.display import summary, took
 
     table(("Status", "Recipients#", "Share#"), summary(last), title=f"{last.name}: {last.job_status}")
     if errors:
         table(
             ("Error", "Status", "Recipients#"),
-            [(error["code"], error["status"], error["count"]) for error in errors],
+            [(error.code, error.status, error.count) for error in errors],
         )
     seconds = took(last)
     if seconds:

@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from actors.cli.output import console, emit
-from actors.cli.watching import counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,19 +39,20 @@ def show_lines(ticks: Iterable[Tick]) -> Tick:
     in a while as a sign of life.
     """
     said: tuple[object, ...] = ()
-    line = ""
+    numbers = ""
     at = 0.0
     out = console()
     for tick in ticks:
         now = time.monotonic()
-        state, before = (tick.campaign_status, tick.job_status, tick.waiting), line
-        line = _line(tick)
-        silence = _LINE_EVERY if line != before else _SIGN_OF_LIFE
+        codes = tuple(one.code for one in tick.outlook.waiting)
+        state, before = (tick.campaign_status, tick.job_status, tick.away, codes), numbers
+        numbers = _counts(tick)
+        silence = _LINE_EVERY if numbers != before else _SIGN_OF_LIFE
         if state != said or tick.over or now - at >= silence:
-            out.print(line, markup=False)
+            out.print(_line(tick), markup=False)
             said, at = state, now
         else:
-            line = before
+            numbers = before
     return tick
 
 
@@ -81,7 +81,7 @@ def show_bar(ticks: Iterable[Tick]) -> Tick:
                 state=tick.job_status or tick.campaign_status,
                 pace=_pace(tick),
             )
-            live.update(Group(bar, Text(_counts(tick))))
+            live.update(Group(bar, Text("\n".join((_counts(tick), *tick.waiting)))))
     return tick
 
 
@@ -90,7 +90,7 @@ def summary(tick: Tick) -> list[tuple[str, int, str]]:
     total = tick.progress.total
     return [
         (status, count, f"{count / total:.1%}" if total else "")
-        for status, count in counts(tick.progress).items()
+        for status, count in tick.progress.shown.items()
         if count or status in ("success", "failed")
     ]
 
@@ -106,20 +106,21 @@ def took(tick: Tick) -> float | None:
 def _line(tick: Tick) -> str:
     state = tick.job_status or tick.campaign_status
     total = f"{tick.progress.total:,}{'' if tick.progress.planned else '+'}"
-    parts = [f"{state:<12} {tick.progress.processed:,}/{total}", _counts(tick), _pace(tick)]
+    parts = [f"{state:<12} {tick.progress.processed:,}/{total}", _counts(tick), _pace(tick), *tick.waiting]
     return "  ".join(part for part in parts if part)
 
 
 def _counts(tick: Tick) -> str:
-    if tick.waiting is not None:
-        return f"waiting, {tick.waiting}"
-    return " · ".join(f"{count:,} {status}" for status, count in counts(tick.progress).items() if count)
+    return " · ".join(f"{count:,} {status}" for status, count in tick.progress.shown.items() if count)
 
 
 def _pace(tick: Tick) -> str:
-    if tick.over or not tick.rate or tick.waiting is not None:
+    if tick.over:
         return ""
-    return f"{tick.rate:,.0f}/s" + ("" if tick.eta is None else f", {_span(tick.eta)} left")
+    left = tick.outlook.seconds_left
+    parts = [] if tick.stopped or not tick.rate else [f"{tick.rate:,.1f}/s"]
+    parts += [] if left is None else [f"{_span(left)} left"]
+    return ", ".join(parts)
 
 
 def _span(seconds: float) -> str:

@@ -10,10 +10,11 @@ import typer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
     from rich.console import Console
 
-__all__ = ["Json", "console", "emit", "lines", "note", "table"]
+__all__ = ["Json", "console", "emit", "lines", "moment", "note", "table"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script instead of text for a person.")]
 
@@ -32,7 +33,11 @@ def console(*, stderr: bool = False) -> Console:
 
 def emit(value: Any, *, line: bool = False) -> None:
     """Print a value as JSON: indented, or on one line."""
-    typer.echo(json.dumps(value, default=str, ensure_ascii=False, indent=None if line else 2))
+    typer.echo(json.dumps(value, default=_text, ensure_ascii=False, indent=None if line else 2))
+
+
+def _text(value: Any) -> str:
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
 def lines(pairs: Iterable[tuple[str, object]]) -> None:
@@ -41,6 +46,11 @@ def lines(pairs: Iterable[tuple[str, object]]) -> None:
     width = max((len(name) for name, _ in kept), default=0)
     for name, value in kept:
         typer.echo(f"{name.ljust(width)}  {value}")
+
+
+def moment(instant: datetime) -> str:
+    """A date and time as a person reads it here, with its offset."""
+    return instant.astimezone().isoformat(sep=" ", timespec="seconds")
 
 
 def note(text: str) -> None:

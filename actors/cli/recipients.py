@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from actors.cli.output import Json, emit, lines, note, table
+from actors.cli.output import Json, emit, lines, moment, note, table
 from actors.cli.watch import Campaign
+from actors.cli.watching import in_words
 
 if TYPE_CHECKING:
     from state.tables import Recipient
@@ -65,25 +67,36 @@ def why(
     """Tell one recipient's whole story in a campaign, or why there is none."""
     from actors.cli.context import opened
     from actors.cli.finding import find_campaign
-    from actors.cli.story import story
+    from engine.insight.recipient_report import find_entity, recipient_report
 
     with opened(context) as muster, muster.read() as session:
         row = find_campaign(session, muster.org_id, campaign)
-        told = story(session, muster.org_id, row, recipient)
+        told = recipient_report(session, row, find_entity(session, muster.org_id, recipient))
+        said = {
+            "entity_id": told.entity.id,
+            "title": told.entity.title,
+            "campaign": row.name,
+            "campaign_status": row.status,
+            "verdict": told.verdict,
+            "waiting": [one.as_dict() for one in told.waiting],
+            "executions": [asdict(one) for one in told.executions],
+            "timeline": [{"at": one.at, "what": one.what, "data": one.data} for one in told.timeline],
+        }
     if as_json:
-        emit(told)
+        emit(said)
         return
     lines(
         [
-            ("recipient", f"{told['title']} ({told['entity_id']})"),
-            ("campaign", f"{told['campaign']}: {told['campaign_status']}"),
-            ("verdict", told["verdict"]),
+            ("recipient", f"{said['title']} ({said['entity_id']})"),
+            ("campaign", f"{said['campaign']}: {said['campaign_status']}"),
+            ("verdict", told.verdict),
+            *(("waiting", in_words(one)) for one in told.waiting),
         ]
     )
-    if told["timeline"]:
+    if told.timeline:
         table(
             ("When", "What", "Details"),
-            [(one["at"], one["what"], _details(one["data"])) for one in told["timeline"]],
+            [(moment(one.at), one.what, _details(one.data)) for one in told.timeline],
         )
 
 

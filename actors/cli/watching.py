@@ -7,23 +7,23 @@ database that goes away while somebody watches is waited for, up to `PATIENCE`.
 from __future__ import annotations
 
 import time
-from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
+from actors.cli.output import moment
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from datetime import datetime
+    from collections.abc import Iterator
     from uuid import UUID
 
+    from engine.insight.outlook import Outlook
     from engine.insight.progress import Progress
+    from engine.insight.waiting import Waiting
     from engine.runtime import Runtime
 
-__all__ = ["Pace", "Tick", "counts", "follow", "waiting"]
+__all__ = ["Tick", "follow", "in_words"]
 
-#: Seconds of the past that the rate is measured over.
-_WINDOW = 10.0
 #: Seconds a database may be away before watching gives up.
 PATIENCE = 60.0
 
@@ -34,12 +34,19 @@ class Tick:
 
     name: str
     campaign_status: str
-    job_status: str
-    progress: Progress
-    rate: float | None
-    """Recipients a second that got their outcome, over the last seconds."""
+    outlook: Outlook
     away: str | None = None
     """Why the numbers are old: the database does not answer."""
+
+    @property
+    def progress(self) -> Progress:
+        """Recipients by status."""
+        return self.outlook.progress
+
+    @property
+    def job_status(self) -> str:
+        """Empty: it has no job."""
+        return "" if self.outlook.job is None else self.outlook.job.status
 
     @property
     def over(self) -> bool:
@@ -47,22 +54,25 @@ class Tick:
         return self.progress.over
 
     @property
-    def eta(self) -> float | None:
-        """Seconds until the rest is done, at the present rate; None when nobody can say."""
-        if self.over or not self.progress.planned or not self.rate or self.waiting is not None:
-            return None
-        return (self.progress.total - self.progress.processed) / self.rate
+    def rate(self) -> float | None:
+        """Recipients a second that got their outcome, over the last minute."""
+        return None if self.away is not None else self.outlook.per_minute / 60
 
     @property
-    def waiting(self) -> str | None:
-        """Why nothing moves, in words."""
+    def waiting(self) -> list[str]:
+        """Why nothing moves, or no faster, in words."""
         if self.away is not None:
-            return f"the database does not answer: {self.away}"
-        return waiting(self.progress)
+            return [f"the database does not answer: {self.away}"]
+        return [in_words(one) for one in self.outlook.waiting]
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing of it is sent now."""
+        return self.away is not None or self.outlook.stopped is not None
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`: one object a tick."""
-        progress = self.progress
+        progress, left = self.progress, self.outlook.seconds_left
         return {
             "campaign": self.name,
             "campaign_status": self.campaign_status,
@@ -70,45 +80,21 @@ class Tick:
             "planned": progress.planned,
             "total": progress.total,
             "processed": progress.processed,
-            "counts": counts(progress),
+            "counts": progress.shown,
             "rate": None if self.rate is None else round(self.rate, 1),
-            "eta_seconds": None if self.eta is None else round(self.eta, 1),
-            "waiting": self.waiting,
+            "eta_seconds": None if left is None else round(left, 1),
+            "estimated_completion": self.outlook.completion,
+            "waiting": [one.as_dict() for one in self.outlook.waiting],
+            "away": self.away,
             "over": self.over,
         }
 
 
-def counts(progress: Progress) -> dict[str, int]:
-    """Recipients by status; a part that reads low during a lease is none (state/tables/delivery.py)."""
-    return {status: max(0, count) for status, count in progress.counts.items()}
-
-
-def waiting(progress: Progress) -> str | None:
-    """Why a campaign does not move, in words; None when it does, or is over."""
-    if progress.held:
-        return "paused"
-    if progress.waits_until is not None:
-        return f"until {_clock(progress.waits_until)}: {progress.waits_reason}"
-    return None
-
-
-class Pace:
-    """Recipients a second over the last seconds."""
-
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
-        self._now = now
-        self._seen: deque[tuple[float, int]] = deque()
-
-    def at(self, processed: int) -> float | None:
-        """The rate after this look; None at the first one."""
-        now = self._now()
-        if len(self._seen) == 1 and self._seen[0][1] == processed:
-            self._seen.clear()  # nothing has moved yet: waiting to begin is no slow beginning
-        self._seen.append((now, processed))
-        while len(self._seen) > 2 and now - self._seen[1][0] >= _WINDOW:  # noqa: PLR2004 - both ends of a span
-            self._seen.popleft()
-        since, before = self._seen[0]
-        return max(0, processed - before) / (now - since) if now > since else None
+def in_words(waiting: Waiting) -> str:
+    """What it waits for, since when and until when."""
+    since = "" if waiting.since is None else f", since {moment(waiting.since)}"
+    until = "" if waiting.until is None else f", until {moment(waiting.until)}"
+    return f"{waiting.code}: {waiting.reason}{since}{until}"
 
 
 def follow(runtime: Runtime, org_id: UUID, campaign_id: UUID, *, interval: float) -> Iterator[Tick]:
@@ -122,38 +108,31 @@ def follow(runtime: Runtime, org_id: UUID, campaign_id: UUID, *, interval: float
 
     from state.database import is_connection_loss
 
-    pace, pause = Pace(), Event()
+    pause = Event()
     last: Tick | None = None
     away_since: float | None = None
     while last is None or not last.over:
         if last is not None:
             pause.wait(interval)
         try:
-            last = _look(runtime, org_id, campaign_id, pace)
+            last = _look(runtime, org_id, campaign_id)
             away_since = None
         except DBAPIError as error:
             now = time.monotonic()
             away_since = away_since or now
             if last is None or not is_connection_loss(error) or now - away_since > PATIENCE:
                 raise
-            last = Tick(
-                last.name, last.campaign_status, last.job_status, last.progress, None, str(error.orig).strip()
-            )
+            last = replace(last, away=str(error.orig).strip())
         yield last
 
 
-def _look(runtime: Runtime, org_id: UUID, campaign_id: UUID, pace: Pace) -> Tick:
+def _look(runtime: Runtime, org_id: UUID, campaign_id: UUID) -> Tick:
     from engine.campaigns.campaigns import get_campaign
-    from engine.insight.progress import campaign_progress
-    from engine.insight.summary import job_version
+    from engine.insight.outlook import outlook
 
     with runtime.database.read() as session:
-        # The progress first: whoever reads "over" then reads the status that came with it, or a later one.
-        progress = campaign_progress(session, org_id, campaign_id)
         campaign = get_campaign(session, org_id, campaign_id)
-        version = job_version(session, org_id, campaign_id)
-        return Tick(campaign.name, campaign.status, version.status, progress, pace.at(progress.processed))
-
-
-def _clock(instant: datetime) -> str:
-    return f"{instant.astimezone():%H:%M:%S}"
+        seen = outlook(session, campaign)
+        # Whoever reads "over" then reads the status that came with it, or a later one.
+        session.refresh(campaign)
+        return Tick(campaign.name, campaign.status, seen)

@@ -16,17 +16,27 @@ from sqlalchemy import delete, select
 from engine import listing
 from engine.audience.attributes import SchemaName  # noqa: TC001 - pydantic reads it
 from engine.audience.plain import tree_of
-from engine.audience.targets import count_any
+from engine.audience.targets import audience_page, count_any
 from engine.campaigns.references import resolved
 from engine.inputs import Input, Invalid
+from engine.insight.estimate import SAMPLE
 from state.change import clock_of
 from state.sets import among
-from state.tables import Campaign, Target
+from state.tables import Campaign, Entity, Target
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy.orm import Session
 
-__all__ = ["AudienceInput", "audience_size", "resolve_audience", "segments_of", "write_audience"]
+__all__ = [
+    "AudienceInput",
+    "audience_sample",
+    "audience_size",
+    "resolve_audience",
+    "segments_of",
+    "write_audience",
+]
 
 _Word = Annotated[str, StringConstraints(min_length=1, max_length=150)]
 
@@ -88,11 +98,25 @@ def audience_size(session: Session, campaign: Campaign) -> int:
     Raises:
         FilterError: stored filters cannot be used.
     """
+    return count_any(session, campaign.org_id, _targets(session, campaign), clock_of(session).now())
+
+
+def audience_sample(session: Session, campaign: Campaign) -> list[dict[str, Any]]:
+    """The attributes of the first of each target's audience. Walks the index on (org_id, schema, id)."""
+    found: list[dict[str, Any]] = []
+    for target in _targets(session, campaign):
+        page = audience_page(
+            session, campaign.org_id, target, after=None, limit=SAMPLE, now=clock_of(session).now()
+        ).subquery("page")
+        found += session.scalars(select(Entity.attributes).where(Entity.id.in_(select(page.c.id))))
+    return found
+
+
+def _targets(session: Session, campaign: Campaign) -> Sequence[Target]:
     wanted = [UUID(target_id) for target_id in campaign.target_ids]
-    targets = session.scalars(
+    return session.scalars(
         select(Target).where(Target.org_id == campaign.org_id, among(session, Target.id, wanted))
     ).all()
-    return count_any(session, campaign.org_id, targets, clock_of(session).now())
 
 
 def _resolve(session: Session, campaign: Campaign, given: AudienceInput, *, strict: bool) -> None:

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Literal
 
 from engine.audience.filters import FilterError
 from engine.campaigns import dry_runs, lifecycle, readiness, schedules
-from engine.campaigns.audiences import audience_size, resolve_audience
+from engine.campaigns.audiences import audience_sample, audience_size, resolve_audience
 from engine.campaigns.errors import Refusal, Refused
 from engine.campaigns.messages import resolve_messages
 from engine.delivery.enrol import guard
 from engine.inputs import Invalid
-from engine.insight.estimate import expected_duration
+from engine.insight.estimate import Crowd, expected_end
 from state.change import clock_of
 from state.transitions import CampaignStatus
 
@@ -47,7 +47,8 @@ class Executed:
     """The job's, now or when it will be made; of a dry run: its own."""
     status: Literal["started", "scheduled"]
     starts_at: datetime
-    estimated_completion: datetime
+    estimated_completion: datetime | None
+    """None beyond ten years."""
     past_end: bool
     """Its end had passed already, and ends it no more."""
 
@@ -104,7 +105,7 @@ def execute(
         execution_id,
         "scheduled" if starts_at > now else "started",
         starts_at,
-        starts_at + expected_duration(session, org_id, round(_size(session, campaign) * reach / 100)),
+        _end(session, campaign, reach=reach, begin=starts_at),
         past_end,
     )
 
@@ -127,6 +128,12 @@ def _start(campaign: Campaign, due_at: datetime | None, now: datetime, *, test: 
     if campaign.ends_at is not None and due_at >= campaign.ends_at:
         raise Invalid("due_at", f"is not before the campaign ends, at {campaign.ends_at.isoformat()}")
     return due_at
+
+
+def _end(session: Session, campaign: Campaign, *, reach: float, begin: datetime) -> datetime | None:
+    """When a run that begins then will be done."""
+    crowd = Crowd(round(_size(session, campaign) * reach / 100), lambda: audience_sample(session, campaign))
+    return expected_end(session, campaign, crowd, begin=begin)
 
 
 def _size(session: Session, campaign: Campaign) -> int:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from engine.runtime import Runtime
 
-__all__ = ["Retriggered", "retrigger", "retrigger_failed", "start"]
+__all__ = ["Retriggered", "may_retrigger", "retrigger", "retrigger_failed", "start"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,15 @@ def retrigger_failed(
         .all()
     )
     return len(_start_over(session, campaign, failed, window=window, slice_size=slice_size))
+
+
+def may_retrigger(campaign: Campaign, recipient: Recipient) -> bool:
+    """Whether `retrigger` would deliver to the recipient again."""
+    return (
+        campaign.flow_id is not None
+        and recipient.automation_status == AutomationStatus.FAILED
+        and recipient.deleted_at is None
+    )
 
 
 def start(runtime: Runtime, org_id: UUID, job_id: UUID) -> bool:

@@ -1,27 +1,62 @@
-"""How long a run will take, before it begins: at the pace of the organization's latest runs."""
+"""How long a run takes, before it begins and while it goes on: at its pace, under everything that limits it.
+
+The pace where nothing is measured yet is that of the organization's latest runs. Rates, hours and waits are read from
+what applies now (engine.limits, engine.insight.waiting); which hours and mail domains concern how many is told from a
+sample of the recipients. Nobody can say how long a provider is down, or when somebody resumes a pause: then there is no
+estimate.
+"""
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from state.tables import Job
+from engine.channels.addresses import normalise_email
+from engine.delivery.course import wait_ends
+from engine.insight.forecast import Ceiling, last_leaves_at
+from engine.insight.waiting import Scope
+from engine.limits.adaptive import RECOVERY
+from engine.limits.terms import read_terms
+from state.tables import Channel, Job, Touchpoint
 from state.transitions import JobStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
     from uuid import UUID
 
     from sqlalchemy.orm import Session
 
-__all__ = ["DEFAULT_PACE", "expected_duration", "usual_pace"]
+    from engine.insight.waiting import Waiting
+    from engine.limits.terms import Terms
+    from state.tables import Campaign
+
+__all__ = ["DEFAULT_PACE", "SAMPLE", "Crowd", "expected_end", "usual_pace"]
 
 #: Recipients a second where nothing is known yet: what one worker does over one modest mail server.
 DEFAULT_PACE = 200.0
+#: Recipients that tell the shares of zones and mail domains.
+SAMPLE = 200
 _RUNS = 5
 #: Runs of fewer recipients say more about starting than about sending.
 _LEAST = 100
+#: Mail domains that are looked at by themselves: the commonest.
+_DOMAINS = 50
+_ONE_ZONE = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """Recipients that are to be written to."""
+
+    count: int
+    sample: Callable[[], Sequence[Mapping[str, Any]]] = tuple
+    """Reads the attributes of some of them, where their zones or mail domains matter."""
+    begun: int = 0
+    """Beside them: recipients that wait between two touchpoints."""
 
 
 def usual_pace(session: Session, org_id: UUID) -> float:
@@ -43,6 +78,137 @@ def usual_pace(session: Session, org_id: UUID) -> float:
     return recipients / max(seconds, 0.001) if recipients else DEFAULT_PACE
 
 
-def expected_duration(session: Session, org_id: UUID, recipients: int) -> timedelta:
-    """How long a run to so many recipients will take; a second at least."""
-    return timedelta(seconds=max(1.0, recipients / usual_pace(session, org_id)))
+def expected_end(
+    session: Session,
+    campaign: Campaign,
+    crowd: Crowd,
+    *,
+    begin: datetime,
+    pace: float | None = None,
+    waiting: Sequence[Waiting] = (),
+) -> datetime | None:
+    """When the last of `crowd` has its last message; None where nobody can say, or beyond ten years.
+
+    Two statements a channel of the campaign's flow, and two more.
+
+    Args:
+        begin: When the first may leave.
+        pace: Recipients a second, measured; None: the usual one.
+        waiting: What holds the campaign back now.
+    """
+    stops = [one for one in waiting if one.stops_all]
+    if any(one.until is None or one.code == "breaker" for one in stops):
+        return None
+    begin = max([begin, *(one.until for one in stops if one.until is not None)])
+    flow = _flow(session, campaign)
+    messages = [(touchpoint, channel) for touchpoint, channel in flow if channel is not None]
+    pace = max(pace or usual_pace(session, campaign.org_id), 1e-6)
+    held = [
+        Ceiling(one.rate)
+        for one in waiting
+        if one.rate and one.scope not in (Scope.MAILBOX, Scope.DOMAIN, Scope.PROVIDER) and one.code != "limit"
+    ]
+    ends: list[datetime | None] = [begin]
+    over: dict[UUID, list[Channel]] = {}
+    for _, channel in messages:
+        over.setdefault(channel.id, []).append(channel)
+    for channel, *again in over.values():
+        terms = read_terms(session, campaign.org_id, campaign.id, channel.id)
+        count = crowd.count * (1 + len(again))
+        ends += _ends(terms, channel, crowd, count, begin=begin, pace=pace, held=held)
+    if not over:  # actions alone
+        ends.append(last_leaves_at(begin, {_ONE_ZONE: crowd.count}, pace=pace, ceilings=held))
+    ends += [one.until for one in waiting if one.stops and not one.stops_all and one.until is not None]
+    if any(end is None for end in ends):
+        return None
+    return _waited(max(end for end in ends if end is not None), [point for point, _ in flow], crowd)
+
+
+def _ends(
+    terms: Terms | None,
+    channel: Channel,
+    crowd: Crowd,
+    count: int,
+    *,
+    begin: datetime,
+    pace: float,
+    held: Sequence[Ceiling],
+) -> Iterator[datetime | None]:
+    """When the messages over one channel have left: all of them, and those to each mail domain that is limited."""
+    ceilings = [*held, *(_ceilings(terms, begin) if terms is not None else ())]
+    hours = None if terms is None else terms.hours
+    by_recipient = terms is not None and (terms.hours is not None or terms.by_domain)
+    sample = (crowd.sample() if by_recipient else ()) or ({},)
+    zones = [_ONE_ZONE if hours is None else hours.zone(one) for one in sample]
+    share = count / len(zones)
+    everybody = {zone: number * share for zone, number in Counter(zones).items()}
+    yield last_leaves_at(begin, everybody, pace=pace, ceilings=ceilings, hours=hours)
+    if terms is None or not terms.by_domain:
+        return
+    where = channel.settings.get("address")
+    domains = [_domain(one.get(where if isinstance(where, str) else "email")) for one in sample]
+    for domain, _ in Counter(filter(None, domains)).most_common(_DOMAINS):
+        bucket, throttle = terms.domain(domain, begin), terms.blocked(domain, begin)
+        if bucket is None and throttle is None:
+            continue
+        own = [zone for zone, its in zip(zones, domains, strict=True) if its == domain]
+        yield last_leaves_at(
+            begin if throttle is None else throttle.until,
+            {zone: number * share for zone, number in Counter(own).items()},
+            pace=pace,
+            ceilings=ceilings if bucket is None else [*ceilings, Ceiling(bucket.rate)],
+            hours=hours,
+        )
+
+
+def _ceilings(terms: Terms, now: datetime) -> Iterator[Ceiling]:
+    """What is configured stays; what a provider asked for is forgotten after a while."""
+    yield from (Ceiling(bucket.rate) for bucket in terms.rates)
+    if terms.slowdown is not None:
+        rate = terms.slowdown.rate_at(now, ceiling=None)
+        if rate is not None:
+            yield Ceiling(rate, terms.slowdown.since + RECOVERY)
+
+
+def _domain(address: Any) -> str | None:
+    found = normalise_email(address) if isinstance(address, str) else None
+    return None if found is None else found.rpartition("@")[2]
+
+
+def _flow(session: Session, campaign: Campaign) -> list[tuple[Touchpoint, Channel | None]]:
+    """The campaign's active touchpoints in order; messages with their channel."""
+    default = (
+        select(Channel.id)
+        .where(Channel.org_id == campaign.org_id)
+        .order_by(Channel.is_default.desc(), Channel.created_at, Channel.id)
+        .limit(1)
+        .scalar_subquery()
+    )
+    wanted = (Channel.id == Touchpoint.channel_id) | (
+        Touchpoint.channel_id.is_(None) & (Channel.id == default)
+    )
+    found = session.execute(
+        select(Touchpoint, Channel)
+        .outerjoin(Channel, wanted & (Channel.org_id == campaign.org_id))
+        .where(
+            Touchpoint.org_id == campaign.org_id,
+            Touchpoint.flow_id == campaign.flow_id,
+            Touchpoint.status == "active",
+        )
+        .order_by(Touchpoint.position, Touchpoint.id)
+    )
+    return [(point, channel if point.type == "message" else None) for point, channel in found]
+
+
+def _waited(end: datetime, flow: Sequence[Touchpoint], crowd: Crowd) -> datetime | None:
+    """`end`, and the waits of the flow, which whoever has not begun has still before them. Nobody can say where those
+    who have begun stand, so they tell nothing.
+    """
+    waits = [point for point in flow if point.type == "wait"]
+    if not waits:
+        return end
+    if crowd.begun and not crowd.count:
+        return None
+    for wait in waits:
+        end = max(end, wait_ends(wait.settings, end))
+    return end

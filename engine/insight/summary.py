@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from engine.campaigns.errors import Refusal, Refused
+from engine.insight.outlook import outlook
 from engine.insight.progress import campaign_progress
 from state.sets import among
 from state.tables import Campaign, Job, Recipient, Slice
@@ -39,6 +40,8 @@ class JobVersion:
     kind: str
     status: str
     counts: tuple[tuple[str, int], ...]
+    waits: tuple[Any, ...] = ()
+    """Whether it is paused, until when it waits, and what for."""
 
     @property
     def over(self) -> bool:
@@ -56,7 +59,7 @@ def job_version(session: Session, org_id: UUID, campaign_id: UUID) -> JobVersion
     if session.execute(known).first() is None:
         raise Refused(Refusal.CAMPAIGN_NOT_FOUND, f"campaign {campaign_id} does not exist")
     job = session.execute(
-        select(Job.id, Job.kind, Job.status)
+        select(Job.id, Job.kind, Job.status, Job.held, Job.waits_until, Job.waits_for)
         .where(Job.org_id == org_id, Job.campaign_id == campaign_id)
         .order_by(Job.status.in_(OPEN).desc(), Job.created_at.desc(), Job.id)
         .limit(1)
@@ -66,26 +69,35 @@ def job_version(session: Session, org_id: UUID, campaign_id: UUID) -> JobVersion
     counts = campaign_progress(session, org_id, campaign_id).counts
     # While a lease lasts a part alone may read low (state/tables/delivery.py); nobody wants to see minus one.
     return JobVersion(
-        job.id, job.kind, job.status, tuple((word, max(0, count)) for word, count in counts.items())
+        job.id,
+        job.kind,
+        job.status,
+        tuple((word, max(0, count)) for word, count in counts.items()),
+        (job.held, job.waits_until, job.waits_for),
     )
 
 
 def job_status(session: Session, org_id: UUID, campaign_id: UUID) -> dict[str, Any]:
-    """`{status, execution_summary: [{execution_id, execution_status}], execution_counts}`, or `{}`.
+    """`{status, execution_summary: [{execution_id, execution_status}], execution_counts}`, or `{}`; of a job that is
+    not over, `waiting` and `estimated_completion` too (engine.insight.outlook).
 
     Raises:
         Refused: CAMPAIGN_NOT_FOUND.
     """
     version = job_version(session, org_id, campaign_id)
-    return (
-        {}
-        if version.job_id is None
-        else {
-            "status": version.status,
-            "execution_summary": executions_of(session, org_id, version),
-            "execution_counts": dict(version.counts),
-        }
-    )
+    if version.job_id is None:
+        return {}
+    answer = {
+        "status": version.status,
+        "execution_summary": executions_of(session, org_id, version),
+        "execution_counts": dict(version.counts),
+    }
+    if not version.over:
+        seen = outlook(session, session.get_one(Campaign, campaign_id))
+        answer["waiting"] = [one.as_dict() for one in seen.waiting]
+        if seen.completion is not None:
+            answer["estimated_completion"] = seen.completion.isoformat()
+    return answer
 
 
 def executions_of(session: Session, org_id: UUID, version: JobVersion) -> list[dict[str, str]]:

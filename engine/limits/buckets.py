@@ -38,8 +38,9 @@ MOST = 100
 _LENGTH = 0.1
 #: From so many messages a second on, a fiftieth of the rate is kept back for what is late on the wire.
 _BRISK, _MARGIN = 10.0, 0.98
-#: A bucket slower than one message a horizon may catch up on one: nobody is there at the very moment.
-_CATCH_UP = 1
+#: A bucket slower than one message a horizon may make up for being late by so many seconds, and one message at most:
+#: nobody is there at the very moment.
+_LATE = 60.0
 _GIVE_UP_SECONDS = 1.0
 
 
@@ -73,8 +74,8 @@ class Bucket:
     @property
     def credit(self) -> float:
         """Milliseconds of a pause that may be made up for."""
-        burst = max(self.burst, _CATCH_UP if self.rate * HORIZON < 1 else 0)
-        return burst / self.spacing
+        late = min(1 / self.spacing, _LATE * 1000) if self.rate * HORIZON < 1 else 0.0
+        return max(self.burst / self.spacing, late)
 
 
 class Wish(NamedTuple):

@@ -48,7 +48,11 @@ class Hours:
                 self._open = bytearray(a & (1 - b) for a, b in zip(self._open, quiet, strict=True))
         self.never = not any(self._open)
         """Whether no minute of the week is left."""
-        self._openings: dict[tuple[str, datetime], datetime | None] = {}
+        self._changes: dict[tuple[str, datetime, int], datetime | None] = {}
+
+    def zone(self, attributes: Mapping[str, Any]) -> str:
+        """The zone whose clock counts for a recipient (IANA)."""
+        return zone_of(attributes) or self._default_zone
 
     def opens_at(self, attributes: Mapping[str, Any], now: datetime) -> datetime | None:
         """When the recipient may be written to; None: now.
@@ -56,38 +60,51 @@ class Hours:
         Args:
             now: An aware instant.
         """
-        zone = zone_of(attributes) or self._default_zone
-        minute = now.astimezone(UTC).replace(second=0, microsecond=0)
-        key = (zone, minute)
-        if key not in self._openings:
-            if len(self._openings) > 1000:  # noqa: PLR2004 - a day of minutes in every zone is not worth keeping
-                self._openings.clear()
-            self._openings[key] = self._opening(ZoneInfo(zone), minute)
-        return self._openings[key]
+        return self.opens_in(self.zone(attributes), now)
 
-    def _opening(self, zone: ZoneInfo, minute: datetime) -> datetime | None:
-        """The first open minute from `minute` on; None when that is `minute` itself.
+    def opens_in(self, zone: str, now: datetime) -> datetime | None:
+        """When whoever lives in `zone` may be written to; None: now."""
+        return self._change(zone, now, to=1)
+
+    def closes_in(self, zone: str, now: datetime) -> datetime | None:
+        """When whoever lives in `zone`, and may be written to at `now`, may not any more; None: not within a week."""
+        return self._change(zone, now, to=0)
+
+    def _change(self, zone: str, now: datetime, *, to: int) -> datetime | None:
+        minute = now.astimezone(UTC).replace(second=0, microsecond=0)
+        key = (zone, minute, to)
+        if key not in self._changes:
+            if len(self._changes) > 1000:  # noqa: PLR2004 - a day of minutes in every zone is not worth keeping
+                self._changes.clear()
+            self._changes[key] = self._next(ZoneInfo(zone), minute, to)
+        return self._changes[key]
+
+    def _next(self, zone: ZoneInfo, minute: datetime, to: int) -> datetime | None:
+        """The first minute from `minute` on that is open (`to` 1) or closed (0); None when that is `minute` itself, or
+        none is ever closed. Where none is ever open, it is looked again in a week.
 
         Walks real minutes and asks each what the clock on the wall says, so that hours which a change of clocks skips
         or repeats need no rule of their own. An hour's end is looked at first: most of a closed night is passed in
         large steps.
         """
-        if self._is_open(minute.astimezone(zone)):
+        if self._is(to, minute.astimezone(zone)):
             return None
         instant = minute
         for _ in range(_WEEK + _DAY):
             local = instant.astimezone(zone)
             position = local.weekday() * _DAY + local.hour * 60 + local.minute
-            ahead = (self._open + self._open).find(1, position)
+            ahead = (self._open + self._open).find(to, position)
+            if ahead < 0:
+                return minute + timedelta(days=7) if to else None
             # No further than the next full hour: there the clock on the wall may jump.
             step = max(1, min(ahead - position, 60 - local.minute))
             instant += timedelta(minutes=step)
-            if self._is_open(instant.astimezone(zone)):
+            if self._is(to, instant.astimezone(zone)):
                 return instant
         return minute + timedelta(days=7)  # the open minutes of this week were skipped by a change of clocks
 
-    def _is_open(self, local: datetime) -> bool:
-        return bool(self._open[local.weekday() * _DAY + local.hour * 60 + local.minute])
+    def _is(self, wanted: int, local: datetime) -> bool:
+        return self._open[local.weekday() * _DAY + local.hour * 60 + local.minute] == wanted
 
 
 def _minutes(windows: Sequence[Window]) -> bytearray:

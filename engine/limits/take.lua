@@ -87,7 +87,7 @@ total = most - room + unlimited
 
 local function keep(i, permits)
   local tat = math.max(tats[i], start) + permits / rates[i]
-  redis.call('HSET', KEYS[i + 1], 'tat', string.format('%.3f', tat), 'rate', string.format('%.9f', rates[i]))
+  redis.call('HSET', KEYS[i + 1], 'tat', string.format('%.3f', tat), 'rate', string.format('%.17g', rates[i]))
   redis.call('PEXPIRE', KEYS[i + 1], math.ceil(math.max(tat - now, 0)) + KEEP)
 end
 local charged = math.max(0, total - spare)

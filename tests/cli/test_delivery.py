@@ -12,11 +12,9 @@ from sqlalchemy import select
 
 from actors.cli.context import load_settings
 from actors.cli.neighbour import Neighbour
-from actors.cli.watching import Pace, Tick
 from actors.services import Embedded
 from engine.commands import Activate, Execute
 from engine.delivery.recover import sweep
-from engine.insight.progress import Progress
 from engine.runtime import Runtime
 from engine.wakeups import MemoryWakeups
 from state.tables import Job, Organization, Slice
@@ -111,7 +109,7 @@ def test_why_tells_why_somebody_is_none(delivering: Muster, division: Path, peop
     delivering.ok("import", people, *GOOD)
     assert "did not when" in delivering.ok("why", "Norway", "2").out
     nobody = delivering("why", "Norway", "nobody@example.com")
-    assert (nobody.code, "nobody is known" in nobody.err) == (1, True)
+    assert (nobody.code, "does not exist" in nobody.err) == (1, True)
 
 
 def test_only_the_failed_are_delivered_again(delivering: Muster, division: Path) -> None:
@@ -194,51 +192,3 @@ def test_a_slice_for_the_process_next_door_is_woken_from_outside_the_window(migr
         assert session.execute(select(Slice.woken_at)).scalar_one() is None
         assert session.execute(select(Job.touched_at)).scalar_one() > now - timedelta(minutes=1)
     database.close()
-
-
-def _progress(*, processed: int, total: int = 100, planned: bool = True, over: bool = False) -> Progress:
-    return Progress(
-        excluded=0,
-        counts={
-            "pending": total - processed,
-            "in_progress": 0,
-            "success": processed,
-            "failed": 0,
-            "cancelled": 0,
-        },
-        total=total,
-        planned=planned,
-        open_jobs=0 if over else 1,
-        held=False,
-        waits_until=None,
-        waits_reason=None,
-        started_at=None,
-        finished_at=None,
-    )
-
-
-def test_the_rate_is_that_of_the_last_seconds() -> None:
-    clock = iter(float(second) for second in (0, 5, 6, 7, 17, 18))
-    pace = Pace(lambda: next(clock))
-    assert pace.at(0) is None
-    assert pace.at(0) is None, "waiting to begin is no slow beginning"
-    assert pace.at(10) == 10
-    assert pace.at(20) == 10
-    assert pace.at(120) == 10
-    assert pace.at(140) == pytest.approx(120 / 11)
-
-
-@pytest.mark.parametrize(
-    ("progress", "rate", "eta"),
-    [
-        (_progress(processed=50), 10.0, 5.0),
-        (_progress(processed=50), None, None),
-        (_progress(processed=50), 0.0, None),
-        (_progress(processed=50, planned=False), 10.0, None),
-        (_progress(processed=100, over=True), 10.0, None),
-    ],
-)
-def test_the_time_left_is_told_when_it_is_known(
-    progress: Progress, rate: float | None, eta: float | None
-) -> None:
-    assert Tick("x", "active", "processing", progress, rate).eta == eta

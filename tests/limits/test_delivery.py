@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from engine.channels.port import Deferred, Delivered, Down, Rejected, Throttled
+from engine.insight.outlook import Outlook, outlook
+from engine.insight.waiting import situation_of, waiting_of
 from engine.limits.buckets import BucketsAway
-from engine.limits.reasons import why_it_waits
-from state.tables import Channel, Contact, DomainThrottle, Job, Recipient, Slice
+from state.tables import Campaign, Channel, Contact, DomainThrottle, Job, Recipient, Slice
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -23,8 +24,13 @@ if TYPE_CHECKING:
 
 def reasons(bench: LimitedBench, campaign: UUID) -> dict[str, Any]:
     with bench.database.read() as session:
-        found = why_it_waits(session, bench.org_id, campaign)
-    return {reason.kind: reason for reason in reversed(found)}
+        found = waiting_of(session, situation_of(session, session.get_one(Campaign, campaign)))
+    return {waiting.code: waiting for waiting in reversed(found)}
+
+
+def look(bench: LimitedBench, campaign: UUID) -> Outlook:
+    with bench.database.read() as session:
+        return outlook(session, session.get_one(Campaign, campaign))
 
 
 def at(bench: LimitedBench, domain: str, count: int) -> list[UUID]:
@@ -70,6 +76,26 @@ def test_a_rare_permit_frees_the_thread_and_says_why(bench: LimitedBench, clock:
     assert reasons(bench, campaign)["limit"].until == row.waits_until
     bench.run_out(step=300)
     assert {"success": 4} == bench.statuses()
+
+
+def test_one_a_day_with_four_left_ends_in_four_days(bench: LimitedBench, clock: ManualClock) -> None:
+    bench.entities(5)
+    campaign = bench.campaign()
+    bench.limit_channel(rate={"messages": 1, "per": "day"})
+    bench.activate(campaign)
+    bench.work()
+    clock.forward(seconds=2)
+    bench.sweep_and_work()
+    assert len(bench.channel.journal) == 1
+    day = timedelta(days=1)
+    seen = look(bench, campaign)
+    assert seen.stopped is not None
+    assert seen.stopped.scope == "campaign"
+    assert abs(seen.stopped.until - clock.now() - day) < timedelta(minutes=5)
+    assert abs(seen.completion - clock.now() - 4 * day) < timedelta(minutes=5)
+    bench.run_out(step=3600)
+    assert {"success": 5} == bench.statuses()
+    assert abs(bench.times_sent[-1] - bench.times_sent[0] - 4 * day) < timedelta(hours=2)
 
 
 def test_what_is_known_is_written_before_a_slice_waits_for_the_next_permit(
@@ -195,7 +221,7 @@ def test_a_throttled_domain_waits_alone_and_recovers(bench: LimitedBench, clock:
     assert bench.job(job).waits_until is None, "the channel goes on"
     (throttle,) = rows(bench, DomainThrottle)
     assert (throttle.domain, throttle.throttled_until > clock.now()) == ("slow.example", True)
-    assert "slow.example: SMTP_450" in reasons(bench, campaign)["throttled"].text
+    assert "slow.example: SMTP_450" in reasons(bench, campaign)["throttled"].reason
     tried = sum(bench.channel.sent()[person] for person in slow)
     bench.sweep_and_work()
     assert tried == sum(bench.channel.sent()[person] for person in slow), "it waits"
@@ -263,7 +289,7 @@ def test_a_breaker_is_half_open_for_a_few_messages_and_closes_by_itself(
     bench.work()
     opened = reasons(bench, campaign)["breaker"]
     assert opened.since is not None
-    assert "SMTP_UNREACHABLE" in opened.text
+    assert "SMTP_UNREACHABLE" in opened.reason
     for _ in range(3):
         clock.forward(seconds=301)
         before = len(bench.channel.journal)

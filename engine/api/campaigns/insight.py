@@ -12,11 +12,12 @@ from engine.api.call import Caller
 from engine.api.campaigns import views
 from engine.api.campaigns.errors import CampaignsRoute
 from engine.api.campaigns.parameters import campaign_id_of
-from engine.insight.running import Reason, running
+from engine.insight.running import running
 from state.transitions import AutomationStatus
 
 if TYPE_CHECKING:
     from engine.insight.running import Running
+    from engine.insight.waiting import Waiting
 
 __all__ = ["router"]
 
@@ -49,22 +50,27 @@ def _shown(seen: Running) -> dict[str, Any]:
                 "cancelled": max(0, cancelled),
                 "excluded": max(0, seen.progress.excluded),
             },
-            "currentRate": views.number(round(seen.per_minute, 1)),
-            "estimatedCompletion": views.instant(seen.estimated_completion),
+            "currentRate": views.number(round(seen.outlook.per_minute, 1)),
+            "estimatedCompletion": views.instant(seen.outlook.completion),
             "errors": [
                 {"code": error.code, "count": error.count, "message": error.message} for error in seen.errors
             ],
-            "waiting": [_reason(reason) for reason in seen.reasons],
+            "waiting": [_waiting(one) for one in seen.outlook.waiting],
         }
     )
 
 
-def _reason(reason: Reason) -> dict[str, Any]:
+def _waiting(one: Waiting) -> dict[str, Any]:
+    """`rate` is in messages a minute, as `currentRate`."""
     return views.present(
         {
-            "reason": reason.code,
-            "message": reason.message,
-            "since": views.instant(reason.since),
-            "until": views.instant(reason.until),
+            "reason": one.code,
+            "message": one.reason,
+            "scope": one.scope.value,
+            "subject": one.subject or None,
+            "stops": one.stops,
+            "since": views.instant(one.since),
+            "until": views.instant(one.until),
+            "rate": None if one.rate is None else views.number(round(one.rate * 60, 3)),
         }
     )

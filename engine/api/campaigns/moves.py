@@ -38,14 +38,15 @@ def execute(campaign_id: str, call: Caller, given: ExecuteBody | None = None) ->
             message = "Test execution started; nothing is sent"
         elif done.past_end:
             message += "; the campaign's end date has passed and does not end it"
-        data = {
-            "executionId": str(done.execution_id),
-            "status": done.status,
-            "estimatedCompletion": views.instant(done.estimated_completion),
-            "message": message,
-        }
-        if done.status == "scheduled":
-            data["scheduledAt"] = views.instant(done.starts_at)
+        data = views.present(
+            {
+                "executionId": str(done.execution_id),
+                "status": done.status,
+                "estimatedCompletion": views.instant(done.estimated_completion),
+                "message": message,
+                "scheduledAt": views.instant(done.starts_at if done.status == "scheduled" else None),
+            }
+        )
         return call.answer(session, views.ok(data))
 
 

@@ -188,6 +188,21 @@ class Execution(Answer):
     execution_status: str
 
 
+class Waiting(Answer):
+    """What holds a campaign back."""
+
+    scope: str = Field(description="campaign, channel, organization, domain, recipients …")
+    subject: str | None = Field(
+        default=None, description="Which of the scope: a mail domain, a channel's name."
+    )
+    code: str
+    reason: str
+    stops: bool = Field(description="False: it goes on, more slowly.")
+    since: datetime | None = None
+    until: datetime | None = None
+    rate: float | None = Field(default=None, description="Messages a second that it goes on with.")
+
+
 class JobStatus(Answer):
     """How far a campaign's job is. Empty for a campaign that has none."""
 
@@ -197,6 +212,12 @@ class JobStatus(Answer):
     )
     execution_counts: dict[str, int] | None = Field(
         default=None, description="All the campaign's recipients by automation status."
+    )
+    waiting: list[Waiting] | None = Field(
+        default=None, description="What holds it back, what stops all of it first; while it is not over."
+    )
+    estimated_completion: datetime | None = Field(
+        default=None, description="When the rest will be done; absent when nobody can say."
     )
 
 
