@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from actors.cli import (
+    audit,
     campaign,
     channel,
     db,
@@ -128,6 +129,7 @@ app.add_typer(channel.app, name="channel", rich_help_panel=SET_UP)
 app.add_typer(db.app, name="db", rich_help_panel=SET_UP)
 app.add_typer(org.app, name="org", rich_help_panel=SET_UP)
 app.add_typer(keys.app, name="keys", rich_help_panel=SET_UP)
+app.command(rich_help_panel=SET_UP)(audit.audit)
 app.command(rich_help_panel=SET_UP)(doctor.doctor)
 
 

@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from config.settings import Settings
+    from engine.audit import Author
     from engine.runtime import Runtime
 
 __all__ = [
     "Opened",
+    "author_of",
     "load_settings",
     "open_runtime",
     "opened",
@@ -43,15 +45,21 @@ class Opened:
     runtime: Runtime
     org_id: UUID
     org_name: str
+    author: Author
+    """Who runs the command, as the audit log names them."""
 
     @property
     def settings(self) -> Settings:
         """The process's settings."""
         return self.runtime.settings
 
-    def transaction(self) -> AbstractContextManager[Session]:
-        """A writing transaction; wake-ups go out after it."""
-        return self.runtime.transaction()
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """A writing transaction whose changes are recorded; wake-ups go out after it."""
+        from engine.audit import watched
+
+        with self.runtime.transaction() as session, watched(session, self.author):
+            yield session
 
     def read(self) -> AbstractContextManager[Session]:
         """A reading transaction."""
@@ -132,7 +140,20 @@ def opened(context: typer.Context) -> Iterator[Opened]:
     with open_runtime(settings) as runtime:
         with runtime.database.read() as session:
             org_id, name = resolve(session, context.obj.org)
-        yield Opened(runtime, org_id, name)
+        yield Opened(runtime, org_id, name, author_of(context, org_id))
+
+
+def author_of(context: typer.Context, org_id: UUID | None) -> Author:
+    """The user of this machine, as the author of what a command changes."""
+    from getpass import getuser
+
+    from engine.audit import Author
+
+    try:
+        user = getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        user = "unknown"
+    return Author(name=f"cli:{user}", role="admin", operation=context.command_path, org_id=org_id)
 
 
 def resolve(session: Session, name: str | None) -> tuple[UUID, str]:

@@ -14,14 +14,24 @@ app = typer.Typer(help="Organizations: everything belongs to one.", no_args_is_h
 
 
 @app.command()
-def create(name: Annotated[str, typer.Argument(help="Its name, unique.")], *, as_json: Json = False) -> None:
+def create(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Its name, unique.")],
+    *,
+    as_json: Json = False,
+) -> None:
     """Create an organization."""
-    from actors.cli.context import load_settings, open_runtime, quiet_logs
+    from actors.cli.context import author_of, load_settings, open_runtime, quiet_logs
+    from engine.audit import watched
     from engine.organizations import create_organization
 
     settings = load_settings()
     quiet_logs(settings)
-    with open_runtime(settings) as runtime, runtime.transaction() as session:
+    with (
+        open_runtime(settings) as runtime,
+        runtime.transaction() as session,
+        watched(session, author_of(context, None)),
+    ):
         organization = create_organization(session, name)
         made = {"id": str(organization.id), "name": organization.name}
     if as_json:

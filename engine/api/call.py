@@ -13,6 +13,7 @@ from fastapi import Depends, Request
 
 from engine import idempotency
 from engine.api.answers import json_answer
+from engine.audit import Author, note_request, watched
 from engine.principal import lend_principal
 
 if TYPE_CHECKING:
@@ -32,9 +33,20 @@ __all__ = ["Call", "Caller"]
 class Call:
     """What an endpoint needs of its request."""
 
-    def __init__(self, runtime: Runtime, principal: Principal) -> None:
+    def __init__(
+        self, runtime: Runtime, principal: Principal, *, operation: str, request_id: str | None
+    ) -> None:
         self.runtime = runtime
         self.principal = principal
+        self.author = Author(
+            name=principal.subject,
+            role=principal.role.word,
+            operation=operation,
+            org_id=principal.org_id,
+            address=principal.address,
+            request_id=request_id,
+        )
+        """The principal, as the audit log names it."""
         self.reservation: Reservation | None = None
         self.stored = False
         """Whether the answer was committed together with the work."""
@@ -52,11 +64,17 @@ class Call:
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
-        """A transaction that writes, in the name of the principal; wake-ups go out after its commit."""
-        with self.runtime.transaction() as session:
+        """A transaction that writes, in the name of the principal, and records what it changed; wake-ups go out after
+        its commit.
+        """
+        with self.runtime.transaction() as session, watched(session, self.author):
             lend_principal(session, self.principal)
             yield session
         self.stored = bool(session.info.get("answer_stored"))
+
+    def note_request(self, kind: str, action: str, **after: Any) -> None:
+        """Record what the request did that `transaction` does not see: an import, an export."""
+        note_request(self.runtime.database, self.author, kind, action, **after)
 
     def answer(
         self,

@@ -51,7 +51,7 @@ class RequestContext:
             await send(message)
 
         structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=request_id)
+        structlog.contextvars.bind_contextvars(request_id=request_id, client=_client(scope))
         try:
             await self._app(scope, receive, answer)
         except Exception:
@@ -71,6 +71,12 @@ class RequestContext:
                 status=status,
                 milliseconds=round(seconds * 1000, 1),
             )
+
+
+def _client(scope: Scope) -> str | None:
+    """The client's network address."""
+    client = scope.get("client")
+    return None if client is None else str(client[0])
 
 
 def _given_id(scope: Scope) -> str | None:

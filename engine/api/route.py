@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fastapi.routing import APIRoute
+from structlog.contextvars import get_contextvars
 
 from engine.api.bodies import MAX_BODY, BodyStream, read_body, with_body
 from engine.api.call import Call
@@ -79,7 +80,12 @@ class Route(APIRoute, ABC):
                 f"this key is {_article(principal.role)}; this needs {_article(self.needs(request.method))}"
             )
         _check_parameters(request)
-        call = request.state.call = Call(runtime, principal)
+        call = request.state.call = Call(
+            runtime,
+            principal,
+            operation=_operation(request),
+            request_id=get_contextvars().get("request_id"),
+        )
         if request.method in _READS:
             return await inner(request)
         stream = request.state.body = BodyStream(request) if self.streams else None
@@ -100,6 +106,12 @@ class Route(APIRoute, ABC):
         scope = request.scope
         parts = (request.method.encode(), scope["path"].encode(), scope["query_string"], body)
         return await once(call, key, fingerprint(*parts), stream, work)
+
+
+def _operation(request: Request) -> str:
+    """The id of the operation that was asked for."""
+    route: APIRoute = request.scope["route"]
+    return route.operation_id or route.name
 
 
 def _check_parameters(request: Request) -> None:

@@ -20,7 +20,7 @@ from engine.api.call import Caller
 from engine.api.targeting.errors import TargetingRoute
 from engine.api.targeting.parameters import COMMON
 from engine.events.hub import EventHub, Happened, TooManyListeners
-from engine.events.names import check_patterns
+from engine.events.names import AUDIT, check_patterns
 from engine.inputs import Invalid
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ async def stream(
     """Listen to what happens, as it happens (`text/event-stream`)."""
     after = None if last_event_id is None else _position(last_event_id)
     patterns = check_patterns([part.strip() for part in events.split(",") if part.strip()])
+    if any(pattern.startswith(AUDIT) for pattern in patterns):
+        raise Invalid("events", "what authors do is told to webhooks; GET /v1/audit lists it")
     hub: EventHub = request.app.state.hub
     listening = hub.listen(call.org_id, after=after, patterns=patterns, heartbeat=HEARTBEAT_SECONDS)
     try:

@@ -14,10 +14,13 @@ from engine.suggestions import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["EVENTS", "PATTERNS", "RECIPIENT", "check_patterns", "wants", "wants_recipients"]
+__all__ = ["AUDIT", "EVENTS", "PATTERNS", "RECIPIENT", "check_patterns", "wants", "wants_recipients"]
 
 #: The group of events about single recipients.
 RECIPIENT = "recipient."
+
+#: The group of events about what authors do, which `*` does not mean: for administrators (engine.audit).
+AUDIT = "audit."
 
 #: Name → what it says. The first six are the Campaigns API's (contract.md §3).
 EVENTS: dict[str, str] = {
@@ -55,6 +58,7 @@ EVENTS: dict[str, str] = {
     "experiment.started": "an A/B test began on its sample",
     "experiment.decided": "an A/B test has a winner, or ended without one; the rest is sent",
     "webhook.disabled": "a webhook failed for so long that it was switched off",
+    "audit.recorded": "somebody changed what is configured, or took data out; told only to those that name it",
 }
 
 _GROUPS = sorted({name.partition(".")[0] + ".*" for name in EVENTS})
@@ -79,7 +83,8 @@ def check_patterns(patterns: Sequence[str]) -> list[str]:
 def wants(patterns: Iterable[str], name: str) -> bool:
     """Whether a subscription to `patterns` is told of event `name`."""
     group = name.partition(".")[0] + ".*"
-    return any(pattern in ("*", group, name) for pattern in patterns)
+    named = (group, name) if name.startswith(AUDIT) else ("*", group, name)
+    return any(pattern in named for pattern in patterns)
 
 
 def wants_recipients(patterns: Iterable[str]) -> bool:

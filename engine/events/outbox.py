@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import exists, select
 
 from engine.commands import Distribute
+from engine.events.names import wants
 from engine.runtime import wake
 from state.change import clock_of
 from state.tables import Event, Webhook
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-__all__ = ["BATCH", "record", "record_recipients", "told"]
+__all__ = ["BATCH", "record", "record_audit", "record_recipients", "told"]
 
 #: Recipients in one event at most.
 BATCH = 100
@@ -61,6 +62,14 @@ def record_recipients(
         session.add(_event(session, org_id, name, campaign_id, job_id, batch))
     if recipients:
         _wake_once(session, org_id)
+
+
+def record_audit(session: Session, org_id: UUID, **data: Any) -> None:
+    """Write an `audit.recorded` event, if a webhook asks for it by name."""
+    asked = select(Webhook.events).where(Webhook.org_id == org_id, Webhook.active.is_(True))
+    with session.no_autoflush:
+        if any(wants(patterns, "audit.recorded") for patterns in session.scalars(asked)):
+            record(session, org_id, "audit.recorded", **data)
 
 
 def told(session: Session, org_id: UUID) -> bool:

@@ -1,6 +1,7 @@
 """Every table. A newcomer reads `delivery` first."""
 
 from state.tables.audience import Entity, Suppression, Target
+from state.tables.audit import AuditRecord
 from state.tables.base import Base, JsonObject
 from state.tables.campaign import Campaign, Channel, Flow, Template, TemplateAttachment, Touchpoint
 from state.tables.delivery import DeliveryHour, Execution, Job, JobPace, Recipient, Slice
@@ -15,6 +16,7 @@ from state.tables.run import DryRun, ScheduledRun
 
 __all__ = [
     "ApiKey",
+    "AuditRecord",
     "Base",
     "Campaign",
     "Channel",

@@ -1,6 +1,7 @@
 """The Targeting dialect: the epilot operations of contract.md §1 and our own routes of §8."""
 
 from engine.api.targeting import (
+    audit,
     campaigns,
     channels,
     discover,
@@ -28,6 +29,7 @@ __all__ = ["ROUTERS"]
 
 #: In the order in which their paths are tried.
 ROUTERS = (
+    audit.router,
     campaigns.router,
     first_contact.router,
     channels.router,

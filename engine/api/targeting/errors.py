@@ -30,7 +30,7 @@ from engine.principal import Role
 from state.database import is_connection_loss
 from state.errors import IllegalTransition, NotFound
 
-__all__ = ["AdminRoute", "StreamedRoute", "TargetingRoute", "answer"]
+__all__ = ["AdminReadRoute", "AdminRoute", "StreamedRoute", "TargetingRoute", "answer"]
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +57,14 @@ class AdminRoute(TargetingRoute):
     """A route that only an admin's key may change things by."""
 
     role = Role.ADMIN
+
+
+class AdminReadRoute(AdminRoute):
+    """A route that only an admin's key may read."""
+
+    def needs(self, method: str) -> Role:  # noqa: ARG002 - every method
+        """An admin."""
+        return Role.ADMIN
 
 
 def answer(error: Exception) -> Response:

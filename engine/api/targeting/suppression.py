@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
@@ -95,6 +97,7 @@ async def import_(call: Caller, request: Request) -> Response:
     result = await imported(
         request, lambda chunks: suppression_list.import_suppressions(database, call.org_id, chunks)
     )
+    await run_sync(partial(call.note_request, "suppression", "import", created=result.created))
     errors = [schemas.LineError(line=line, message=message) for line, message in result.errors]
     answer = schemas.SuppressionImport(
         created=result.created, skipped=result.skipped, rejected=result.rejected, errors=errors
@@ -109,6 +112,7 @@ async def import_(call: Caller, request: Request) -> Response:
 )
 def export(call: Caller) -> Response:
     """Get the whole list as CSV, in the form that the import takes."""
+    call.note_request("suppression", "export")
     return StreamingResponse(
         _lines(call.runtime, call.org_id),
         media_type="text/csv; charset=utf-8",
