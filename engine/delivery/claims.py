@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from engine.channels.port import Message
     from engine.delivery import one_trip
     from engine.delivery.ledger import Ledger
-    from engine.delivery.limited import Limited, Limits
     from engine.delivery.parts import Agenda, Part
+    from engine.delivery.slice_throttle import SliceThrottle, SliceThrottles
     from engine.delivery.slices import Lease
     from engine.delivery.waves import Due, Run
     from engine.delivery.wire import Wire
@@ -61,7 +61,7 @@ class Claims:
         runtime: Runtime,
         lease: Lease,
         agenda: Agenda,
-        limits: Limits,
+        throttles: SliceThrottles,
         wire: Wire,
         ledger: Ledger,
         stopping: Event,
@@ -70,40 +70,40 @@ class Claims:
         self._settings = runtime.settings
         self._lease = lease
         self._agenda = agenda
-        self._limits = limits
+        self._throttles = throttles
         self._wire = wire
         self._ledger = ledger
         self._stopping = stopping
 
     @property
-    def limited(self) -> Limited | None:
+    def throttle(self) -> SliceThrottle | None:
         """What limits mean for the channel that is sent through."""
-        return self._limits.by_channel.get(self._wire.sender.channel_id)
+        return self._throttles.by_channel.get(self._wire.sender.channel_id)
 
     def may_go_on(self) -> bool:
         """Whether more may be claimed of the part that is sent."""
-        limited = self.limited
+        throttle = self.throttle
         return not (
             self._ledger.stopped
             or self._wire.trouble is not None
             or self._stopping.is_set()
-            or (limited is not None and limited.wait is not None)
+            or (throttle is not None and throttle.wait is not None)
         )
 
     def next_wave(self, part: Part, queue: list[Due]) -> tuple[list[Due], list[Due]]:
         """Who is claimed next, and who is left. Nobody: limits keep what is left from being sent now."""
-        limited, size = self.limited, self._settings.wave_size
+        throttle, size = self.throttle, self._settings.wave_size
         if part.probing:
             size = health.PROBE
-        elif limited is None and self._wire.sender.channel.in_one_piece:
+        elif throttle is None and self._wire.sender.channel.in_one_piece:
             size = len(queue)
-        if limited is None:
+        if throttle is None:
             return queue[:size], queue[size:]
-        wave, left = limited.next_wave(queue, size)
+        wave, left = throttle.next_wave(queue, size)
         if wave:
-            if self._wire.unsettled and limited.delay > self._settings.flush_interval.total_seconds():
+            if self._wire.unsettled and throttle.delay > self._settings.flush_interval.total_seconds():
                 self._ledger.flush()  # what is known must not wait for a permit
-            limited.prepare(self._stopping)
+            throttle.prepare(self._stopping)
         return wave, left
 
     def claim(self, part: Part, wave: list[Due]) -> list[Message]:
@@ -124,8 +124,8 @@ class Claims:
         """Claim it in a transaction of several statements, whatever the case."""
         ledger, unsettled = self._ledger, self._wire.unsettled
         ids = [due.entity_id for due in wave]
-        limited, at = self.limited, self._database.clock.now()
-        kept = {} if limited is None else limited.postponed(wave)
+        throttle, at = self.throttle, self._database.clock.now()
+        kept = {} if throttle is None else throttle.postponed(wave)
 
         def claim(session: Session, *, again: bool, now: datetime) -> tuple[_Claimed, int, Cell]:
             cell = Cell(part.touchpoint_id, part.variant, hour_of(now))
@@ -144,7 +144,7 @@ class Claims:
             barred = {}
             if taken and state.suppresses:
                 barred = suppressed(session, self._lease, self._wire.sender.kind, filter(None, addresses))
-            if limited is not None:
+            if throttle is not None:
                 reached = [
                     due
                     for due, address in zip(wave, addresses, strict=True)
@@ -153,7 +153,7 @@ class Claims:
                     and address is not None
                     and address not in barred
                 ]
-                kept.update(limited.capped(session, reached, at))
+                kept.update(throttle.capped(session, reached, at))
             ledger.count_for(session, cell, in_progress=len(taken) + idle)
             reach("wave.before_claim_commit")
             return _Claimed(taken, barred, kept), idle, cell
@@ -179,11 +179,11 @@ class Claims:
 
         taken, settled, state = ledger.persist(exchange, self._database.alone)
         ledger.through += settled
-        if settled < len(delivered) or state.limits_epoch != self._limits.epoch:
+        if settled < len(delivered) or state.limits_epoch != self._throttles.epoch:
 
             def catch_up(session: Session, *, again: bool, now: datetime) -> None:  # noqa: ARG001 - harmless twice
                 waves.land_rest(session, self._lease, delivered, settled)
-                self._limits.learn(session, state.limits_epoch)
+                self._throttles.learn(session, state.limits_epoch)
 
             ledger.persist(catch_up)
         barred = {}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from engine.channels.port import Deferred, Outcome, Throttled
 from engine.delivery import health
-from engine.delivery.limited import domain_of
+from engine.delivery.slice_throttle import domain_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from engine.channels.port import Message
     from engine.delivery.slices import Lease
-    from engine.limits.terms import Terms
+    from engine.limits.effective import EffectiveLimits
 
 __all__ = ["Domains", "Verdict"]
 
@@ -64,13 +64,13 @@ class Domains:
         channel_id: UUID,
         wave: Sequence[Message],
         *,
-        terms: Terms | None,
+        effective: EffectiveLimits | None,
         seconds: float,
     ) -> list[Verdict]:
         """Slow down whatever asked for it, and say what becomes of each message.
 
         Args:
-            terms: The limits that were in force.
+            effective: The limits that were in force.
             seconds: How long the slice has been sending.
         """
         sent = Counter(domain_of(message.address) or "" for message in wave)
@@ -80,7 +80,7 @@ class Domains:
             if 2 * len(found) >= sent[domain]:
                 observed = sent[domain] / max(seconds, 0.1)
                 throttle = health.slow_domain(
-                    session, lease, channel_id, domain, found[-1][1], terms=terms, observed=observed
+                    session, lease, channel_id, domain, found[-1][1], effective=effective, observed=observed
                 )
                 if throttle.failures <= _PATIENCE:
                     due_at = throttle.throttled_until

@@ -24,7 +24,7 @@ import structlog
 from engine.delivery import slices
 from engine.delivery.run import SliceRun
 from engine.delivery.slices import LeaseLost
-from engine.limits.keeper import Keeper
+from engine.limits.context import LimitContext
 from engine.triggers import reach
 
 if TYPE_CHECKING:
@@ -42,11 +42,11 @@ class Executor:
     """Executes slices; one per worker process, used by all its threads."""
 
     def __init__(
-        self, runtime: Runtime, senders: Senders, loop: SendLoop, *, keeper: Keeper | None = None
+        self, runtime: Runtime, senders: Senders, loop: SendLoop, *, limit_context: LimitContext | None = None
     ) -> None:
         self.runtime = runtime
         self.senders = senders
-        self.keeper = keeper or Keeper(runtime.settings)
+        self.limit_context = limit_context or LimitContext(runtime.settings)
         self.loop = loop
         self.stopping = Event()
         self.owner = f"{socket.gethostname()}:{os.getpid()}"
@@ -82,4 +82,4 @@ class Executor:
 
     def close(self) -> None:
         """Give back connections. Safe to call twice."""
-        self.keeper.close()
+        self.limit_context.close()

@@ -19,7 +19,7 @@ from sqlalchemy import or_, select, update
 from engine.channels.port import Down
 from engine.delivery.backoff import breaker_delay
 from engine.limits.adaptive import Slowdown, pause, slow_down
-from engine.limits.terms import mark_changed
+from engine.limits.effective import mark_changed
 from state.change import clock_of
 from state.sets import insert_into
 from state.tables import Channel, DomainThrottle, Job, Touchpoint
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from engine.channels.port import Throttled
     from engine.delivery.slices import Lease
-    from engine.limits.terms import Terms
+    from engine.limits.effective import EffectiveLimits
 
 __all__ = ["PROBE", "block", "let_go_on", "probe", "recover", "slow_domain", "wait"]
 
@@ -62,7 +62,7 @@ def block(
     channel_id: UUID,
     trouble: Throttled | Down,
     *,
-    terms: Terms | None,
+    effective: EffectiveLimits | None,
     observed: float,
     jitter: float,
     job_waits: bool = True,
@@ -71,7 +71,7 @@ def block(
     Returns until when.
 
     Args:
-        terms: The limits that were in force.
+        effective: The limits that were in force.
         observed: Messages a second that the slice sent.
         job_waits: False: the job has other channels to go on with.
     """
@@ -91,7 +91,7 @@ def block(
             channel.breaker_opened_at = channel.breaker_opened_at or now
         channel.blocked_reason = reason
     elif not _ahead(channel.blocked_until, now) or channel.blocked_reason == _PROBING:
-        before = terms.general(now) if terms is not None else ()
+        before = effective.general(now) if effective is not None else ()
         allowed = min((bucket.rate for bucket in before), default=None)
         channel.throttled_at = channel.blocked_until = now + pause(trouble.retry_after)
         channel.blocked_reason = reason
@@ -171,7 +171,7 @@ def slow_domain(
     domain: str,
     trouble: Throttled,
     *,
-    terms: Terms | None,
+    effective: EffectiveLimits | None,
     observed: float,
 ) -> DomainThrottle:
     """Slow one mail domain down; returns its throttle, with until when and how many times before it was calm.
@@ -181,7 +181,7 @@ def slow_domain(
     """
     now = clock_of(session).now()
     mark_changed(session, lease.org_id)
-    bucket = terms.domain(domain, now) if terms is not None else None
+    bucket = effective.domain(domain, now) if effective is not None else None
     rate = slow_down(None if bucket is None else bucket.rate, observed)
     fresh = {
         "throttled_at": now,

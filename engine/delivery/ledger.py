@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.orm import Session
 
-    from engine.delivery.limited import Limits
     from engine.delivery.parts import Agenda
+    from engine.delivery.slice_throttle import SliceThrottles
     from engine.delivery.slices import JobState, Lease
     from engine.delivery.waves import Run
     from engine.delivery.wire import Wire
@@ -60,7 +60,7 @@ class Ledger:
         runtime: Runtime,
         lease: Lease,
         agenda: Agenda,
-        limits: Limits,
+        throttles: SliceThrottles,
         wire: Wire,
         turns: BoundedSemaphore,
     ) -> None:
@@ -76,7 +76,7 @@ class Ledger:
         self._lasts = runtime.settings.lease
         self._lease = lease
         self._agenda = agenda
-        self._limits = limits
+        self._throttles = throttles
         self._wire = wire
         self._unsettled = wire.unsettled
         self._turns = turns
@@ -123,7 +123,7 @@ class Ledger:
         cell = self.cell or NOWHERE
         state = slices.hold(session, self._lease, lasts=self._lasts, expected=expected, cell=cell, now=now)
         self.stopped = not state.may_claim
-        self._limits.learn(session, state.limits_epoch)
+        self._throttles.learn(session, state.limits_epoch)
         return state
 
     def settle(
@@ -139,7 +139,7 @@ class Ledger:
             now=now,
             finished=finished,
         )
-        self._limits.settle(session, self._unsettled)
+        self._throttles.settle(session, self._unsettled)
         self._agenda.goes_on |= self._unsettled.goes_on(now)
         return waiting
 
@@ -186,7 +186,7 @@ class Ledger:
         lease, unsettled = self._lease, self._unsettled
         return (
             self._runtime.database.is_postgresql
-            and not (self._limits.by_channel or lease.told or lease.waiting)
+            and not (self._throttles.by_channel or lease.told or lease.waiting)
             and unsettled.stage is None
             and not (unsettled.others or unsettled.barred)
         )
@@ -201,7 +201,7 @@ class Ledger:
             delivered=self._unsettled.keys,
             contact=self._unsettled.contact,
             wanted=wanted,
-            limits_epoch=self._limits.epoch,
+            limits_epoch=self._throttles.epoch,
             lasts=self._lasts,
             cell=self.cell or NOWHERE,
             now=now,

@@ -180,7 +180,7 @@ class Agenda:
         """The slice must come back for recipients that are due."""
         self.aside_until = until if self.aside_until is None else min(until, self.aside_until)
 
-    def back_at(self, left: Left, now: datetime) -> datetime | None:
+    def next_run_at(self, left: Left, now: datetime) -> datetime | None:
         """When the slice is to be taken again; None: nobody is left of it."""
         if left.due_at is None or self.aside_until is None or self.goes_on or left.due_at > now:
             return left.due_at

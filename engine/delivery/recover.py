@@ -49,7 +49,7 @@ from engine.events.upkeep import tend
 from engine.idempotency import expire
 from engine.insight.pace import note_pace
 from engine.limits import caps
-from engine.limits.terms import forget_throttles
+from engine.limits.effective import forget_throttles
 from engine.runtime import wake
 from engine.tracking.intake import forget_events
 from engine.triggers import reach

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import structlog
 
 from engine.delivery import health, slices, waves
-from engine.delivery.aside import back_at, note_troubles
 from engine.delivery.cancel import cancel_left
 from engine.delivery.claims import Claims
 from engine.delivery.ledger import Ledger
-from engine.delivery.limited import Limits
 from engine.delivery.parts import agenda
+from engine.delivery.reschedule import block_channels, next_run_at
 from engine.delivery.rollup import Spot
+from engine.delivery.slice_throttle import SliceThrottles
 from engine.delivery.slices import Tally
 from engine.delivery.wire import Wire
 from engine.triggers import reach
@@ -59,18 +59,18 @@ class SliceRun:
         self.flush_interval = runtime.settings.flush_interval.total_seconds()
         self.agenda = agenda(session, lease, executor.senders, now, lasts=runtime.settings.lease)
         """What is due."""
-        self.limits = Limits(executor.keeper, lease, clock)
+        self.throttles = SliceThrottles(executor.limit_context, lease, clock)
         self.wire = Wire(clock)
-        self.ledger = Ledger(runtime, lease, self.agenda, self.limits, self.wire, executor.turns)
+        self.ledger = Ledger(runtime, lease, self.agenda, self.throttles, self.wire, executor.turns)
         self.claims = Claims(
-            runtime, lease, self.agenda, self.limits, self.wire, self.ledger, executor.stopping
+            runtime, lease, self.agenda, self.throttles, self.wire, self.ledger, executor.stopping
         )
         self.troubles: dict[UUID, Throttled | Down] = {}
         """Channels that are left alone for the rest of the lease."""
         senders = [part.sender for part in self.agenda.parts]
-        self.limits.apply_to(session, [sender for sender in senders if sender is not None])
+        self.throttles.apply_to(session, [sender for sender in senders if sender is not None])
         if senders and senders[0] is not None:
-            slices.set_pace(session, lease, self.limits.pace(now))
+            slices.set_pace(session, lease, self.throttles.pace(now))
 
     def run(self) -> None:
         """Work until the slice holds nothing due, or nothing more may be claimed; then close it."""
@@ -85,7 +85,7 @@ class SliceRun:
             self.ledger.persist(self._close)
         finally:
             self.wire.halt.set()  # whoever lost the lease must not go on sending
-            self.limits.end()
+            self.throttles.end()
         reach("slice.closed")
         log.info("slice.closed", seconds=round(time.monotonic() - self.started, 3), **self.wire.counts)
 
@@ -125,8 +125,8 @@ class SliceRun:
     def _deliver(self, part: Part, sender: Sender, messages: list[Message]) -> None:
         """Send a wave and take in its outcomes, flushing them as they come."""
         wire, ledger, stopping = self.wire, self.ledger, self.executor.stopping
-        limited = self.claims.limited
-        if self._ends() or (limited is not None and not limited.depart(messages, stopping)):
+        throttle = self.claims.throttle
+        if self._ends() or (throttle is not None and not throttle.depart(messages, stopping)):
             wire.release(messages)
             return
         if not messages:
@@ -156,13 +156,13 @@ class SliceRun:
         """Slow down the mail domains that asked for it in a wave that has ended."""
 
         def judge(session: Session, *, again: bool, now: datetime) -> list[Verdict]:  # noqa: ARG001 - twice counts once
-            limited = self.claims.limited
+            throttle = self.claims.throttle
             return self.wire.domains.judge(
                 session,
                 self.lease,
                 sender.channel_id,
                 wave,
-                terms=None if limited is None else limited.terms,
+                effective=None if throttle is None else throttle.effective,
                 seconds=time.monotonic() - self.started,
             )
 
@@ -180,14 +180,14 @@ class SliceRun:
 
     def _close(self, session: Session, *, again: bool, now: datetime) -> None:  # noqa: ARG002 - once closed it is lost
         """Settle the last wave and give the slice back: done, or ready when its next recipient is due."""
-        lease, wire, limits = self.lease, self.wire, self.limits.by_channel
+        lease, wire, throttles = self.lease, self.wire, self.throttles.by_channel
         state, delivered = self.ledger.settle_last(session, now)
-        note_troubles(
+        block_channels(
             session,
             lease,
             self.agenda,
             self.troubles,
-            limits,
+            throttles,
             observed=wire.counts["success"] / max(time.monotonic() - self.started, 0.1),
             jitter=wire.jitter,
             now=now,
@@ -197,7 +197,7 @@ class SliceRun:
             cancelled = cancel_left(session, lease.org_id, lease.job_id, [lease.number], now)
         left = waves.NOBODY_LEFT if delivered else waves.left(session, lease, now)
         self.agenda.goes_on |= self._ends()
-        due_at, waits_for = back_at(self.agenda, limits, left, now)
+        due_at, waits_for = next_run_at(self.agenda, throttles, left, now)
         reach("slice.before_close_commit")
         slices.close(
             session,

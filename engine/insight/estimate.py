@@ -19,7 +19,7 @@ from engine.delivery.course import wait_ends
 from engine.insight.forecast import Ceiling, last_leaves_at
 from engine.insight.waiting import Scope
 from engine.limits.adaptive import RECOVERY
-from engine.limits.terms import read_terms
+from engine.limits.effective import read_effective_limits
 from state.tables import Channel, Job, Touchpoint
 from state.transitions import JobStatus
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from engine.insight.waiting import Waiting
-    from engine.limits.terms import Terms
+    from engine.limits.effective import EffectiveLimits
     from state.tables import Campaign
 
 __all__ = ["DEFAULT_PACE", "SAMPLE", "Crowd", "expected_end", "usual_pace"]
@@ -113,9 +113,9 @@ def expected_end(
     for _, channel in messages:
         over.setdefault(channel.id, []).append(channel)
     for channel, *again in over.values():
-        terms = read_terms(session, campaign.org_id, campaign.id, channel.id)
+        effective = read_effective_limits(session, campaign.org_id, campaign.id, channel.id)
         count = crowd.count * (1 + len(again))
-        ends += _ends(terms, channel, crowd, count, begin=begin, pace=pace, held=held)
+        ends += _ends(effective, channel, crowd, count, begin=begin, pace=pace, held=held)
     if not over:  # actions alone
         ends.append(last_leaves_at(begin, {_ONE_ZONE: crowd.count}, pace=pace, ceilings=held))
     ends += [one.until for one in waiting if one.stops and not one.stops_all and one.until is not None]
@@ -125,7 +125,7 @@ def expected_end(
 
 
 def _ends(
-    terms: Terms | None,
+    effective: EffectiveLimits | None,
     channel: Channel,
     crowd: Crowd,
     count: int,
@@ -135,20 +135,20 @@ def _ends(
     held: Sequence[Ceiling],
 ) -> Iterator[datetime | None]:
     """When the messages over one channel have left: all of them, and those to each mail domain that is limited."""
-    ceilings = [*held, *(_ceilings(terms, begin) if terms is not None else ())]
-    hours = None if terms is None else terms.hours
-    by_recipient = terms is not None and (terms.hours is not None or terms.by_domain)
+    ceilings = [*held, *(_ceilings(effective, begin) if effective is not None else ())]
+    hours = None if effective is None else effective.hours
+    by_recipient = effective is not None and (effective.hours is not None or effective.by_domain)
     sample = (crowd.sample() if by_recipient else ()) or ({},)
     zones = [_ONE_ZONE if hours is None else hours.zone(one) for one in sample]
     share = count / len(zones)
     everybody = {zone: number * share for zone, number in Counter(zones).items()}
     yield last_leaves_at(begin, everybody, pace=pace, ceilings=ceilings, hours=hours)
-    if terms is None or not terms.by_domain:
+    if effective is None or not effective.by_domain:
         return
     where = channel.settings.get("address")
     domains = [_domain(one.get(where if isinstance(where, str) else "email")) for one in sample]
     for domain, _ in Counter(filter(None, domains)).most_common(_DOMAINS):
-        bucket, throttle = terms.domain(domain, begin), terms.blocked(domain, begin)
+        bucket, throttle = effective.domain(domain, begin), effective.blocked(domain, begin)
         if bucket is None and throttle is None:
             continue
         own = [zone for zone, its in zip(zones, domains, strict=True) if its == domain]
@@ -161,13 +161,13 @@ def _ends(
         )
 
 
-def _ceilings(terms: Terms, now: datetime) -> Iterator[Ceiling]:
+def _ceilings(effective: EffectiveLimits, now: datetime) -> Iterator[Ceiling]:
     """What is configured stays; what a provider asked for is forgotten after a while."""
-    yield from (Ceiling(bucket.rate) for bucket in terms.rates)
-    if terms.slowdown is not None:
-        rate = terms.slowdown.rate_at(now, ceiling=None)
+    yield from (Ceiling(bucket.rate) for bucket in effective.rates)
+    if effective.slowdown is not None:
+        rate = effective.slowdown.rate_at(now, ceiling=None)
         if rate is not None:
-            yield Ceiling(rate, terms.slowdown.since + RECOVERY)
+            yield Ceiling(rate, effective.slowdown.since + RECOVERY)
 
 
 def _domain(address: Any) -> str | None:

@@ -15,7 +15,7 @@ from sqlalchemy import func, or_, select
 
 from engine.campaigns.schedules import next_due
 from engine.limits.adaptive import Slowdown
-from engine.limits.terms import read_terms
+from engine.limits.effective import read_effective_limits
 from state.change import clock_of
 from state.tables import Campaign, Channel, DomainThrottle, Job, Slice, Touchpoint
 from state.transitions import OPEN, SENDING, CampaignStatus, JobStatus, SliceState
@@ -235,8 +235,8 @@ _OWNERS = {"channel": Scope.CHANNEL, "campaign": Scope.CAMPAIGN, "organization":
 def _of_limits(session: Session, seen: Situation) -> Iterator[Waiting]:
     """Rates that are configured, or that a provider asked for: it goes on, no faster than that."""
     for channel in seen.channels if seen.sending else ():
-        terms = read_terms(session, seen.org_id, seen.campaign.id, channel.id)
-        for bucket in terms.general(seen.now) if terms is not None else ():
+        effective = read_effective_limits(session, seen.org_id, seen.campaign.id, channel.id)
+        for bucket in effective.general(seen.now) if effective is not None else ():
             scope = _OWNERS[bucket.key.partition(":")[0]]
             subject = channel.name if scope is Scope.CHANNEL else ""
             text = f"at most {bucket.text}"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
 
-    from engine.limits.terms import Cap, Terms
+    from engine.limits.effective import Cap, EffectiveLimits
 
 __all__ = ["Hit", "count", "forget", "take_back"]
 
@@ -46,7 +46,9 @@ class Hit(NamedTuple):
     """When there is room again; None: the cap excludes."""
 
 
-def count(session: Session, terms: Terms, entity_ids: Sequence[UUID], at: datetime) -> dict[UUID, Hit]:
+def count(
+    session: Session, effective: EffectiveLimits, entity_ids: Sequence[UUID], at: datetime
+) -> dict[UUID, Hit]:
     """Who has had as many messages as a cap allows; everybody else is counted with one more, at `at`.
 
     Primary key (org_id, entity_id, sent_at): as many rows as the widest window holds for a wave.
@@ -56,34 +58,34 @@ def count(session: Session, terms: Terms, entity_ids: Sequence[UUID], at: dateti
     if is_postgresql(session):
         session.execute(_LOCK, {"keys": literal_array(entity_ids)})
     hits: dict[UUID, Hit] = {}
-    oldest = at - timedelta(hours=max(cap.cap.hours for cap in terms.caps))
+    oldest = at - timedelta(hours=max(cap.cap.hours for cap in effective.caps))
     columns: list[ColumnElement[Any]] = []
-    for position, cap in enumerate(terms.caps):
-        counts = _counts(terms, cap, at)
+    for position, cap in enumerate(effective.caps):
+        counts = _counts(effective, cap, at)
         columns.append(func.count(case((counts, 1))).label(f"n{position}"))
         columns.append(func.min(case((counts, Contact.sent_at))).label(f"first{position}"))
     found = session.execute(
         select(Contact.entity_id, *columns)
         .where(
-            Contact.org_id == terms.org_id,
+            Contact.org_id == effective.org_id,
             among(session, Contact.entity_id, entity_ids),
             Contact.sent_at > oldest,
-            ~and_(Contact.sent_at == at, Contact.campaign_id == terms.campaign_id),
+            ~and_(Contact.sent_at == at, Contact.campaign_id == effective.campaign_id),
         )
         .group_by(Contact.entity_id)
     )
     for row in found.mappings():
-        for position, cap in enumerate(terms.caps):
+        for position, cap in enumerate(effective.caps):
             if row[f"n{position}"] >= cap.cap.messages:
                 hit = _hit(cap, row[f"first{position}"])
                 hits[row["entity_id"]] = max(hits.get(row["entity_id"], hit), hit, key=_severity)
     fresh = [
         {
-            "org_id": terms.org_id,
+            "org_id": effective.org_id,
             "entity_id": entity_id,
             "sent_at": at,
-            "campaign_id": terms.campaign_id,
-            "channel_id": terms.channel_id,
+            "campaign_id": effective.campaign_id,
+            "channel_id": effective.channel_id,
         }
         for entity_id in entity_ids
         if entity_id not in hits
@@ -98,13 +100,13 @@ def _severity(hit: Hit) -> tuple[bool, float]:
     return (hit.delayed_until is None, hit.delayed_until.timestamp() if hit.delayed_until else 0.0)
 
 
-def _counts(terms: Terms, cap: Cap, at: datetime) -> ColumnElement[bool]:
+def _counts(effective: EffectiveLimits, cap: Cap, at: datetime) -> ColumnElement[bool]:
     """Which contacts a cap counts."""
     within = Contact.sent_at > at - timedelta(hours=cap.cap.hours)
     if cap.of == "campaign":
-        return and_(within, Contact.campaign_id == terms.campaign_id)
+        return and_(within, Contact.campaign_id == effective.campaign_id)
     if cap.of == "channel":
-        return and_(within, Contact.channel_id == terms.channel_id)
+        return and_(within, Contact.channel_id == effective.channel_id)
     return within
 
 
@@ -114,17 +116,17 @@ def _hit(cap: Cap, first: datetime) -> Hit:
     return Hit(what, first + timedelta(hours=rule.hours) if rule.over == "delay" else None)
 
 
-def take_back(session: Session, terms: Terms, lost: Mapping[UUID, datetime]) -> None:
+def take_back(session: Session, effective: EffectiveLimits, lost: Mapping[UUID, datetime]) -> None:
     """Forget contacts that came to nothing: entity id → when it was claimed. Primary key."""
     for at in set(lost.values()):
         entity_ids = [entity_id for entity_id, claimed_at in lost.items() if claimed_at == at]
         session.execute(
             delete(Contact)
             .where(
-                Contact.org_id == terms.org_id,
+                Contact.org_id == effective.org_id,
                 among(session, Contact.entity_id, entity_ids),
                 Contact.sent_at == at,
-                Contact.campaign_id == terms.campaign_id,
+                Contact.campaign_id == effective.campaign_id,
             )
             .execution_options(synchronize_session=False)
         )

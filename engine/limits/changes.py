@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select, update
 
 from engine.delivery import slices
-from engine.limits.terms import mark_changed
+from engine.limits.effective import mark_changed
 from state.change import clock_of
 from state.tables import Job, Slice
 from state.transitions import JobStatus, SliceState

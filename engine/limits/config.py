@@ -26,7 +26,7 @@ __all__ = [
     "CampaignLimits",
     "ChannelLimits",
     "FrequencyCap",
-    "Limits",
+    "LimitsConfig",
     "OrganizationLimits",
     "Rate",
     "TimeZone",
@@ -126,14 +126,14 @@ def _zone(name: str) -> str:
 TimeZone = Annotated[str, Field(max_length=64), AfterValidator(_zone)]
 
 
-class Limits(Input):
+class LimitsConfig(Input):
     """What every owner of limits may set."""
 
     rate: Rate | None = None
     frequency_cap: FrequencyCap | None = None
 
 
-class ChannelLimits(Limits):
+class ChannelLimits(LimitsConfig):
     """A channel's."""
 
     domain_rate: Rate | None = None
@@ -141,7 +141,7 @@ class ChannelLimits(Limits):
     domains: Annotated[dict[Domain, Rate], Field(max_length=1000)] = Field(default_factory=dict)
 
 
-class CampaignLimits(Limits):
+class CampaignLimits(LimitsConfig):
     """A campaign's."""
 
     send_windows: Annotated[tuple[Window, ...], Field(max_length=20)] = ()
@@ -162,7 +162,7 @@ class OrganizationLimits(CampaignLimits):
     """An organization's, for all its campaigns together."""
 
 
-def stored(limits: Limits | None) -> dict[str, Any] | None:
+def stored(limits: LimitsConfig | None) -> dict[str, Any] | None:
     """As the row keeps it; None when nothing is limited."""
     if limits is None:
         return None

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from threading import Event
 
     from engine.limits.buckets import Buckets
-    from engine.limits.terms import Terms
+    from engine.limits.effective import EffectiveLimits
     from state.database import Clock
 
 __all__ = ["Pacing", "Wait", "Wave", "rest"]
@@ -79,14 +79,14 @@ class Pacing:
 
     def __init__(
         self,
-        terms: Terms,
+        effective: EffectiveLimits,
         buckets: Buckets,
         clock: Clock,
         *,
         steady: Callable[[], float] = time.monotonic,
         rest: Callable[[float, Event], object] = rest,
     ) -> None:
-        self.terms = terms
+        self.effective = effective
         self.patient = False
         """Whether this thread may wait for a mail domain when nothing else is left to send."""
         self._buckets = buckets
@@ -104,7 +104,7 @@ class Pacing:
     ) -> Wave[T] | Wait:
         """Lease permits for as many of `queue` as may leave next, in its order; or say why none may."""
         try:
-            if self.terms.by_domain:
+            if self.effective.by_domain:
                 return self._choose_by_domain(queue, domain_of, size)
             taken = self._take((), len(queue), size)
         except BucketsAway as error:
@@ -122,14 +122,14 @@ class Pacing:
         blocked = {
             domain: throttle
             for domain in counts
-            if domain is not None and (throttle := self.terms.blocked(domain, now)) is not None
+            if domain is not None and (throttle := self.effective.blocked(domain, now)) is not None
         }
         wishes = {
             domain: Wish(bucket, count)
             for domain, count in counts.items()
             if domain is not None
             and domain not in blocked
-            and (bucket := self.terms.domain(domain, now)) is not None
+            and (bucket := self.effective.domain(domain, now)) is not None
         }
         unlimited = sum(
             count for domain, count in counts.items() if domain not in wishes and domain not in blocked
@@ -163,14 +163,14 @@ class Pacing:
 
     def _take(self, wishes: Sequence[Wish], unlimited: int, most: int) -> Grant | Denied:
         now = self._clock.now()
-        general = self.terms.general(now)
+        general = self.effective.general(now)
         if not general and not wishes:  # what was limited has recovered meanwhile
             self._begins = self._steady()
             return Grant(min(unlimited, most), 0.0, min(unlimited, most), ())
         if self._spare and self._late() > 0:
             self._spare = 0
         taken = self._buckets.take(
-            self.terms.org_id,
+            self.effective.org_id,
             general,
             wishes,
             unlimited=unlimited,
@@ -235,13 +235,13 @@ class Pacing:
         wishes = [
             Wish(bucket, count)
             for domain, count in domains.items()
-            if self.terms.blocked(domain, now) is None
-            and (bucket := self.terms.domain(domain, now)) is not None
+            if self.effective.blocked(domain, now) is None
+            and (bucket := self.effective.domain(domain, now)) is not None
         ]
         if not wishes:
             return wait
         try:
-            turn = self._buckets.queue_up(self.terms.org_id, wishes)
+            turn = self._buckets.queue_up(self.effective.org_id, wishes)
         except BucketsAway as error:
             return self._away(error)
         return replace(wait, until=max(wait.until, now + timedelta(seconds=turn)))
@@ -252,7 +252,7 @@ class Pacing:
         wishes = [
             Wish(bucket, count)
             for domain, count in domains.items()
-            if (bucket := self.terms.domain(domain, now)) is not None
+            if (bucket := self.effective.domain(domain, now)) is not None
         ]
         try:
             taken = self._take(wishes, messages - sum(wish.messages for wish in wishes), messages)

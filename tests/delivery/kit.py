@@ -24,7 +24,7 @@ from engine.delivery.sender import Sender, Senders, SendLoop
 from engine.events.postman import Postman
 from engine.insight.progress import campaign_progress
 from engine.limits.buckets import RedisBuckets
-from engine.limits.keeper import Keeper
+from engine.limits.context import LimitContext
 from engine.runtime import Runtime
 from engine.triggers import arm
 from engine.wakeups import MemoryWakeups
@@ -153,13 +153,13 @@ class Bench:
     def new_executor(self) -> Executor:
         """A worker as after a restart."""
         clock: Any = self.database.clock
-        keeper = Keeper(
+        limit_context = LimitContext(
             self.settings,
             buckets=RedisBuckets("embedded://", now=lambda: clock.now().timestamp() * 1000),
             steady=lambda: clock.now().timestamp(),
             rest=lambda seconds, _: clock.forward(seconds=max(seconds, 0)),
         )
-        return Executor(self.runtime, self.senders, self.loop, keeper=keeper)  # type: ignore[arg-type]
+        return Executor(self.runtime, self.senders, self.loop, limit_context=limit_context)  # type: ignore[arg-type]
 
     def close(self) -> None:
         self.postman.stop()

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from engine.limits.adaptive import LONGEST_PAUSE, RECOVERY, Slowdown, pause, slow_down
-from engine.limits.seats import Seats
+from engine.limits.waiting_slots import WaitingSlots
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
@@ -40,36 +40,36 @@ def test_pauses_double_up_to_a_bound_and_what_the_provider_says_counts():
     assert pause(3.5, last=pauses[-1]) == timedelta(seconds=3.5)
 
 
-@pytest.mark.parametrize(("threads", "seats"), [(1, 1), (2, 1), (4, 3), (8, 7)])
-def test_some_thread_is_left_for_who_needs_no_permits(threads, seats):
-    found = Seats(threads)
+@pytest.mark.parametrize(("threads", "slots"), [(1, 1), (2, 1), (4, 3), (8, 7)])
+def test_some_thread_is_left_for_who_needs_no_permits(threads, slots):
+    found = WaitingSlots(threads)
     job = uuid4()
-    assert [found.enter(job, 0) for _ in range(seats + 1)] == [True] * seats + [False]
+    assert [found.enter(job, 0) for _ in range(slots + 1)] == [True] * slots + [False]
     found.leave()
     assert found.enter(job, 0)
 
 
 def test_who_was_turned_away_is_next():
-    seats = Seats(2)
+    slots = WaitingSlots(2)
     first, second, third = uuid4(), uuid4(), uuid4()
-    assert seats.enter(first, 0)
-    assert not seats.wanted(first, 0)
-    assert not seats.enter(second, 0)
-    assert not seats.enter(third, 1)
-    assert seats.wanted(first, 1)
-    seats.leave()
-    assert not seats.enter(first, 2), "others came before"
-    assert not seats.enter(third, 2)
-    assert seats.enter(second, 2)
-    seats.leave()
-    assert seats.enter(third, 3)
+    assert slots.enter(first, 0)
+    assert not slots.wanted(first, 0)
+    assert not slots.enter(second, 0)
+    assert not slots.enter(third, 1)
+    assert slots.wanted(first, 1)
+    slots.leave()
+    assert not slots.enter(first, 2), "others came before"
+    assert not slots.enter(third, 2)
+    assert slots.enter(second, 2)
+    slots.leave()
+    assert slots.enter(third, 3)
 
 
 def test_a_seat_is_not_kept_for_ever():
-    seats = Seats(2)
+    slots = WaitingSlots(2)
     gone, here = uuid4(), uuid4()
-    assert seats.enter(here, 0)
-    assert not seats.enter(gone, 0)
-    seats.leave()
-    assert not seats.enter(here, 5)
-    assert seats.enter(here, 7)
+    assert slots.enter(here, 0)
+    assert not slots.enter(gone, 0)
+    slots.leave()
+    assert not slots.enter(here, 5)
+    assert slots.enter(here, 7)

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 from engine.limits import caps
 from engine.limits.config import MAX_CAP_HOURS, FrequencyCap
-from engine.limits.terms import Cap, Terms
+from engine.limits.effective import Cap, EffectiveLimits
 from state.tables import Contact
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from tests.conftest import ManualClock
 
 
-def terms(org_id: UUID, *found: Cap) -> Terms:
-    return Terms(org_id=org_id, campaign_id=uuid4(), channel_id=uuid4(), caps=found)
+def effective(org_id: UUID, *found: Cap) -> EffectiveLimits:
+    return EffectiveLimits(org_id=org_id, campaign_id=uuid4(), channel_id=uuid4(), caps=found)
 
 
 def cap(messages: int, hours: int, of: str = "organization", over: str = "exclude") -> Cap:
@@ -35,7 +35,7 @@ def test_of_campaigns_that_reach_for_the_same_people_at_once_one_gets_them(
     now = database.clock.now()
 
     def reach(number: int) -> int:
-        found = terms(org_id, cap(1, 24))
+        found = effective(org_id, cap(1, 24))
         together.wait()
         with database.begin() as session:
             order = people if number % 2 else people[::-1]
@@ -48,7 +48,7 @@ def test_of_campaigns_that_reach_for_the_same_people_at_once_one_gets_them(
 def test_each_cap_counts_its_own(database: Database, org_id: UUID) -> None:
     (person,) = people = [uuid4()]
     at = database.clock.now()
-    mine = terms(org_id, cap(1, 24, "campaign"))
+    mine = effective(org_id, cap(1, 24, "campaign"))
     other = replace(mine, campaign_id=uuid4(), channel_id=uuid4())
     with database.begin() as session:
         assert not caps.count(session, other, people, at)
@@ -67,7 +67,7 @@ def test_each_cap_counts_its_own(database: Database, org_id: UUID) -> None:
 def test_a_transaction_that_is_tried_again_counts_once(database: Database, org_id: UUID) -> None:
     people = [uuid4() for _ in range(3)]
     at = database.clock.now()
-    mine = terms(org_id, cap(1, 24))
+    mine = effective(org_id, cap(1, 24))
     for _ in range(2):
         with database.begin() as session:
             assert not caps.count(session, mine, people, at)
@@ -78,7 +78,7 @@ def test_a_transaction_that_is_tried_again_counts_once(database: Database, org_i
 
 
 def test_what_no_cap_can_count_is_forgotten(database: Database, org_id: UUID, clock: ManualClock) -> None:
-    mine = terms(org_id, cap(1, 24))
+    mine = effective(org_id, cap(1, 24))
     with database.begin() as session:
         caps.count(session, mine, [uuid4()], clock.now())
         clock.forward(hours=MAX_CAP_HOURS - 1)

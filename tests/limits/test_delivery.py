@@ -112,7 +112,7 @@ def test_what_is_known_is_written_before_a_slice_waits_for_the_next_permit(
             waits.append((len(bench.channel.journal), bench.statuses().get("success", 0)))
         clock.forward(seconds=max(seconds, 0))
 
-    bench.executor.keeper.rest = rest
+    bench.executor.limit_context.rest = rest
     bench.activate(campaign)
     bench.run_out(step=1)
     assert {"success": 12} == bench.statuses()
@@ -162,7 +162,7 @@ def test_while_redis_is_away_nobody_is_sent_to_and_nobody_is_lost(
     campaign = bench.campaign()
     bench.limit_channel(rate={"messages": 100})
     job = bench.activate(campaign)
-    buckets = bench.executor.keeper.buckets
+    buckets = bench.executor.limit_context.buckets
 
     def away(*_: Any, **__: Any) -> None:
         raise BucketsAway("Redis does not answer: refused")

@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from engine.delivery.sender import Sender
     from engine.delivery.slices import Lease
     from engine.delivery.waves import Due, Unsettled
-    from engine.limits.keeper import Keeper
-    from engine.limits.terms import Terms
+    from engine.limits.context import LimitContext
+    from engine.limits.effective import EffectiveLimits
     from state.database import Clock
 
-__all__ = ["Limited", "Limits", "domain_of"]
+__all__ = ["SliceThrottle", "SliceThrottles", "domain_of"]
 
 #: How long a slice may keep its thread while another job waits for one, in seconds.
 _TURN = 5.0
@@ -42,15 +42,15 @@ _TURN = 5.0
 _NO_SEAT = timedelta(seconds=1)
 
 
-class Limits:
+class SliceThrottles:
     """One slice's, by channel."""
 
-    def __init__(self, keeper: Keeper, lease: Lease, clock: Clock) -> None:
-        self.by_channel: dict[UUID, Limited] = {}
+    def __init__(self, limit_context: LimitContext, lease: Lease, clock: Clock) -> None:
+        self.by_channel: dict[UUID, SliceThrottle] = {}
         """A channel that nothing limits is absent."""
         self.epoch = lease.limits_epoch
         """Which of the organization's limits these are."""
-        self._keeper = keeper
+        self._context = limit_context
         self._lease = lease
         self._clock = clock
         self._senders: list[Sender] = []
@@ -67,71 +67,77 @@ class Limits:
             self.epoch = epoch
 
     def _find(self, session: Session, epoch: int) -> None:
-        lease, keeper = self._lease, self._keeper
+        lease, limit_context = self._lease, self._context
         for sender in self._senders:
             channel_id = sender.channel_id
-            terms = keeper.terms.of(session, lease.org_id, lease.campaign_id, channel_id, epoch=epoch)
+            effective = limit_context.effective.of(
+                session, lease.org_id, lease.campaign_id, channel_id, epoch=epoch
+            )
             known = self.by_channel.get(channel_id)
-            if terms is None:
+            if effective is None:
                 if known is not None:
                     known.end()
                     del self.by_channel[channel_id]
             elif known is not None:
-                known.learn(terms)
+                known.learn(effective)
             else:
                 address_of = sender.channel.address_of
-                self.by_channel[channel_id] = Limited(keeper, terms, lease, self._clock, address_of)
+                self.by_channel[channel_id] = SliceThrottle(
+                    limit_context, effective, lease, self._clock, address_of
+                )
 
     def pace(self, now: datetime) -> int | None:
         """How many slices of the job are worked on at a time, at most; None: as many as its window holds."""
-        paces = [limited.terms.pace(now) for limited in self.by_channel.values()]
+        paces = [throttle.effective.pace(now) for throttle in self.by_channel.values()]
         return min((pace for pace in paces if pace is not None), default=None)
 
     def settle(self, session: Session, unsettled: Unsettled) -> None:
         """As each channel's."""
-        for limited in self.by_channel.values():
-            limited.settle(session, unsettled)
+        for throttle in self.by_channel.values():
+            throttle.settle(session, unsettled)
 
     def end(self) -> None:
-        """Give the seats back. Safe to call twice."""
-        for limited in self.by_channel.values():
-            limited.end()
+        """Give the slots back. Safe to call twice."""
+        for throttle in self.by_channel.values():
+            throttle.end()
 
 
-class Limited:
+class SliceThrottle:
     """One slice's, for one channel."""
 
     def __init__(
         self,
-        keeper: Keeper,
-        terms: Terms,
+        limit_context: LimitContext,
+        effective: EffectiveLimits,
         lease: Lease,
         clock: Clock,
         address_of: Callable[[Mapping[str, Any]], str | None],
     ) -> None:
-        self.terms = terms
+        self.effective = effective
         self.wait: Wait | None = None
         """Why the run has to end."""
         self.quiet = False
         """Somebody was put back for quiet hours."""
-        self._keeper = keeper
+        self._context = limit_context
         self._lease = lease
         self._clock = clock
         self._address_of = address_of
-        self._pacing = Pacing(terms, keeper.buckets, clock, steady=keeper.steady, rest=keeper.rest)
+        self._pacing = Pacing(
+            effective, limit_context.buckets, clock, steady=limit_context.steady, rest=limit_context.rest
+        )
         self._permits: int | None = None
         """Leased for the wave; None: it needs none."""
         self._domains: dict[UUID, str | None] = {}
         self._contacts: dict[UUID, datetime] = {}
         self._seated = False
         self._patient = False
-        self._since = keeper.steady()
+        self._since = limit_context.steady()
 
-    def learn(self, terms: Terms) -> None:
+    def learn(self, effective: EffectiveLimits) -> None:
         """Other limits apply from now on."""
-        self.terms = self._pacing.terms = terms
+        self.effective = self._pacing.effective = effective
 
-    def back_at(self, due_at: datetime | None) -> tuple[datetime | None, str | None]:
+    def next_run_at(self, due_at: datetime | None) -> tuple[datetime | None, str | None]:
         """When the slice is to be taken again, and what keeps it.
 
         Args:
@@ -144,11 +150,11 @@ class Limited:
         return due_at, "quiet_hours" if self.quiet else None
 
     def end(self) -> None:
-        """Give the seats back. Safe to call twice."""
+        """Give the slots back. Safe to call twice."""
         if self._seated:
-            self._keeper.seats.leave()
+            self._context.slots.leave()
         if self._patient:
-            self._keeper.patience.leave()
+            self._context.patience.leave()
         self._seated = self._patient = False
 
     def next_wave(self, queue: list[Due], size: int) -> tuple[list[Due], list[Due]]:
@@ -157,13 +163,13 @@ class Limited:
         """
         now = self._clock.now()
         self._permits = None
-        if self.terms.hours is not None:
+        if self.effective.hours is not None:
             closed = {due.entity_id for due in queue if self._opens_at(due, now) is not None}
             if closed:  # they are put back, which needs no permits
                 wave = [due for due in queue if due.entity_id in closed][:size]
                 chosen = {due.entity_id for due in wave}
                 return wave, [due for due in queue if due.entity_id not in chosen]
-        if not self.terms.paced:
+        if not self.effective.paced:
             return queue[:size], queue[size:]
         if not self._sit(now):
             return [], queue
@@ -188,17 +194,17 @@ class Limited:
 
     def _sit(self, now: datetime) -> bool:
         """Have a thread that may wait, if it comes to waiting for everybody's permits."""
-        steady = self._keeper.steady()
-        if not self.terms.general(now):
+        steady = self._context.steady()
+        if not self.effective.general(now):
             return True
         job_id = self._lease.job_id
         if not self._seated:
-            self._seated = self._keeper.seats.enter(job_id, steady)
+            self._seated = self._context.slots.enter(job_id, steady)
             self._since = steady
             if not self._seated:
                 self._wait_turn(now)
                 return False
-        elif steady - self._since > _TURN and self._keeper.seats.wanted(job_id, steady):
+        elif steady - self._since > _TURN and self._context.slots.wanted(job_id, steady):
             self._wait_turn(now)
             return False
         return True
@@ -208,8 +214,8 @@ class Limited:
         self.wait = Wait("limit", now + _NO_SEAT, text, everybody=True)
 
     def _be_patient(self) -> bool:
-        if self._keeper.may_be_patient and not self._patient:
-            self._patient = self._keeper.patience.enter(self._lease.job_id, self._keeper.steady())
+        if self._context.may_be_patient and not self._patient:
+            self._patient = self._context.patience.enter(self._lease.job_id, self._context.steady())
             self._pacing.patient = self._patient
             return self._patient
         return False  # it has waited already, or others do
@@ -226,9 +232,9 @@ class Limited:
         return self._domains[due.entity_id]
 
     def _opens_at(self, due: Due, now: datetime) -> datetime | None:
-        if self.terms.hours is None or due.attributes is None:
+        if self.effective.hours is None or due.attributes is None:
             return None
-        return self.terms.hours.opens_at(due.attributes, now)
+        return self.effective.hours.opens_at(due.attributes, now)
 
     def postponed(self, wave: Sequence[Due]) -> dict[UUID, Settlement]:
         """Who of a wave is in quiet hours, and how that is recorded."""
@@ -249,9 +255,9 @@ class Limited:
         Args:
             at: The same for each time the transaction is tried.
         """
-        if not self.terms.caps or not wave:
+        if not self.effective.caps or not wave:
             return {}
-        over = caps.count(session, self.terms, [due.entity_id for due in wave if not due.doubted], at)
+        over = caps.count(session, self.effective, [due.entity_id for due in wave if not due.doubted], at)
         found = {}
         for due in wave:
             hit = over.get(due.entity_id)
@@ -275,7 +281,7 @@ class Limited:
                 if item.entity_id in self._contacts and item.error_code != OUTCOME_UNKNOWN
             }
             if lost:
-                caps.take_back(session, self.terms, lost)
+                caps.take_back(session, self.effective, lost)
 
     def depart(self, messages: Sequence[Message], stopping: Event) -> bool:
         """Wait for the moment at which a claimed wave may leave; False: it may not, and nobody of it was sent to."""

@@ -28,7 +28,15 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-__all__ = ["Cap", "Terms", "TermsCache", "Throttle", "forget_throttles", "mark_changed", "read_terms"]
+__all__ = [
+    "Cap",
+    "EffectiveLimits",
+    "EffectiveLimitsCache",
+    "Throttle",
+    "forget_throttles",
+    "mark_changed",
+    "read_effective_limits",
+]
 
 #: How long a mail domain is remembered after it asked to slow down.
 _CALM = timedelta(days=1)
@@ -55,7 +63,7 @@ class Throttle(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Terms:
+class EffectiveLimits:
     """Limits as they are at one epoch."""
 
     org_id: UUID
@@ -118,32 +126,34 @@ class Terms:
         return None if slowest is None else max(_FEWEST, -int(-slowest // _ONE_SLICE))
 
 
-class TermsCache:
+class EffectiveLimitsCache:
     """One process's."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._known: OrderedDict[tuple[UUID, UUID], tuple[int, Terms | None]] = OrderedDict()
+        self._known: OrderedDict[tuple[UUID, UUID], tuple[int, EffectiveLimits | None]] = OrderedDict()
 
     def of(
         self, session: Session, org_id: UUID, campaign_id: UUID, channel_id: UUID, *, epoch: int
-    ) -> Terms | None:
-        """The terms at `epoch`; None when nothing is limited."""
+    ) -> EffectiveLimits | None:
+        """The limits at `epoch`; None when nothing is limited."""
         key = (campaign_id, channel_id)
         with self._lock:
             known = self._known.get(key)
             if known is not None and known[0] == epoch:
                 self._known.move_to_end(key)
                 return known[1]
-        terms = read_terms(session, org_id, campaign_id, channel_id)
+        effective = read_effective_limits(session, org_id, campaign_id, channel_id)
         with self._lock:
-            self._known[key] = (epoch, terms)
+            self._known[key] = (epoch, effective)
             while len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
-        return terms
+        return effective
 
 
-def read_terms(session: Session, org_id: UUID, campaign_id: UUID, channel_id: UUID) -> Terms | None:
+def read_effective_limits(
+    session: Session, org_id: UUID, campaign_id: UUID, channel_id: UUID
+) -> EffectiveLimits | None:
     """What applies now; None when nothing is limited. Two statements by primary key."""
     now = clock_of(session).now()
     row = session.execute(
@@ -194,7 +204,7 @@ def read_terms(session: Session, org_id: UUID, campaign_id: UUID, channel_id: UU
         Cap("campaign", campaign.frequency_cap) if campaign.frequency_cap else None,
         Cap("channel", channel.frequency_cap) if channel.frequency_cap else None,
     )
-    return Terms(
+    return EffectiveLimits(
         org_id=org_id,
         campaign_id=campaign_id,
         channel_id=channel_id,

@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from engine.channels.port import Down
-    from engine.delivery.limited import Limited
     from engine.delivery.parts import Agenda
+    from engine.delivery.slice_throttle import SliceThrottle
     from engine.delivery.slices import Lease
     from engine.delivery.waves import Left
 
-__all__ = ["BackAt", "back_at", "note_troubles"]
+__all__ = ["NextRun", "block_channels", "next_run_at"]
 
 #: How long an action is left alone whose server is down, or asks to slow down without saying for how long.
 _PAUSE = timedelta(seconds=30)
 
 
-class BackAt(NamedTuple):
+class NextRun(NamedTuple):
     """When a slice is to be taken again, and what keeps it."""
 
     due_at: datetime | None
@@ -35,12 +35,12 @@ class BackAt(NamedTuple):
     waits_for: str | None
 
 
-def note_troubles(
+def block_channels(
     session: Session,
     lease: Lease,
     agenda: Agenda,
     troubles: Mapping[UUID, Throttled | Down],
-    limits: Mapping[UUID, Limited],
+    throttles: Mapping[UUID, SliceThrottle],
     *,
     observed: float,
     jitter: float,
@@ -58,22 +58,22 @@ def note_troubles(
             asked = trouble.retry_after if isinstance(trouble, Throttled) else None
             agenda.set_aside(now + (_PAUSE if asked is None else timedelta(seconds=asked)))
             continue
-        limited = limits.get(channel_id)
-        terms = None if limited is None else limited.terms
+        throttle = throttles.get(channel_id)
+        effective = None if throttle is None else throttle.effective
         until = health.block(
             session,
             lease,
             channel_id,
             trouble,
-            terms=terms,
+            effective=effective,
             observed=observed,
             jitter=jitter,
             job_waits=alone,
         )
         if not alone:
             agenda.set_aside(until)
-    for limited in limits.values():
-        wait = limited.wait
+    for throttle in throttles.values():
+        wait = throttle.wait
         if wait is None:
             continue
         if not alone:
@@ -82,12 +82,14 @@ def note_troubles(
             health.wait(session, lease, until=wait.until, reason=wait.text, kind=wait.kind)
 
 
-def back_at(agenda: Agenda, limits: Mapping[UUID, Limited], left: Left, now: datetime) -> BackAt:
+def next_run_at(
+    agenda: Agenda, throttles: Mapping[UUID, SliceThrottle], left: Left, now: datetime
+) -> NextRun:
     """When the slice is to be taken again."""
-    due_at, waits_for = agenda.back_at(left, now), None
-    for limited in limits.values():
+    due_at, waits_for = agenda.next_run_at(left, now), None
+    for throttle in throttles.values():
         if agenda.course.channels <= 1:
-            due_at, waits_for = limited.back_at(due_at)
-        elif limited.wait is not None:
-            waits_for = limited.wait.kind
-    return BackAt(due_at, waits_for)
+            due_at, waits_for = throttle.next_run_at(due_at)
+        elif throttle.wait is not None:
+            waits_for = throttle.wait.kind
+    return NextRun(due_at, waits_for)

@@ -1,6 +1,6 @@
 """Which jobs may let a thread of this process wait for permits: some threads are always left for who need none.
 
-A job that found no seat is next when one falls free: jobs under limits take turns.
+A job that found no slot is next when one falls free: jobs under limits take turns.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from uuid import UUID
 
-__all__ = ["Seats"]
+__all__ = ["WaitingSlots"]
 
-#: How long a seat is kept for a job that was turned away and has not come back, in seconds: a few sweeps.
+#: How long a slot is kept for a job that was turned away and has not come back, in seconds: a few sweeps.
 _KEPT = 6.0
 
 
-class Seats:
+class WaitingSlots:
     """One process's.
 
     Args:
@@ -31,7 +31,7 @@ class Seats:
         self._waiting: OrderedDict[UUID, float] = OrderedDict()
 
     def enter(self, job_id: UUID, now: float) -> bool:
-        """Take a seat, to be given back by `leave`; False: all are taken, or promised to jobs that came before.
+        """Take a slot, to be given back by `leave`; False: all are taken, or promised to jobs that came before.
 
         Args:
             now: Seconds, by any steady clock.
@@ -48,12 +48,12 @@ class Seats:
             return False
 
     def leave(self) -> None:
-        """Give a seat back."""
+        """Give a slot back."""
         with self._lock:
             self._free += 1
 
     def wanted(self, job_id: UUID, now: float) -> bool:
-        """Whether another job waits for a seat."""
+        """Whether another job waits for a slot."""
         with self._lock:
             self._forget(now)
             return any(waiting != job_id for waiting in self._waiting)

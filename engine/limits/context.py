@@ -1,4 +1,4 @@
-"""What one process needs to keep limits: the terms it knows, the buckets, and the seats of threads that wait."""
+"""What one process needs to keep limits: limits that are in effect, the buckets, and slots of threads that wait."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from config.settings import EMBEDDED
 from engine.limits.buckets import RedisBuckets
+from engine.limits.effective import EffectiveLimitsCache
 from engine.limits.pacing import rest
-from engine.limits.seats import Seats
-from engine.limits.terms import TermsCache
+from engine.limits.waiting_slots import WaitingSlots
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from config.settings import Settings
     from engine.limits.buckets import Buckets
 
-__all__ = ["Keeper"]
+__all__ = ["LimitContext"]
 
 
-class Keeper:
+class LimitContext:
     """One process's.
 
     Args:
@@ -39,9 +39,9 @@ class Keeper:
         steady: Callable[[], float] = time.monotonic,
         rest: Callable[[float, Event], object] = rest,
     ) -> None:
-        self.terms = TermsCache()
-        self.seats = Seats(settings.worker_threads)
-        self.patience = Seats(settings.worker_threads // 2 + 1)
+        self.effective = EffectiveLimitsCache()
+        self.slots = WaitingSlots(settings.worker_threads)
+        self.patience = WaitingSlots(settings.worker_threads // 2 + 1)
         """Of threads that wait for a mail domain alone: half of them at most."""
         self.may_be_patient = settings.worker_threads > 1
         self.steady = steady
