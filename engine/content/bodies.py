@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from binascii import b2a_base64, b2a_qp
 
-__all__ = ["BodyEncoder"]
+__all__ = ["BodyEncoder", "base64_lines"]
 
 #: The longest line that may travel (RFC 5322 §2.1.1), and base64's (RFC 2045 §6.8).
 _LINE = 998
@@ -52,9 +52,7 @@ class BodyEncoder:
             return b"7bit\r\n\r\n" + text.replace("\n", "\r\n").encode("ascii")
         raw = text.encode()
         if len(raw) - len(text) > len(raw) // 8:  # about a quarter of the bytes would become three
-            coded = b2a_base64(raw.replace(b"\n", b"\r\n"), newline=False)
-            lines = [coded[at : at + _BASE64_LINE] for at in range(0, len(coded), _BASE64_LINE)]
-            return b"base64\r\n\r\n" + b"\r\n".join(lines) + b"\r\n"
+            return b"base64\r\n\r\n" + base64_lines(raw.replace(b"\n", b"\r\n"))
         return b"quoted-printable\r\n\r\n" + self._quote(text.split("\n")[:-1])
 
     def _quote(self, lines: list[str]) -> bytes:
@@ -68,6 +66,13 @@ class BodyEncoder:
         if len(line) <= _LINE_KEPT:
             self._quoted[line] = quoted
         return quoted
+
+
+def base64_lines(raw: bytes) -> bytes:
+    """Base64 in lines that may travel, each with its end."""
+    coded = b2a_base64(raw, newline=False)
+    lines = [coded[at : at + _BASE64_LINE] for at in range(0, len(coded), _BASE64_LINE)]
+    return b"".join(line + b"\r\n" for line in lines)
 
 
 def _fits(text: str) -> bool:

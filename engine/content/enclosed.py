@@ -1,17 +1,18 @@
 """Files that go with a message: attachments, and images that its HTML shows (`<img src="cid:logo">`).
 
-They are the same for every recipient, so each is written as a MIME part once, by the standard library, when its
-template is compiled; a message only joins those bytes.
+They are the same for every recipient, so each is written as a MIME part once, when its template is
+compiled; a message only joins those bytes.
 """
 
 from __future__ import annotations
 
 import mimetypes
 import re
-from email.message import MIMEPart
-from email.policy import SMTP
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from engine.content.bodies import base64_lines
+from engine.content.headers import check_block, parameter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,7 @@ _TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0
 _CONTENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}(?:@[A-Za-z0-9.-]{1,26})?")
 #: Types that may not travel in base64 (RFC 2046 §5.1, §5.2.1), or would be read as parts of the message.
 _STRUCTURED = ("multipart/", "message/")
-_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f/\\\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f/\\\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _LONGEST_NAME = 255
 
 
@@ -41,18 +42,17 @@ class Attachment:
     @cached_property
     def part(self) -> bytes:
         """It as a MIME part: headers, an empty line, base64."""
-        part = MIMEPart(policy=SMTP)
-        maintype, _, subtype = self.content_type.partition("/")
         inline = self.content_id is not None
-        part.set_content(
-            self.content,
-            maintype,
-            subtype,
-            disposition="inline" if inline else "attachment",
-            filename=self.filename,
-            cid=f"<{self.content_id}>" if inline else None,
-        )
-        return part.as_bytes()
+        lines = [
+            b"Content-Type: " + self.content_type.encode("ascii"),
+            b"Content-Transfer-Encoding: base64",
+            (b"Content-Disposition: inline" if inline else b"Content-Disposition: attachment")
+            + parameter("filename", self.filename),
+        ]
+        if inline:
+            lines.append(f"Content-ID: <{self.content_id}>".encode("ascii"))
+        lines.append(b"MIME-Version: 1.0\r\n")
+        return check_block(b"\r\n".join(lines), len(lines)) + b"\r\n" + base64_lines(self.content)
 
 
 class Enclosed:

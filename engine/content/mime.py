@@ -2,10 +2,10 @@
 
 Files stand around it: multipart/related with the images that the HTML shows, multipart/mixed with attachments.
 
-The standard library takes milliseconds for what is the same for everybody. Here the frame (sender,
-structure) is written once by the standard library itself, and per recipient only what differs is encoded and
-joined; a part that is the same text as in the message before is not encoded again. Tests compare the result
-with `EmailMessage`'s, as a reader sees it.
+The frame (sender, structure) is written once, and per recipient only what differs is encoded and joined; a
+part that is the same text as in the message before is not encoded again. Tests compare the result with
+`EmailMessage`'s, as a reader sees it. All headers pass `check_block` before they are joined to a body: exactly those
+that were meant, and no CR, LF or NUL but their own line ends.
 
 Everything travels in seven bits (`engine.content.bodies`), so that it passes any server unchanged and DKIM
 signatures survive. The boundary begins with `=_`, which neither quoted-printable nor base64 can contain, and
@@ -24,8 +24,9 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 from engine.content.bodies import BodyEncoder
-from engine.content.headers import address_header, check_header, header_line, subject_value
+from engine.content.headers import check_block, check_header, header_line, subject_value
 from engine.content.links import message_id_of
+from engine.content.mailboxes import Mailbox, mailbox_header, read_mailboxes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -38,8 +39,10 @@ __all__ = ["MimeBuilder"]
 
 _ADDRESS = re.compile(r"[!#-'*+\--9=?A-Z^-~]+(?:\.[!#-'*+\--9=?A-Z^-~]+)*@[A-Za-z0-9.-]+")
 _URL = re.compile(r"(?:https?|mailto):[!-;=?-~]{1,900}")
-_HEADER_VALUE = re.compile(r"[!-~](?:[ -~]{0,900}[!-~])?")
+_LONGEST_VALUE = 902
 _FRAMES_KEPT = 256
+#: Headers that are written for each message: To, Subject, Date, Message-ID.
+_VARYING = 4
 
 
 class MimeBuilder:
@@ -48,9 +51,9 @@ class MimeBuilder:
     Args:
         sender_email: Of the From header, where the content names none.
         sender_name: Goes with it.
-        reply_to: The address of the Reply-To header, if there is to be one.
+        reply_to: The mailboxes of the Reply-To header, if there is to be one (`engine.content.mailboxes`).
         domain: Behind the `@` of a Message-ID; absent: the sender's.
-        headers: More headers, the same for every message: printable ASCII.
+        headers: More headers, the same for every message.
         signer: Signs the messages of the senders that it covers.
         clock: Seconds since 1970.
 
@@ -74,6 +77,7 @@ class MimeBuilder:
         self._clock = clock
         self._signer = signer
         self._fixed = b"".join(_fixed_header(name, value) for name, value in (headers or {}).items())
+        self._fixed_count = len(headers or {})
         self._frames: dict[tuple[str, str | None, str | None], tuple[bytes, bytes, bool]] = {}
         self._second = -1
         self._date = b""
@@ -122,11 +126,8 @@ class MimeBuilder:
         if now != self._second:
             self._date = format_datetime(datetime.fromtimestamp(now, UTC)).encode("ascii")
             self._second = now
-        if content.headers:
-            unsubscribe += b"\r\n" + b"".join(header_line(*one) for one in content.headers)[:-2]
-        raw = b"".join(
+        varying = b"".join(
             (
-                head,
                 _address(message.address).encode("ascii"),
                 b"\r\nSubject: ",
                 subject_value(content.subject),
@@ -137,14 +138,16 @@ class MimeBuilder:
                 tail,
                 unsubscribe,
                 b"\r\n",
-                *(
-                    self._body(content.text, content.html)
-                    if content.enclosed is None
-                    else self._enclosing(content.text, content.html, content.enclosed)
-                ),
+                *(header_line(*one) for one in content.headers),
             )
         )
-        return raw, signs
+        count = _VARYING + len(content.headers) + (2 if unsubscribe else 0)
+        body = (
+            self._body(content.text, content.html)
+            if content.enclosed is None
+            else self._enclosing(content.text, content.html, content.enclosed)
+        )
+        return b"".join((head, check_block(varying, count), *body)), signs
 
     def sender_of(self, message: Message) -> str:
         """The address in the From header."""
@@ -190,10 +193,10 @@ class MimeBuilder:
     def _frame(self, sender: tuple[str, str | None, str | None]) -> tuple[bytes, bytes, bool]:
         """What stands before the recipient's address, and behind the Message-ID's left half; whether it is signed."""
         email, name, reply_to = sender
-        head = b"MIME-Version: 1.0\r\n" + address_header("From", _address(email), name)
+        head = b"MIME-Version: 1.0\r\n" + mailbox_header("From", [Mailbox(_address(email), name or "")])
         if reply_to is not None:
-            head += address_header("Reply-To", _address(reply_to), None)
-        head += self._fixed + b"To: "
+            head += mailbox_header("Reply-To", read_mailboxes(reply_to))
+        head = check_block(head + self._fixed, 2 + (reply_to is not None) + self._fixed_count) + b"To: "
         tail = f"@{self._domain or email.rpartition('@')[2]}>".encode("ascii")
         frame = (head, tail, self._signer is not None and self._signer.covers(email))
         if len(self._frames) >= _FRAMES_KEPT:  # sender names that differ by recipient
@@ -217,9 +220,9 @@ def _url(url: str) -> bytes:
 def _fixed_header(name: str, value: str) -> bytes:
     if check_header(name) is not None:
         raise ValueError(f"header {name!r} cannot be set")
-    if not _HEADER_VALUE.fullmatch(value):
-        raise ValueError(f"header {name!r} holds more than printable ASCII, or too much of it")
-    return f"{name}: {value}\r\n".encode("ascii")
+    if not value.strip() or len(value) > _LONGEST_VALUE:
+        raise ValueError(f"header {name!r} has no value, or one of more than {_LONGEST_VALUE} characters")
+    return header_line(name, value)
 
 
 def _around(subtype: str, boundary: str, parameters: str = "") -> tuple[bytes, bytes, bytes]:

@@ -15,7 +15,6 @@ Promises:
 from __future__ import annotations
 
 import json
-import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from threading import Lock
@@ -29,7 +28,8 @@ from engine.content import fast, sandbox
 from engine.content.enclosed import Attachment, Enclosed
 from engine.content.errors import RenderError, TemplateError
 from engine.content.filters import SAMPLE_PLACE
-from engine.content.headers import check_header
+from engine.content.headers import check_header, one_line
+from engine.content.mailboxes import normalise_mailboxes
 from engine.content.names import ENTITY, Layout
 from engine.content.places import Places
 from engine.content.plain import html_to_text, text_template
@@ -40,9 +40,6 @@ if TYPE_CHECKING:
     from engine.content.locales import Place
 
 __all__ = ["CompiledTemplate", "RenderError", "TemplateError", "compile_template"]
-
-#: What ends or disturbs a header line: controls, and the line separators of Unicode.
-_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 _NOTHING: Mapping[str, Any] = {}
 #: Names that Liquid knows by itself.
@@ -137,7 +134,7 @@ class CompiledTemplate:
             html_part,
             text_part,
             _Part("sender.name", str(sender["name"])) if sender.get("name") else None,
-            _Part("sender.reply_to", str(sender["reply_to"])) if sender.get("reply_to") else None,
+            _reply_to(str(sender["reply_to"])) if sender.get("reply_to") else None,
             *(_header(name, source) for name, source in headers.items()),
             *(_Part(field, source) for field, source in _texts("data", data or {})),
         )
@@ -223,10 +220,14 @@ class CompiledTemplate:
             text = None if html is None else html_to_text(html)
         elif self._derived:
             text = text.strip("\n")
-        subject = _one_line(said[_SUBJECT] or "")
-        name = None if name is None else _one_line(name)
+        subject = one_line(said[_SUBJECT] or "")
+        name = None if name is None else one_line(name)
         if self._is_plain:
             return Content(subject, text, html, self._sender_email, name)
+        try:
+            reply_to = normalise_mailboxes(given) if (given := one_line(said[_REPLY_TO] or "")) else None
+        except ValueError as error:
+            raise RenderError(self._field(_REPLY_TO), None, str(error)) from None
         return Content(
             subject,
             text,
@@ -234,14 +235,14 @@ class CompiledTemplate:
             self._sender_email,
             name,
             self._data(said) if self._shape is not None else None,
-            _one_line(reply_to) or None if (reply_to := said[_REPLY_TO]) else None,
+            reply_to,
             self._headers(said) if self._header_names else (),
             self._enclosed,
         )
 
     def _headers(self, said: list[str | None]) -> tuple[tuple[str, str], ...]:
         """Those that say something."""
-        values = (_one_line(value or "") for value in said[_HEADERS : _HEADERS + len(self._header_names)])
+        values = (one_line(value or "") for value in said[_HEADERS : _HEADERS + len(self._header_names)])
         return tuple((name, value) for name, value in zip(self._header_names, values, strict=True) if value)
 
     def _data(self, said: list[str | None]) -> dict[str, Any]:
@@ -313,6 +314,16 @@ def _header(name: str, source: str) -> _Part:
     return _Part(f"headers.{name}", source)
 
 
+def _reply_to(source: str) -> _Part:
+    part = _Part("sender.reply_to", source)
+    if part.constant is not None and part.constant.strip():
+        try:
+            normalise_mailboxes(one_line(part.constant))
+        except ValueError as error:
+            raise TemplateError(part.field, 1, str(error)) from None
+    return part
+
+
 def _texts(path: str, value: Any) -> Iterator[tuple[str, str]]:
     """Every text in a JSON value, and where it is."""
     if isinstance(value, str):
@@ -354,10 +365,6 @@ def _sender_email(sender: Mapping[str, Any]) -> str | None:
     if email is None:
         raise TemplateError("sender.email", 1, f"{given!r} is not an e-mail address")
     return email
-
-
-def _one_line(value: str) -> str:
-    return value.strip() if value.isprintable() else _UNFIT.sub(" ", value).strip()
 
 
 def _said(values: Mapping[str, Any] | None) -> str:

@@ -67,6 +67,11 @@ def seen(raw):
     return headers, structure, [part.get_content() for part in parts]
 
 
+def sender_of(raw):
+    (one,) = message_from_bytes(raw, policy=SMTP)["From"].addresses
+    return one.display_name, one.addr_spec
+
+
 def check_the_wire(raw):
     assert raw.isascii()
     assert b"\0" not in raw
@@ -106,7 +111,14 @@ def test_a_reader_sees_what_the_standard_library_would_have_written(subject, tex
     expected = seen(reference(Content("x", text, html), sender=("news@x.org", name)))
     headers, structure, texts = seen(raw)
     assert headers.pop("subject") == subject
-    expected[0].pop("subject")
+    if len((name or "").encode()) <= 40:  # of several encoded words the standard library makes words
+        assert sender_of(raw) == (name or "", "news@x.org")
+    for name_of_header in (
+        "subject",
+        "from",
+    ):  # where the standard library writes another text than it is given
+        expected[0].pop(name_of_header)
+    headers.pop("from")
     assert (headers, structure, texts) == expected
 
 
@@ -175,7 +187,8 @@ def test_what_could_break_out_of_a_header_is_refused(wrong):
         {"headers": {"content-type": "x"}},
         {"headers": {"X A": "x"}},
         {"headers": {"X-A": "x\r\nB: c"}},
-        {"headers": {"X-A": "é"}},
+        {"headers": {"X-A": " "}},
+        {"headers": {"X-A": "x" * 1000}},
     ],
 )
 def test_a_channel_with_headers_that_cannot_be_is_refused(options):

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from engine.channels.addresses import normalise_email
+from engine.content.mailboxes import normalise_mailboxes
 
 __all__ = ["SmtpCredentials", "SmtpSettings"]
 
@@ -38,6 +39,10 @@ def _one_line(value: str) -> str:
     return value.strip()
 
 
+def _mailboxes(value: str) -> str:
+    return normalise_mailboxes(_one_line(value))
+
+
 Email = Annotated[str, AfterValidator(_email)]
 Host = Annotated[str, AfterValidator(_host)]
 Seconds = Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(minutes=10))]
@@ -62,7 +67,8 @@ class SmtpSettings(BaseModel):
     from_email: Email
     """Of the From header, where the template names no sender."""
     from_name: Annotated[str, AfterValidator(_one_line)] | None = None
-    reply_to: Email | None = None
+    reply_to: Annotated[str, AfterValidator(_mailboxes)] | None = None
+    """Where answers go: addresses, with names or without (`Help <help@x.org>, ada@x.org`)."""
     return_path: Email | None = None
     """Where bounces go (the envelope's sender); absent: the From header's address."""
     verp: bool = False
