@@ -11,7 +11,7 @@ from email.policy import SMTP, compat32
 from uuid import uuid4
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine.channels.port import Content, Message
@@ -83,6 +83,7 @@ def builder(**options):
     return MimeBuilder(**{"sender_email": "news@shop.example", **options})
 
 
+@settings(deadline=None)
 @given(name=texts, subject=texts, own=texts, filename=texts)
 @example(
     name="=?utf-8?q?x=0D=0ABcc=3A_evil=40example.org?=",
@@ -138,6 +139,7 @@ def test_every_text_arrives_as_it_is_and_adds_no_header(name, subject, own, file
     assert raw.isascii()
 
 
+@settings(deadline=None)
 @given(name=texts, subject=texts, filename=texts)
 @example(name="=?utf-8?q?a=22=2C_b?=", subject="", filename="")
 def test_the_standard_library_finds_one_mailbox_and_no_header_that_was_not_meant(name, subject, filename):
@@ -151,7 +153,7 @@ def test_the_standard_library_finds_one_mailbox_and_no_header_that_was_not_meant
     (one,) = parsed["From"].addresses
     assert one.addr_spec == "news@shop.example"
     if len(name.encode()) <= 40:  # it puts blanks between several encoded words of a name
-        assert one.display_name == name
+        assert one.display_name.split() == name.split()  # nor does it keep several
 
 
 @pytest.mark.parametrize(
