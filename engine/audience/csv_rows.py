@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from engine.audience.lines import Line
     from engine.audience.titles import TitleTemplate
 
-__all__ = ["csv_records"]
+__all__ = ["Fields", "csv_fields", "csv_records"]
 
 _QUOTED = re.compile(r'"[^"]*"')
 _MAX_NAME = 255
@@ -94,13 +94,15 @@ class _Feed:
         self._size = 0
 
 
-class _Fields(NamedTuple):
+class Fields(NamedTuple):
+    """One record, or what is wrong with it."""
+
     line: int
     values: list[str]
     trouble: str | None = None
 
 
-def _fields(feed: _Feed, delimiter: str) -> Iterator[_Fields]:
+def _fields(feed: _Feed, delimiter: str) -> Iterator[Fields]:
     """The file's records as fields; all have as many as the first."""
     reader = csv.reader(feed, delimiter=delimiter, strict=True)
     width = None
@@ -112,16 +114,16 @@ def _fields(feed: _Feed, delimiter: str) -> Iterator[_Fields]:
         except (_Broken, csv.Error) as error:
             trouble = str(error)
             known = (ours for theirs, ours in _MESSAGES.items() if theirs in trouble)
-            yield _Fields(feed.again(), [], next(known, trouble))
+            yield Fields(feed.again(), [], next(known, trouble))
             continue
         if not values:
             feed.line()  # blank
         elif width is not None and len(values) != width:
             trouble = f"has {len(values)} fields where the header has {width}"
-            yield _Fields(feed.again(), [], trouble)
+            yield Fields(feed.again(), [], trouble)
         else:
             width = len(values)
-            yield _Fields(feed.line(), values)
+            yield Fields(feed.line(), values)
 
 
 class _Columns:
@@ -162,6 +164,12 @@ class _Columns:
         return {self.names[index]: fields[index] for index in self.kept}
 
 
+def csv_fields(lines: Iterator[Line]) -> Iterator[Fields]:
+    """The file's records as fields, the header first; blank lines are none."""
+    feed = _Feed(lines)
+    return _fields(feed, feed.delimiter())
+
+
 def csv_records(
     lines: Iterator[Line], external_id: str | None, title: TitleTemplate | None
 ) -> Iterator[Record]:
@@ -170,8 +178,7 @@ def csv_records(
     Raises:
         ImportRefused: there is no header, or it lacks a column that `external_id` or `title` names.
     """
-    feed = _Feed(lines)
-    found = _fields(feed, feed.delimiter())
+    found = csv_fields(lines)
     header = next(found, None)
     if header is None:
         raise ImportRefused("file", "is empty; its first line must name the columns")

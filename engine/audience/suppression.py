@@ -1,7 +1,8 @@
 """Addresses that must not be used: unsubscribed, bounced, complained, or named by a person.
 
-An address is barred for the whole organization or for one campaign, on one kind of channel. It is looked for when a
-message is claimed, so whoever unsubscribes between two messages gets no second one.
+An address is barred for the whole organization or for one campaign, whichever channel writes to it: consent belongs to
+the medium (engine.channels.media). It is looked for when a message is claimed, so whoever unsubscribes between two
+messages gets no second one.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import delete, select
 
+from engine.channels.media import folded, medium_of_kind
 from engine.delivery.recipient_statements import RecipientStatements
 from engine.delivery.written import execute
 from engine.events.outbox import record
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.orm import Session
 
+    from engine.channels.media import AddressMedium, FoldedAddress
     from engine.content.links import Invitation
     from engine.insight.feedback import Told
 
@@ -36,6 +39,7 @@ __all__ = [
     "Subscription",
     "Whose",
     "bar",
+    "key_of",
     "resubscribe",
     "subscription",
     "suppressed",
@@ -69,12 +73,14 @@ class Organization(NamedTuple):
 class Barred(NamedTuple):
     """An address that must not be used."""
 
-    channel_kind: str
+    medium: AddressMedium
     address: str
-    """Normalised as the channel does it."""
+    """In the one form of its medium."""
     reason: str
     """unsubscribe, hard_bounce, complaint or manual."""
     campaign_id: UUID = EVERY_CAMPAIGN
+    channel_kind: str | None = None
+    """The kind of channel that it was reported for."""
 
 
 class Subscription(NamedTuple):
@@ -87,18 +93,23 @@ class Subscription(NamedTuple):
 
 
 def suppressed(
-    session: Session | Connection, whose: Whose, channel_kind: str, addresses: Iterable[str]
+    session: Session | Connection, whose: Whose, medium: AddressMedium | None, addresses: Iterable[str]
 ) -> dict[str, str]:
-    """Of `addresses` (normalised by their channel), those that a campaign must not use → why. One statement."""
+    """Of `addresses` (as their channel gives them), those that a campaign must not use → why. One statement.
+
+    Args:
+        medium: The channel's; None: the form of each address says what it is.
+    """
+    wanted = {address: folded(medium, address) for address in addresses}
     found = execute(
         session,
         RecipientStatements.of(session).suppressed,
         p_org_id=whose.org_id,
         p_campaign_id=whose.campaign_id,
-        p_kind=channel_kind,
-        p_ids=list(addresses),
+        p_ids=[one.address for one in wanted.values()],
     )
-    return {address: reason for address, reason in found.all()}  # noqa: C416 - rows become pairs
+    reasons = {(known, address): reason for known, address, reason in found.all()}
+    return {address: reasons[key] for address, key in wanted.items() if key in reasons}
 
 
 def bar(session: Session, org_id: UUID, barred: Iterable[Barred]) -> set[Barred]:
@@ -108,7 +119,7 @@ def bar(session: Session, org_id: UUID, barred: Iterable[Barred]) -> set[Barred]
     """
     first: dict[tuple[str, str, UUID], Barred] = {}
     for one in barred:
-        first.setdefault((one.channel_kind, one.address, one.campaign_id), one)
+        first.setdefault((one.address, one.medium, one.campaign_id), one)
     if not first:
         return set()
     now = clock_of(session).now()
@@ -120,10 +131,10 @@ def bar(session: Session, org_id: UUID, barred: Iterable[Barred]) -> set[Barred]
                 for key in sorted(first)
             ]
         )
-        .on_conflict_do_nothing(index_elements=["org_id", "channel_kind", "address", "campaign_id"])
-        .returning(Suppression.channel_kind, Suppression.address, Suppression.campaign_id)
+        .on_conflict_do_nothing(index_elements=["org_id", "address", "medium", "campaign_id"])
+        .returning(Suppression.address, Suppression.medium, Suppression.campaign_id)
     )
-    return {first[kind, address, campaign_id] for kind, address, campaign_id in added}
+    return {first[address, medium, campaign_id] for address, medium, campaign_id in added}
 
 
 def unsubscribe(session: Session, invitation: Invitation, *, only_campaign: bool = False) -> bool:
@@ -136,7 +147,8 @@ def unsubscribe(session: Session, invitation: Invitation, *, only_campaign: bool
     if invitation.channel_kind in MAIL_KINDS:
         take_feedback(session, org_id, [_told(session, invitation, "unsubscribed")])
     scope = campaign_id if only_campaign else EVERY_CAMPAIGN
-    wanted = Barred(invitation.channel_kind, invitation.address, _UNSUBSCRIBE, scope)
+    key = key_of(invitation)
+    wanted = Barred(key.medium, key.address, _UNSUBSCRIBE, scope, invitation.channel_kind)
     if not bar(session, org_id, [wanted]):
         return False
     if invitation.channel_kind not in MAIL_KINDS:
@@ -159,11 +171,12 @@ def resubscribe(session: Session, invitation: Invitation) -> bool:
     Only unsubscribes are taken back: a bounce, a complaint or a person's entry stays.
     """
     org_id, campaign_id = invitation.org_id, invitation.campaign_id
+    key = key_of(invitation)
     taken_back = session.execute(
         delete(Suppression).where(
             Suppression.org_id == org_id,
-            Suppression.channel_kind == invitation.channel_kind,
-            Suppression.address == invitation.address,
+            Suppression.medium == key.medium,
+            Suppression.address == key.address,
             Suppression.campaign_id.in_([EVERY_CAMPAIGN, campaign_id]),
             Suppression.reason == _UNSUBSCRIBE,
         )
@@ -189,17 +202,24 @@ def subscription(session: Session, invitation: Invitation) -> Subscription:
             Campaign.id == invitation.campaign_id, Campaign.org_id == invitation.org_id
         )
     ).scalar_one_or_none()
+    key = key_of(invitation)
     scopes = set(
         session.scalars(
             select(Suppression.campaign_id).where(
                 Suppression.org_id == invitation.org_id,
-                Suppression.channel_kind == invitation.channel_kind,
-                Suppression.address == invitation.address,
+                Suppression.medium == key.medium,
+                Suppression.address == key.address,
                 Suppression.campaign_id.in_([EVERY_CAMPAIGN, invitation.campaign_id]),
             )
         )
     )
     return Subscription(name, to_campaign=not scopes, to_any=EVERY_CAMPAIGN not in scopes)
+
+
+def key_of(invitation: Invitation) -> FoldedAddress:
+    """The address that a link was sent to, as the list has it."""
+    medium = invitation.medium or medium_of_kind(invitation.channel_kind)
+    return folded(medium, invitation.address)
 
 
 def _told(session: Session, invitation: Invitation, kind: Told) -> Feedback:

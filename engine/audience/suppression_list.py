@@ -1,99 +1,122 @@
 """The suppression list as people keep it: look, add, remove, import, export.
 
-Adding what is there changes nothing, so importing a list again is safe. E-mail addresses are normalised as
-channels do it; other addresses are taken as they are, without white space around them.
+Adding what is there changes nothing, so importing a list again is safe. An address is kept in the one form of its
+medium (engine.channels.media), which is the form that channels use; what is no address of its medium is refused.
 """
 
 from __future__ import annotations
 
-import csv
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 from uuid import UUID  # noqa: TC003 - pydantic reads it
 
-from pydantic import Field, ValidationError, field_validator, model_validator
-from sqlalchemy import select, tuple_
+from pydantic import Field, field_validator, model_validator
+from sqlalchemy import or_, select, tuple_
 
 from engine import listing
-from engine.audience.lines import ImportRefused, numbered_lines
 from engine.audience.suppression import Barred, bar
 from engine.channels import registry
-from engine.channels.addresses import normalise_email
-from engine.inputs import Input, Invalid, explain
+from engine.channels.media import (
+    AddressMedium,
+    FoldedAddress,
+    Regions,
+    fold_address,
+    medium_of_kind,
+    medium_of_text,
+)
+from engine.inputs import Input, Invalid
 from engine.suggestions import did_you_mean
-from state.tables import Campaign, Suppression
+from state.tables import Campaign, Channel, Organization, Suppression
 from state.tables.audience import EVERY_CAMPAIGN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from sqlalchemy.orm import Session
 
     from state.database import Database
 
 __all__ = [
+    "BATCH",
     "COLUMNS",
-    "Imported",
     "SuppressionInput",
     "export_suppressions",
-    "import_suppressions",
     "list_suppressions",
+    "read_address",
+    "regions_of",
     "remove_suppression",
     "suppress",
 ]
 
 #: Of the CSV form, in and out.
-COLUMNS = ("channel_kind", "address", "reason", "campaign_id")
+COLUMNS = ("channel_kind", "address", "reason", "campaign_id", "medium")
 #: Rows of one transaction of an import, and of one read of an export.
-_BATCH = 1_000
-_MAX_ERRORS = 1_000
+BATCH = 1_000
+
+_WHAT = {
+    AddressMedium.EMAIL: "an e-mail address",
+    AddressMedium.PHONE: "a phone number; one without a country code needs the organization's region",
+    AddressMedium.CHAT: "a Telegram chat's id or @name",
+    AddressMedium.OTHER: "an address: it is empty, or holds white space",
+}
 
 
 class SuppressionInput(Input):
     """An address, and why it must not be used."""
 
-    channel_kind: str = Field(max_length=32)
-    address: str = Field(min_length=1, max_length=320)
+    channel_kind: str | None = Field(default=None, max_length=32)
+    """A kind of channel, which says the medium; every channel of that medium must not use the address."""
+    medium: AddressMedium | None = None
+    """email, phone, chat or other; absent: the channel kind's, or told from the address."""
+    address: str = Field(min_length=1, max_length=400)
     reason: Literal["unsubscribe", "hard_bounce", "complaint", "manual"] = "manual"
     campaign_id: UUID = EVERY_CAMPAIGN
     """The one campaign that must not use it; absent: none of the organization may."""
 
     @field_validator("channel_kind")
     @classmethod
-    def _known(cls, kind: str) -> str:
+    def _known(cls, kind: str | None) -> str | None:
         known = registry.kinds()
-        if kind not in known:
+        if kind is not None and kind not in known:
             raise ValueError(f"{kind!r} is none of {', '.join(known)}{did_you_mean(kind, known)}")
         return kind
 
-    @model_validator(mode="before")
-    @classmethod
-    def _normal(cls, given: object) -> object:
-        if isinstance(given, dict) and isinstance(address := given.get("address"), str):
-            plain = address.strip()
-            normal = normalise_email(plain) if "@" in plain else plain
-            if normal is None:
-                raise ValueError(f"address: {plain[:320]!r} is not an e-mail address")
-            return {**given, "address": normal}
-        return given
+    @model_validator(mode="after")
+    def _says_what(self) -> Self:
+        if self.channel_kind is None and self.medium is None:
+            raise ValueError("channel_kind: is required, or medium")
+        own = medium_of_kind(self.channel_kind or "")
+        if own is not None and self.medium not in (None, own):
+            raise ValueError(f"medium: {self.channel_kind} writes to {own.value}")
+        return self
+
+    def barred(self, regions: Regions) -> Barred:
+        """As it is written. Raises Invalid."""
+        medium = self.medium or medium_of_kind(self.channel_kind or "")
+        key = read_address(medium, self.address, regions)
+        return Barred(*key, self.reason, self.campaign_id, self.channel_kind)
 
 
-@dataclass(slots=True)
-class Imported:
-    """What became of a file's lines."""
+def read_address(medium: AddressMedium | None, text: str, regions: Regions) -> FoldedAddress:
+    """An address in the one form of its medium.
 
-    created: int = 0
-    skipped: int = 0
-    """On the list already."""
-    rejected: int = 0
-    errors: list[tuple[int, str]] = field(default_factory=list)
-    """Line and message of the first 1,000 rejected."""
+    Args:
+        medium: None: the form says what it is.
 
-    def reject(self, line: int, message: str) -> None:
-        """Count a trouble."""
-        self.rejected += 1
-        if len(self.errors) < _MAX_ERRORS:
-            self.errors.append((line, message))
+    Raises:
+        Invalid: it is none.
+    """
+    medium = medium or medium_of_text(text)
+    address = fold_address(medium, text, regions)
+    if address is None:
+        raise Invalid("address", f"{text.strip()[:320]!r} is not {_WHAT[medium]}")
+    return FoldedAddress(medium, address)
+
+
+def regions_of(session: Session, org_id: UUID) -> Regions:
+    """Where an organization's phone numbers without a country code are from. Two statements."""
+    own = session.scalar(select(Organization.region).where(Organization.id == org_id))
+    settings = session.scalars(select(Channel.settings).where(Channel.org_id == org_id))
+    return Regions(own, tuple(sorted({region for one in settings if (region := one.get("region"))})))
 
 
 def list_suppressions(
@@ -103,14 +126,31 @@ def list_suppressions(
     limit: int = 25,
     next: str | None = None,  # noqa: A002
     channel_kind: str | None = None,
+    medium: AddressMedium | None = None,
     address: str | None = None,
 ) -> listing.Page[Suppression]:
-    """Newest first; of one channel kind, or of one address, if asked for."""
+    """Newest first; of one medium, of what channels of one kind must not use, or of one address in any spelling, if
+    asked for.
+    """
     conditions = []
+    if medium is not None:
+        conditions.append(Suppression.medium == medium)
     if channel_kind is not None:
-        conditions.append(Suppression.channel_kind == channel_kind)
+        own = medium_of_kind(channel_kind)
+        conditions.append(
+            Suppression.channel_kind == channel_kind if own is None else Suppression.medium == own
+        )
     if address is not None:
-        conditions.append(Suppression.address == (normalise_email(address) or address.strip()))
+        regions = regions_of(session, org_id)
+        spelled = {(one, fold_address(one, address, regions) or address.strip()) for one in AddressMedium}
+        conditions.append(
+            or_(
+                *(
+                    (Suppression.medium == known) & (Suppression.address == folded)
+                    for known, folded in sorted(spelled)
+                )
+            )
+        )
     return listing.page(session, Suppression, org_id, *conditions, limit=limit, next=next)
 
 
@@ -118,18 +158,19 @@ def suppress(session: Session, org_id: UUID, given: SuppressionInput) -> tuple[S
     """Put an address on the list; returns its row and whether it is new. The first reason stays.
 
     Raises:
-        Invalid: the campaign does not exist.
+        Invalid: the address is none, or the campaign does not exist.
     """
     if given.campaign_id != EVERY_CAMPAIGN:
         known = select(Campaign.id).where(Campaign.id == given.campaign_id, Campaign.org_id == org_id)
         if session.execute(known).first() is None:
             raise Invalid("campaign_id", f"campaign {given.campaign_id} does not exist")
-    created = _write(session, org_id, [given])
+    barred = given.barred(regions_of(session, org_id))
+    created = bar(session, org_id, [barred])
     row = session.execute(
         select(Suppression).where(
             Suppression.org_id == org_id,
-            Suppression.channel_kind == given.channel_kind,
-            Suppression.address == given.address,
+            Suppression.medium == barred.medium,
+            Suppression.address == barred.address,
             Suppression.campaign_id == given.campaign_id,
         )
     ).scalar_one()
@@ -142,96 +183,18 @@ def remove_suppression(session: Session, org_id: UUID, suppression_id: UUID) -> 
     session.flush()
 
 
-def import_suppressions(database: Database, org_id: UUID, chunks: Iterable[bytes]) -> Imported:
-    """Add a CSV file's addresses, in constant memory; each 1,000 lines are a transaction.
-
-    The header names `channel_kind`, `address` and, if they are there, `reason` and `campaign_id`, in any order. A
-    campaign may be gone: a list that was exported can be imported. A bad line is reported and never stops the good
-    ones.
-
-    Raises:
-        ImportRefused: the file is no UTF-8 text, or lacks a column. Nothing was written.
-        sqlalchemy.exc.DBAPIError: the database went away; what was added until then stays.
-    """
-    result = Imported()
-    batch: dict[tuple[str, str, UUID], SuppressionInput] = {}
-    taken = 0
-
-    def flush() -> None:
-        if batch:
-            with database.begin() as session:
-                result.created += _write(session, org_id, list(batch.values()))
-            batch.clear()
-
-    for number, cells in _records(chunks, result):
-        try:
-            given = SuppressionInput.model_validate(cells)
-        except ValidationError as error:
-            result.reject(number, str(explain(error.errors(), SuppressionInput)))
-            continue
-        taken += 1
-        batch.setdefault((given.channel_kind, given.address, given.campaign_id), given)
-        if len(batch) >= _BATCH:
-            flush()
-    flush()
-    result.skipped = taken - result.created
-    return result
-
-
 def export_suppressions(database: Database, org_id: UUID) -> Iterator[list[Suppression]]:
     """The whole list by its key, 1,000 rows at a time, each read in a transaction of its own."""
-    key = (Suppression.channel_kind, Suppression.address, Suppression.campaign_id)
+    key = (Suppression.address, Suppression.medium, Suppression.campaign_id)
     after: tuple[str, str, UUID] | None = None
     while True:
         statement = select(Suppression).where(Suppression.org_id == org_id)
         if after is not None:
             statement = statement.where(tuple_(*key) > after)
-        statement = statement.order_by(*key).limit(_BATCH)
+        statement = statement.order_by(*key).limit(BATCH)
         with database.read() as session:
             rows = list(session.execute(statement).scalars())
         if not rows:
             return
         yield rows
-        after = (rows[-1].channel_kind, rows[-1].address, rows[-1].campaign_id)
-
-
-def _records(chunks: Iterable[bytes], result: Imported) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line numbers and cells by column; an address never spans lines, so a line is a record."""
-    names: list[str] | None = None
-    for line in numbered_lines(chunks):
-        if line.trouble is not None:
-            result.reject(line.number, line.trouble)
-            continue
-        text = line.text.rstrip("\r")
-        if not text.strip():
-            continue
-        try:
-            cells = [cell.strip() for cell in next(csv.reader([text], strict=True))]
-        except csv.Error as error:
-            result.reject(line.number, f"is not CSV: {error}")
-            continue
-        if names is None:
-            names = _header(cells)
-        elif len(cells) != len(names):
-            result.reject(line.number, f"has {len(cells)} cells; the header has {len(names)}")
-        else:
-            yield line.number, {name: cell for name, cell in zip(names, cells, strict=True) if cell}
-    if names is None:
-        raise ImportRefused("file", f"is empty; its first line names the columns {', '.join(COLUMNS)}")
-
-
-def _header(cells: list[str]) -> list[str]:
-    names = [cell.lower() for cell in cells]
-    for wanted in COLUMNS[:2]:
-        if wanted not in names:
-            raise ImportRefused("file", f"has no column {wanted!r}; its header is {', '.join(cells)[:200]}")
-    for name in names:
-        if name not in COLUMNS or names.count(name) > 1:
-            known = ", ".join(COLUMNS)
-            raise ImportRefused("file", f"column {name[:64]!r} is not one of {known}, each once")
-    return names
-
-
-def _write(session: Session, org_id: UUID, given: Iterable[SuppressionInput]) -> int:
-    """Insert what is not there; returns how many were."""
-    return len(bar(session, org_id, [Barred(**one.model_dump()) for one in given]))
+        after = (rows[-1].address, rows[-1].medium, rows[-1].campaign_id)

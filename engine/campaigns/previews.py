@@ -159,7 +159,7 @@ def prepare_test(
     address = channel.address_of(dict.fromkeys(names, given.address))
     if address is None:
         raise Invalid("address", f"{given.address!r} is no address for channel {found.kind}")
-    barred = suppressed(session, Organization(org_id), found.kind, [address])
+    barred = suppressed(session, Organization(org_id), channel.medium, [address])
     if address in barred:
         raise Invalid("address", f"is suppressed: {barred[address]}")
     return Test(_message(org_id, address, content, attributes, None), channel)

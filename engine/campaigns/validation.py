@@ -262,7 +262,7 @@ class Rehearsal:
         for step in self._steps:
             addresses = {one.id: step.channel.address_of(attributes_of(one)) for one in people}
             barred = suppressed(
-                session, Organization(self._org_id), step.row.kind, filter(None, addresses.values())
+                session, Organization(self._org_id), step.channel.medium, filter(None, addresses.values())
             )
             for one in people:
                 variant = None

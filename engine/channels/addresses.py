@@ -27,6 +27,7 @@ __all__ = [
     "Finder",
     "PhoneFinder",
     "Region",
+    "address_texts",
     "normalise_chat",
     "normalise_email",
     "normalise_phone",
@@ -58,6 +59,10 @@ _LARGEST = 10**20
 #: Longer than any way to write a phone number; parsing costs with the length.
 _PHONE_LIMIT = 40
 _LONGEST_ADDRESS = 320
+_SEPARATORS = re.compile(r"[\s./()-]+")
+_NO_PLUS = re.compile(r"[1-9][0-9]{10,14}")
+_INTERNATIONAL_PREFIX = re.compile(r"\s*00(?=[1-9])")
+_MOBILE = (phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE)
 
 
 def _region(value: str) -> str:
@@ -87,17 +92,31 @@ def normalise_phone(text: str, region: str | None = None) -> str | None:
     """The number in E.164, or None when it is none that anybody can have (libphonenumber's plans).
 
     Args:
-        region: Where it is from when it has no country code (`0151 …`); None: such a number is none. `+` and, with a
-            region, its international prefix (`00`) begin a country code.
+        region: Where it is from when it has no country code (`0151 …`); None: such a number is none. `+`, and the
+            region's international prefix (`00` without a region), begin a country code; so do the first of eleven or
+            more digits that are a mobile number in that reading, which is how WhatsApp writes them.
     """
     if len(text) > _PHONE_LIMIT:
         return None
+    if _NO_PLUS.fullmatch(digits := _SEPARATORS.sub("", text)) is not None:
+        number = _parsed(f"+{digits}", None)
+        if number is not None and phonenumbers.number_type(number) in _MOBILE:
+            return _e164(number)
+    if region is None and (found := _INTERNATIONAL_PREFIX.match(text)) is not None:
+        text = f"+{text[found.end() :]}"
+    number = _parsed(text, region)
+    return None if number is None else _e164(number)
+
+
+def _parsed(text: str, region: str | None) -> phonenumbers.PhoneNumber | None:
     try:
         number = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
         return None
-    if number.extension or not phonenumbers.is_valid_number(number):
-        return None
+    return None if number.extension or not phonenumbers.is_valid_number(number) else number
+
+
+def _e164(number: phonenumbers.PhoneNumber) -> str:
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
@@ -203,6 +222,20 @@ class AnyFinder:
         """The address, or None."""
         found = self._find(attributes)
         return attributes.get("_id") if found is None and self._or_id else found
+
+
+def address_texts(value: Any, depth: int = 4) -> list[str]:
+    """Every text and number in an entity's attributes that is short enough to be an address."""
+    if isinstance(value, str):
+        text = value.strip()
+        return [text] if 0 < len(text) <= _LONGEST_ADDRESS else []
+    if isinstance(value, int) and not isinstance(value, bool):
+        return [_digits(value)] if abs(value) < _LARGEST else []
+    if depth and isinstance(value, dict):
+        return [text for inner in value.values() for text in address_texts(inner, depth - 1)]
+    if depth and isinstance(value, list):
+        return [text for inner in value for text in address_texts(inner, depth - 1)]
+    return []
 
 
 def _any_text(text: str) -> str | None:

@@ -27,11 +27,12 @@ from urllib.parse import quote, unquote
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from engine.channels.addresses import AnyFinder
+from engine.channels.addresses import Region  # noqa: TC001 - pydantic reads it
 from engine.channels.http.answers import Answer, outcome_of
 from engine.channels.http.channel import names_of
 from engine.channels.http.leaves import Leaf, Scope, Unrenderable, check_sayable
 from engine.channels.lending import Lent
+from engine.channels.media import AddressMedium, address_finder
 from engine.channels.port import Deferred, Delivered, Doubtful, Down, Outcome, Rejected, Throttled
 from engine.channels.scrub import Scrub
 from engine.channels.wave import Wave, deliver_all
@@ -71,8 +72,13 @@ class AppriseSettings(BaseModel):
 
     format: Literal["text", "html"] = "text"
     """Which part is sent; Apprise turns HTML into what the service takes."""
+    medium: AddressMedium | None = None
+    """What it writes to: email, phone, chat or other. Absent: any text, and its form says what it is."""
     address: str | None = None
-    """Where an entity keeps its address; absent: any usual name of an e-mail address, else the entity's id."""
+    """Where an entity keeps its address; absent: any usual name of the medium, else of an e-mail address, else the
+    entity's id."""
+    region: Region | None = None
+    """Of `medium: phone`: where numbers without a country code are from."""
     concurrency: int = Field(default=8, ge=1, le=64)
     """Threads of one worker process."""
     connect_timeout: Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(minutes=5))] = timedelta(
@@ -121,7 +127,8 @@ class AppriseChannel:
         self._scrub = Scrub(_secrets_of(url))
         self._pieces = _Pieces(url)
         _check_url(self._pieces, url)
-        self.address_of = AnyFinder(settings.address)
+        self.medium = settings.medium
+        self.address_of = address_finder(settings.medium, settings.address, settings.region)
         self._pool: ThreadPoolExecutor | None = None
         self._lent = Lent(self._end_threads)
         self._places = asyncio.Semaphore(settings.concurrency)

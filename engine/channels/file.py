@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from engine.channels.addresses import EmailFinder
+from engine.channels.addresses import Region  # noqa: TC001 - pydantic reads it
+from engine.channels.media import AddressMedium, address_finder
 from engine.channels.port import Delivered, Down, Outcome, Rejected
 from engine.channels.wave import INTERRUPTED, Wave
 from engine.content.mime import MimeBuilder
@@ -63,8 +64,13 @@ class FileSettings(BaseModel):
     format: Literal["jsonl", "eml"] = "jsonl"
     fsync: bool = False
     """Wait for the disk: nothing that was Delivered is lost to a power cut, and it takes milliseconds."""
+    medium: AddressMedium | None = None
+    """What the addresses are: email, phone, chat or other (any text). Absent: e-mail addresses, and for `jsonl` the
+    entity's id where there is none."""
     address: str | None = None
-    """Where an entity keeps its address; absent: any usual name of an e-mail address, else its id."""
+    """Where an entity keeps its address; absent: any usual name of the medium, else of an e-mail address."""
+    region: Region | None = None
+    """Of `medium: phone`: where numbers without a country code are from."""
     from_email: str = "muster@localhost"
     """Of the From header of `eml`, where the template names no sender."""
 
@@ -98,7 +104,10 @@ class FileChannel:
         self.in_one_piece = settings.format == "jsonl"
         self._settings = settings
         self._data_dir = surroundings.data_dir
-        self._email_of = EmailFinder(settings.address)
+        self.medium = settings.medium
+        medium = settings.medium or AddressMedium.EMAIL
+        self._find = address_finder(medium, settings.address, settings.region)
+        self._or_id = settings.medium is None and settings.format == "jsonl"
         self._mime = MimeBuilder(sender_email=settings.from_email)
 
     @property
@@ -118,9 +127,9 @@ class FileChannel:
         return self._directory / (name if self._settings.format == "eml" else f"{name}.jsonl")
 
     def address_of(self, attributes: Mapping[str, Any]) -> str | None:
-        """The e-mail address; for `jsonl`, which is for anybody, else the entity's id (`_id`)."""
-        email = self._email_of(attributes)
-        return email if email is not None or self._settings.format == "eml" else attributes.get("_id")
+        """The address; of a `jsonl` without a medium, which is for anybody, else the entity's id (`_id`)."""
+        found = self._find(attributes)
+        return attributes.get("_id") if found is None and self._or_id else found
 
     async def send(self, messages: Sequence[Message], report: Report, stop: Event) -> None:
         """Write a wave; see the port."""

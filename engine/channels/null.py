@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from engine.channels.addresses import EmailFinder
+from engine.channels.addresses import Region  # noqa: TC001 - pydantic reads it
+from engine.channels.media import AddressMedium, address_finder
 from engine.channels.port import Delivered
 from engine.channels.wave import INTERRUPTED, Wave
 
@@ -30,8 +31,13 @@ class NullSettings(BaseModel):
 
     latency: timedelta = Field(default=timedelta(0), ge=timedelta(0), le=timedelta(minutes=1))
     """How long each message takes; a wave's messages are then sent one after the other."""
+    medium: AddressMedium | None = None
+    """What the addresses are: email, phone, chat or other (any text). Absent: e-mail addresses, and the entity's id
+    where there is none."""
     address: str | None = None
-    """Where an entity keeps its address; absent: any usual name of an address, else the entity's id."""
+    """Where an entity keeps its address; absent: any usual name of the medium, else of an e-mail address."""
+    region: Region | None = None
+    """Of `medium: phone`: where numbers without a country code are from."""
 
 
 class NoCredentials(BaseModel):
@@ -57,7 +63,9 @@ class NullChannel:
     ) -> None:
         self._latency = settings.latency.total_seconds()
         self.in_one_piece = not self._latency
-        self._email_of = EmailFinder(settings.address)
+        self.medium = settings.medium
+        self._find = address_finder(settings.medium or AddressMedium.EMAIL, settings.address, settings.region)
+        self._or_id = settings.medium is None
 
     @classmethod
     def problems_of(cls, content: Content, settings: BaseModel | None = None) -> list[str]:  # noqa: ARG003
@@ -65,8 +73,9 @@ class NullChannel:
         return []
 
     def address_of(self, attributes: Mapping[str, Any]) -> str | None:
-        """The e-mail address, else the entity's id (`_id`)."""
-        return self._email_of(attributes) or attributes.get("_id")
+        """The address; without a medium, else the entity's id (`_id`)."""
+        found = self._find(attributes)
+        return attributes.get("_id") if found is None and self._or_id else found
 
     async def send(self, messages: Sequence[Message], report: Report, stop: Event) -> None:
         """Take a wave; see the port."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from config.settings import Settings
+    from engine.channels.media import AddressMedium
     from engine.content.enclosed import Enclosed
     from state.database import Database
 
@@ -228,6 +229,11 @@ class Channel(Protocol):
     """The default: `resend` (the receiver recognises a repeat) or `hold` (a duplicate costs money or trust)."""
     links: ClassVar[bool]
     """Whether its messages carry an unsubscribe link of ours."""
+
+    @property
+    def medium(self) -> AddressMedium | None:
+        """What it writes to; None: to any, and the form of each address says what it is."""
+        ...
 
     @property
     def in_one_piece(self) -> bool:

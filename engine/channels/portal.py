@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import DBAPIError
 
+from engine.channels.media import AddressMedium
 from engine.channels.port import Deferred, Delivered, Down, Outcome, Rejected
 from engine.channels.wave import CHANNEL_ERROR, INTERRUPTED, Wave
 from engine.insight.engagement import Engaged, Kind, Medium, note
@@ -60,6 +61,7 @@ class PortalChannel:
     kind: ClassVar[str] = "portal"
     doubt_policy: ClassVar[str] = "resend"
     links: ClassVar[bool] = False
+    medium: ClassVar[AddressMedium] = AddressMedium.OTHER
     in_one_piece: ClassVar[bool] = False
     Settings = PortalSettings
     Credentials = PortalCredentials

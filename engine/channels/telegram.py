@@ -21,6 +21,7 @@ from engine.channels.http.leaves import Unrenderable, check_sayable
 from engine.channels.http.request import Request
 from engine.channels.http.settings import BaseUrl, Connection, check_private
 from engine.channels.http.wire import WireChannel
+from engine.channels.media import AddressMedium
 from engine.channels.port import Delivered, Down, Rejected, Throttled
 from engine.channels.scrub import Scrub
 
@@ -83,6 +84,7 @@ class TelegramChannel(WireChannel):
     kind: ClassVar[str] = "telegram"
     doubt_policy: ClassVar[str] = "hold"
     links: ClassVar[bool] = True
+    medium: ClassVar[AddressMedium] = AddressMedium.CHAT
     in_one_piece: ClassVar[bool] = False
     Settings = TelegramSettings
     Credentials = TelegramCredentials

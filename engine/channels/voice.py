@@ -27,6 +27,7 @@ from engine.channels.http.leaves import Scope, Unrenderable, check_sayable, comp
 from engine.channels.http.request import Request
 from engine.channels.http.settings import BaseUrl, Connection, check_private
 from engine.channels.http.wire import WireChannel, trouble
+from engine.channels.media import AddressMedium
 from engine.channels.port import Delivered, Doubtful, Down, Rejected
 from engine.channels.scrub import Scrub
 from engine.goals.calls import note_placed
@@ -95,6 +96,7 @@ class VoiceChannel(WireChannel):
     kind: ClassVar[str] = "voice"
     doubt_policy: ClassVar[str] = "hold"
     links: ClassVar[bool] = False
+    medium: ClassVar[AddressMedium] = AddressMedium.PHONE
     in_one_piece: ClassVar[bool] = False
     Settings = VoiceSettings
     Credentials = VoiceCredentials

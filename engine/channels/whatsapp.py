@@ -24,6 +24,7 @@ from engine.channels.http.leaves import Scope, Unrenderable, check_sayable, comp
 from engine.channels.http.request import Request
 from engine.channels.http.settings import BaseUrl, Connection, check_private
 from engine.channels.http.wire import WireChannel
+from engine.channels.media import AddressMedium
 from engine.channels.port import Delivered
 from engine.channels.scrub import Scrub
 
@@ -183,6 +184,7 @@ class WhatsAppChannel(WireChannel):
     kind: ClassVar[str] = "whatsapp"
     doubt_policy: ClassVar[str] = "hold"
     links: ClassVar[bool] = True
+    medium: ClassVar[AddressMedium] = AddressMedium.PHONE
     in_one_piece: ClassVar[bool] = False
     Settings = WhatsAppSettings
     Credentials = WhatsAppCredentials

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from engine.channels.media import AddressMedium, medium_of_kind
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -50,6 +52,8 @@ class Invitation:
     entity_id: UUID
     channel_kind: str
     address: str
+    medium: AddressMedium | None = None
+    """The channel's own, where it says one."""
 
 
 class Links:
@@ -71,7 +75,7 @@ class Links:
                 invitation.org_id.bytes,
                 invitation.campaign_id.bytes,
                 invitation.entity_id.bytes,
-                f"{invitation.channel_kind}\n{invitation.address}".encode(),
+                _way(invitation),
             )
         )
         token = base64.urlsafe_b64encode(self._mac(self._keys[0], payload) + payload)
@@ -92,14 +96,27 @@ class Links:
             hmac.compare_digest(mac, self._mac(key, payload)) for key in self._keys
         ):
             raise LinkError("this link is not valid; it may have been cut off or changed")
-        kind, _, address = payload[_IDS:].decode().partition("\n")
+        way, _, address = payload[_IDS:].decode().partition("\n")
+        kind, _, medium = way.partition(":")
         return Invitation(
-            UUID(bytes=payload[:16]), UUID(bytes=payload[16:32]), UUID(bytes=payload[32:_IDS]), kind, address
+            UUID(bytes=payload[:16]),
+            UUID(bytes=payload[16:32]),
+            UUID(bytes=payload[32:_IDS]),
+            kind,
+            address,
+            AddressMedium(medium) if medium else None,
         )
 
     @staticmethod
     def _mac(key: bytes, payload: bytes) -> bytes:
         return hmac.digest(key, payload, hashlib.sha256)[:_MAC]
+
+
+def _way(invitation: Invitation) -> bytes:
+    """Channel kind, its medium where the kind does not say it, and address."""
+    kind, medium = invitation.channel_kind, invitation.medium
+    own = f":{medium}" if medium is not None and medium is not medium_of_kind(kind) else ""
+    return f"{kind}{own}\n{invitation.address}".encode()
 
 
 def message_id_of(execution_id: UUID, campaign_id: UUID, entity_id: UUID) -> bytes:

@@ -142,8 +142,10 @@ class Claims:
             going = len(taken) + idle
             idle += ledger.settle(session, expected, in_progress=going, now=now, finished=moved.finished)
             barred = {}
-            if taken and state.suppresses:
-                barred = suppressed(session, self._lease, self._wire.sender.kind, filter(None, addresses))
+            if taken and state.suppresses and not self._wire.sender.is_action:
+                barred = suppressed(
+                    session, self._lease, self._wire.sender.channel.medium, filter(None, addresses)
+                )
             if throttle is not None:
                 reached = [
                     due
@@ -187,7 +189,7 @@ class Claims:
 
             ledger.persist(catch_up)
         barred = {}
-        if taken and state.suppresses and addressed:
+        if taken and state.suppresses and addressed and not self._wire.sender.is_action:
 
             def look_up(
                 connection: Connection,
@@ -195,7 +197,7 @@ class Claims:
                 again: bool,  # noqa: ARG001 - it reads
                 now: datetime,  # noqa: ARG001 - likewise
             ) -> dict[str, str]:
-                return suppressed(connection, self._lease, self._wire.sender.kind, addressed)
+                return suppressed(connection, self._lease, self._wire.sender.channel.medium, addressed)
 
             barred = ledger.persist(look_up, self._database.alone)
         flight = wanted if isinstance(wanted, waves.Run) and tries == 1 else None

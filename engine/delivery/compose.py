@@ -49,7 +49,9 @@ def compose(
     url = None
     if sender.links is not None:
         url = sender.links.unsubscribe(
-            Invitation(lease.org_id, lease.campaign_id, entity_id, sender.kind, address)
+            Invitation(
+                lease.org_id, lease.campaign_id, entity_id, sender.kind, address, sender.channel.medium
+            )
         )
     try:
         extras = {} if url is None else {"unsubscribe_url": url}

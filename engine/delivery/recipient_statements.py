@@ -252,12 +252,11 @@ class RecipientStatements(Statements):
         )
 
     def _suppressed(self) -> Select[Any]:
-        """Which of some addresses must not be used, by this campaign or by any, and why. Unique key (org_id,
-        channel_kind, address, campaign_id).
+        """Which of some addresses must not be used, by this campaign or by any, of which medium, and why. Unique key
+        (org_id, address, medium, campaign_id).
         """
-        return select(_suppression.c.address, _suppression.c.reason).where(
+        return select(_suppression.c.medium, _suppression.c.address, _suppression.c.reason).where(
             _suppression.c.org_id == ORG,
-            _suppression.c.channel_kind == bindparam("p_kind", type_=String()),
             _suppression.c.campaign_id.in_([EVERY_CAMPAIGN, bindparam("p_campaign_id", type_=Uuid())]),
             self._among(_suppression.c.address),
         )

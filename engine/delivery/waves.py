@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from orjson import loads
 
 from engine.audience.suppression import Barred, bar
+from engine.channels.media import folded
 from engine.channels.port import Rejected
 from engine.delivery import moves
 from engine.delivery.contact import NO_CONTACT, contact_of
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from engine.delivery.course import Course, Landing, Step
     from engine.delivery.outcomes import Settlement
     from engine.delivery.parts import Part
+    from engine.delivery.sender import Sender
     from engine.delivery.slices import Lease
 
 __all__ = [
@@ -175,10 +177,11 @@ class Unsettled:
     def __len__(self) -> int:
         return len(self.delivered) + len(self.others)
 
-    def refused(self, channel_kind: str, message: Message, outcome: Outcome) -> None:
-        """Remember an address that the provider says is no good."""
-        if isinstance(outcome, Rejected) and outcome.suppress is not None:
-            self.barred.append(Barred(channel_kind, message.address, outcome.suppress))
+    def refused(self, sender: Sender, message: Message, outcome: Outcome) -> None:
+        """Remember an address that the provider says is no good. An action's request is sent to nobody."""
+        if isinstance(outcome, Rejected) and outcome.suppress is not None and not sender.is_action:
+            key = folded(sender.channel.medium, message.address)
+            self.barred.append(Barred(*key, outcome.suppress, channel_kind=sender.kind))
 
     def clear(self) -> None:
         """They were written."""

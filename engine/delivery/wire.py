@@ -104,7 +104,7 @@ class Wire:
                 self.domains.note(message, outcome)
             else:
                 self._decide(message.entity_id, flight, outcome)
-                self.unsettled.refused(self.sender.kind, message, outcome)
+                self.unsettled.refused(self.sender, message, outcome)
         self.counts[AutomationStatus.SUCCESS] += len(delivered) - known
 
     def release(self, messages: Iterable[Message]) -> None:

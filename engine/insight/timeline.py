@@ -22,8 +22,10 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from engine.audience.suppression_list import regions_of
 from engine.campaigns.errors import Refusal, Refused
-from engine.channels.addresses import normalise_email
+from engine.channels.addresses import address_texts
+from engine.channels.media import AddressMedium, fold_address
 from engine.inputs import Invalid
 from engine.insight.money import major
 from engine.listing import check_limit, decode_cursor, encode_cursor
@@ -279,21 +281,30 @@ class _Story:
         attributes = self._session.execute(
             select(Entity.attributes).where(Entity.id == row.entity_id, Entity.org_id == row.org_id)
         ).scalar_one_or_none()
-        addresses = {text for value in _texts(attributes) for text in (value, normalise_email(value)) if text}
-        if not addresses:
+        regions = regions_of(self._session, row.org_id)
+        keys = {
+            (medium.value, key)
+            for text in address_texts(attributes)
+            for medium in AddressMedium
+            if (key := fold_address(medium, text, regions)) is not None
+        }
+        if not keys:
             return
         found = self._session.scalars(
             select(Suppression).where(
                 Suppression.org_id == row.org_id,
-                among(self._session, Suppression.address, addresses),
+                among(self._session, Suppression.address, {key for _, key in keys}),
                 Suppression.campaign_id.in_([EVERY_CAMPAIGN, row.campaign_id]),
             )
         )
         for one in found:
+            if (one.medium, one.address) not in keys:
+                continue
             scope = "all" if one.campaign_id == EVERY_CAMPAIGN else "campaign"
             yield _entry(
                 one.created_at,
                 "address.suppressed",
+                medium=one.medium,
                 channel_kind=one.channel_kind,
                 address=one.address,
                 reason=one.reason,
@@ -309,18 +320,6 @@ def _what(status: str, step: Touchpoint | None) -> str:
     if kind != "message":
         return _OTHERS.get(kind, {}).get(status, f"{kind}.{status}")
     return f"message.{_ENDS.get(status, status)}"
-
-
-def _texts(value: Any, depth: int = 4) -> list[str]:
-    """Every text in an entity's attributes that is short enough to be an address."""
-    if isinstance(value, str):
-        text = value.strip()
-        return [text] if 0 < len(text) <= 320 else []  # noqa: PLR2004 - the column's
-    if depth and isinstance(value, dict):
-        return [text for inner in value.values() for text in _texts(inner, depth - 1)]
-    if depth and isinstance(value, list):
-        return [text for inner in value for text in _texts(inner, depth - 1)]
-    return []
 
 
 def _entry(at: datetime, what: str, **data: Any) -> Entry:

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import select
 
-from engine.channels.addresses import EmailFinder, normalise_email
+from engine.audience.suppression_list import regions_of
+from engine.channels.addresses import address_texts
+from engine.channels.media import (
+    AddressMedium,
+    FoldedAddress,
+    Regions,
+    address_finder,
+    fold_address,
+    medium_of_kind,
+    medium_of_text,
+)
 from engine.delivery.sender import default_channel
 from engine.insight.email import MAIL_KINDS
 from engine.insight.messages import standings
@@ -22,7 +32,7 @@ if TYPE_CHECKING:
 
     from engine.insight.messages import Pair, Standing
 
-__all__ = ["Reached", "channels_of", "reached"]
+__all__ = ["Reached", "channels_of", "medium_of_channel", "reached"]
 
 
 class Reached(NamedTuple):
@@ -31,15 +41,19 @@ class Reached(NamedTuple):
     standing: Standing
     channel_kind: str | None
     """Of the latest message before; absent: the channel is gone."""
-    address: str | None
-    """Where it went, as far as it can be told: the one that was named if the entity has it, else the entity's."""
+    medium: AddressMedium | None
+    """What that channel writes to; absent: it does not say so."""
+    key: FoldedAddress | None
+    """Where it went, as far as it can be told: the address that was named if the entity has it, else the entity's, as
+    the suppression list has it.
+    """
 
 
 def reached(
     session: Session, org_id: UUID, wanted: Sequence[tuple[Pair, datetime, str | None]]
 ) -> list[Reached | None]:
     """How each of these recipients was reached by a message before an instant; `wanted` names the address that a report
-    gave, if it gave one. None: it is no recipient. At most five statements whatever the number.
+    gave, if it gave one. None: it is no recipient. At most seven statements whatever the number.
     """
     known = standings(session, org_id, [pair for pair, _, _ in wanted])
     if not known:
@@ -52,6 +66,7 @@ def reached(
         ).all()
     )
     channel_of = channels_of(session, org_id)
+    regions = regions_of(session, org_id)
     found: list[Reached | None] = []
     for pair, at, named in wanted:
         standing = known.get(pair)
@@ -61,9 +76,8 @@ def reached(
         sent = standing.before(at) or next(iter(standing.messages), None)
         channel = channel_of(None if sent is None else sent.channel_id)
         kind = channel.kind if channel is not None else None
-        attributes = people.get(pair[1], {})
-        path = (channel.settings or {}).get("address") if channel is not None else None
-        found.append(Reached(standing, kind, _address(attributes, named, path, mail=kind in MAIL_KINDS)))
+        medium = medium_of_channel(channel) if channel is not None else None
+        found.append(Reached(standing, kind, medium, _key(channel, people.get(pair[1], {}), named, regions)))
     return found
 
 
@@ -74,22 +88,28 @@ def channels_of(session: Session, org_id: UUID) -> Callable[[UUID | None], Chann
     return lambda channel_id: usual if channel_id is None else channels.get(channel_id)
 
 
-def _address(attributes: Mapping[str, Any], named: str | None, path: object, *, mail: bool) -> str | None:
+def medium_of_channel(channel: Channel) -> AddressMedium | None:
+    """What it writes to; None: the form of each address says what it is."""
+    named = (channel.settings or {}).get("medium")
+    return AddressMedium(named) if named else medium_of_kind(channel.kind)
+
+
+def _key(
+    channel: Channel | None, attributes: Mapping[str, Any], named: str | None, regions: Regions
+) -> FoldedAddress | None:
     """A report's word is taken only for an address that is the entity's own."""
-    own = {text.strip() for text in _texts(attributes)}
-    if mail:
-        normal = normalise_email(named) if named is not None else None
-        if normal is not None and normal in {normalise_email(text) for text in own}:
-            return normal
-        return EmailFinder(path if isinstance(path, str) else None)(attributes)
-    return named.strip() if named is not None and named.strip() in own else None
-
-
-def _texts(value: Any, depth: int = 4) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    if depth and isinstance(value, dict):
-        return [text for inner in value.values() for text in _texts(inner, depth - 1)]
-    if depth and isinstance(value, list):
-        return [text for inner in value for text in _texts(inner, depth - 1)]
-    return []
+    if channel is None:
+        return None
+    settings = channel.settings or {}
+    medium, path, region = medium_of_channel(channel), settings.get("address"), settings.get("region")
+    if named is not None:
+        known = medium or medium_of_text(named)
+        ways = regions if region is None else Regions(region)
+        key = fold_address(known, named, ways)
+        if key is not None and key in {fold_address(known, text, ways) for text in address_texts(attributes)}:
+            return FoldedAddress(known, key)
+    wanted = AddressMedium.EMAIL if channel.kind in MAIL_KINDS else medium
+    if wanted is None or wanted is AddressMedium.OTHER:
+        return None
+    address = address_finder(wanted, path, region)(attributes)
+    return None if address is None else FoldedAddress(wanted, address)

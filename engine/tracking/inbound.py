@@ -13,7 +13,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from engine.audience.suppression import Barred, bar
+from engine.audience.suppression import Barred, bar, key_of
 from engine.content.links import Invitation, LinkError, Links, read_message_id, read_return_path
 from engine.inputs import Invalid
 from engine.insight.feedback import Feedback
@@ -104,7 +104,7 @@ def take_inbound(
         taken=bool(taken.new),
         campaign_id=pair[0],
         recipient_id=pair[1],
-        address=invitation.address if invitation is not None else how.address,
+        address=invitation.address if invitation is not None else how.key and how.key.address,
         status=report.status,
         bounce_type=bounce if report.kind == "bounced" else None,
         suppressed=barred.reason if barred is not None else None,
@@ -117,10 +117,10 @@ def _barred(report: Report, invitation: Invitation | None, how: Reached | None) 
     if reason is None:
         return None
     if invitation is not None:
-        return Barred(invitation.channel_kind, invitation.address, reason)
-    if how is None or how.address is None or how.channel_kind is None:
+        return Barred(*key_of(invitation), reason, channel_kind=invitation.channel_kind)
+    if how is None or how.key is None:
         return None
-    return Barred(how.channel_kind, how.address, reason)
+    return Barred(*how.key, reason, channel_kind=how.channel_kind)
 
 
 def _invitation(returned: Returned, links: Links, org_id: UUID) -> Invitation | None:

@@ -21,10 +21,11 @@ from sqlalchemy import delete, select, tuple_
 
 from engine.audience.changes import change_entities
 from engine.audience.suppression import Barred, bar
-from engine.channels.addresses import normalise_email
+from engine.audience.suppression_list import read_address, regions_of
+from engine.channels.media import Regions, medium_of_kind
 from engine.delivery.enrol import guard
 from engine.inputs import Invalid
-from engine.insight.email import MAIL_KINDS, medium_of
+from engine.insight.email import medium_of
 from engine.insight.engagement import Medium
 from engine.insight.feedback import Feedback
 from engine.tracking.addresses import reached
@@ -183,13 +184,19 @@ def _messages(session: Session, org_id: UUID, events: list[_Item]) -> list[tuple
     """What messages' events come to; addresses without a recipient are barred at once."""
     alone: list[Barred] = []
     about: list[_Item] = []
+    regions = regions_of(session, org_id) if events else Regions()
     for event, at, answer in events:
-        if event.pair is None:
-            reason = reason_to_bar(event.kind, hard=event.hard)
-            if reason is not None:
-                alone.append(Barred(event.channel, _normal(event.channel, event.address), reason))
-        else:
+        if event.pair is not None:
             about.append((event, at, answer))
+            continue
+        reason = reason_to_bar(event.kind, hard=event.hard)
+        try:
+            key = read_address(medium_of_kind(event.channel), event.address, regions)
+        except Invalid as error:
+            answer.reject(error)
+            continue
+        if reason is not None:
+            alone.append(Barred(*key, reason, channel_kind=event.channel))
     bar(session, org_id, alone)
     told: list[tuple[Told, Answer]] = []
     found = reached(session, org_id, [(event.pair, at, event.address) for event, at, _ in about])
@@ -200,11 +207,18 @@ def _messages(session: Session, org_id: UUID, events: list[_Item]) -> list[tuple
         campaign_id, entity_id = event.pair
         answer.campaign_id, answer.recipient_id = campaign_id, entity_id
         kind = event.channel or how.channel_kind
-        barred = None
         reason = reason_to_bar(event.kind, hard=event.hard)
-        address = _normal(kind, event.address) if event.address is not None else how.address
-        if reason is not None and kind is not None and address is not None:
-            barred = Barred(kind, address, reason)
+        barred_key = how.key
+        if reason is not None and event.address is not None and kind is not None:
+            own = how.medium if kind == how.channel_kind else None
+            try:
+                barred_key = read_address(own or medium_of_kind(kind), event.address, regions)
+            except Invalid as error:
+                answer.reject(error)
+                continue
+        barred = None
+        if reason is not None and barred_key is not None:
+            barred = Barred(*barred_key, reason, channel_kind=kind)
         report = Feedback(
             campaign_id=campaign_id,
             entity_id=entity_id,
@@ -222,11 +236,6 @@ def _messages(session: Session, org_id: UUID, events: list[_Item]) -> list[tuple
         )
         told.append((Told(report, barred), answer))
     return told
-
-
-def _normal(kind: str | None, address: str) -> str:
-    """As the suppression list has it."""
-    return (normalise_email(address) if kind in MAIL_KINDS else None) or address.strip()
 
 
 def _conversions(session: Session, org_id: UUID, events: list[_Item]) -> list[tuple[Told, Answer]]:

@@ -53,14 +53,18 @@ class Target(Identified, Owned, Timestamped, Base):
 
 
 class Suppression(Identified, Owned, Base):
-    """An address that a channel kind must not be used for."""
+    """An address that must not be written to, whichever channel does it."""
 
     __tablename__ = "suppression"
-    __table_args__ = (UniqueConstraint("org_id", "channel_kind", "address", "campaign_id"),)
+    # A wave asks for addresses, whatever their media.
+    __table_args__ = (UniqueConstraint("org_id", "address", "medium", "campaign_id"),)
 
-    channel_kind: Mapped[str] = mapped_column(String(32))
+    medium: Mapped[str] = mapped_column(String(8))
+    """email, phone, chat or other (engine.channels.media)."""
     address: Mapped[str] = mapped_column(String(320))
-    """Normalised as the channel does it: e-mail in lower case."""
+    """In the one form of its medium."""
+    channel_kind: Mapped[str | None] = mapped_column(String(32))
+    """The kind of channel that it was put on the list for; absent: the medium was named."""
     reason: Mapped[str] = mapped_column(String(32))
     """unsubscribe, hard_bounce, complaint or manual."""
     campaign_id: Mapped[UUID] = mapped_column(

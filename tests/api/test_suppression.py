@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from engine.audience.suppression import suppressed
+from engine.channels.media import AddressMedium
 from tests.api.world import make_campaign
 
 
@@ -23,7 +24,7 @@ def test_an_address_is_added_once_found_and_removed(api, client):
         known = suppressed(
             session,
             SimpleNamespace(org_id=api.org_id, campaign_id=uuid4()),
-            "smtp",
+            AddressMedium.EMAIL,
             ["ada@x.example", "bo@x.example"],
         )
     assert known == {"ada@x.example": "complaint"}, "what delivery asks for is what was written"
@@ -54,7 +55,7 @@ def test_a_list_is_of_one_organization(client, stranger):
     made = client.post("/v1/suppression", json={"channel_kind": "smtp", "address": "a@x.example"}).json()
     assert stranger.get("/v1/suppression").json()["total"] == 0
     assert stranger.delete(f"/v1/suppression/{made['id']}").status_code == 404
-    assert stranger.get("/v1/suppression:export").text == "channel_kind,address,reason,campaign_id\r\n"
+    assert stranger.get("/v1/suppression:export").text == "channel_kind,address,reason,campaign_id,medium\r\n"
 
 
 def test_a_file_is_imported_line_by_line_and_again_without_harm(client):
@@ -64,7 +65,7 @@ def test_a_file_is_imported_line_by_line_and_again_without_harm(client):
         "a@X.example,smtp,\r\n"
         "\r\n"
         "nobody@,smtp,manual\r\n"
-        '"+49 170 1",file,manual\r\n'
+        '"+49 170 1234567",file,manual\r\n'
         "b@x.example,smtp\r\n"
         '"b@x.example,smtp,manual\r\n'
         "c@x.example,nope,manual"
@@ -109,5 +110,77 @@ def test_one_campaign_may_be_barred_alone(api, client):
     assert unknown.status_code == 400
     assert "campaign_id" in unknown.json()["message"]
     exported = client.get("/v1/suppression:export").text.splitlines()
-    assert exported[1:] == ["smtp,a@x.example,manual,", f"smtp,a@x.example,manual,{campaign_id}"]
+    assert exported[1:] == [
+        "smtp,a@x.example,manual,,email",
+        f"smtp,a@x.example,manual,{campaign_id},email",
+    ]
     assert client.post("/v1/suppression:import", content="\n".join(exported)).json()["skipped"] == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"channel_kind": "telegram", "address": "@SomeName"}, ("chat", "@somename")),
+        ({"channel_kind": "sms", "address": "0151 12345678"}, ("phone", "+4915112345678")),
+        ({"medium": "phone", "address": "+49 (0)151 12345678"}, ("phone", "+4915112345678")),
+        (
+            {"channel_kind": "http", "address": "Ada@M\u00fcller.example"},
+            ("email", "ada@xn--mller-kva.example"),
+        ),
+        ({"channel_kind": "file", "address": "+49 151 12345678"}, ("phone", "+4915112345678")),
+        ({"channel_kind": "portal", "address": "0b6e"}, ("other", "0b6e")),
+    ],
+)
+def test_an_address_is_kept_in_the_form_in_which_it_is_used(client, given, kept):
+    assert client.patch("/v1/organization", json={"region": "DE"}).status_code == 200
+    made = client.post("/v1/suppression", json=given)
+    assert made.status_code == 201
+    assert (made.json()["medium"], made.json()["address"]) == kept
+    found = client.get("/v1/suppression", params={"address": given["address"]}).json()["results"]
+    assert [made.json()["id"]] == [one["id"] for one in found]
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ({"channel_kind": "smtp", "address": "not an address"}, "address: 'not an address' is not an e-mail"),
+        ({"channel_kind": "telegram", "address": "ada@x.example"}, "Telegram"),
+        ({"channel_kind": "sms", "address": "0151 12345678"}, "organization's region"),
+        ({"channel_kind": "http", "address": "two words"}, "address"),
+        ({"channel_kind": "sms", "medium": "email", "address": "a@x.example"}, "medium"),
+        ({"medium": "mail", "address": "a@x.example"}, "medium"),
+        ({"address": "a@x.example"}, "channel_kind"),
+    ],
+)
+def test_what_is_no_address_of_its_medium_is_400(client, given, names):
+    answer = client.post("/v1/suppression", json=given)
+    assert answer.status_code == 400
+    assert names in answer.json()["message"]
+    assert client.get("/v1/suppression").json()["total"] == 0
+
+
+def test_one_entry_bars_every_channel_of_the_medium(client):
+    made = client.post("/v1/suppression", json={"channel_kind": "smtp", "address": "a@x.example"})
+    again = client.post("/v1/suppression", json={"channel_kind": "http", "address": "A@x.example"})
+    assert (again.status_code, again.json()["id"]) == (200, made.json()["id"])
+    assert client.get("/v1/suppression?medium=email").json()["total"] == 1
+    assert client.get("/v1/suppression?medium=phone").json()["total"] == 0
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_file_is_read_as_spreadsheets_leave_it(client, separator, mark):
+    lines = [
+        ("Channel Kind", "Address"),
+        ("smtp", "Ada Lovelace <Ada@X.example>"),
+        ("smtp", "not an address"),
+        ("telegram", "@SomeName"),
+        ("sms", "+49 151 12345678"),
+        ("sms", "12"),
+        ("Channel Kind", "Address"),
+        ("smtp", "ada@x.example"),
+    ]
+    text = mark + "\r\n".join(separator.join(line) for line in lines)
+    result = client.post("/v1/suppression:import", content=text.encode()).json()
+    assert (result["created"], result["skipped"], result["rejected"]) == (3, 1, 2)
+    assert [error["line"] for error in result["errors"]] == [3, 6]

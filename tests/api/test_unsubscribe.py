@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from engine.audience.suppression import Barred, bar, suppressed
+from engine.channels.media import AddressMedium
 from engine.channels.secrets import Secrets
 from engine.content.links import Invitation, LinkError, Links
 from state.tables import Engagement, Event, Suppression
@@ -44,7 +45,7 @@ def link(api: Api, whom: Invitation) -> str:
 
 def suppressions(api: Api) -> list[tuple[str, str, str]]:
     with api.database.read() as session:
-        found = session.execute(select(Suppression.channel_kind, Suppression.address, Suppression.reason))
+        found = session.execute(select(Suppression.medium, Suppression.address, Suppression.reason))
         return [tuple(row) for row in found]
 
 
@@ -54,7 +55,7 @@ def test_one_click_suppresses_once_however_often(api: Api) -> None:
         body = {"List-Unsubscribe": "One-Click"}  # as RFC 8058 §3.1 has mail programs send it
         answers = list(pool.map(lambda _: httpx.post(url, data=body), range(6)))
     assert {200} == {answer.status_code for answer in answers}
-    assert [("smtp", "ada@example.com", "unsubscribe")] == suppressions(api)
+    assert [("email", "ada@example.com", "unsubscribe")] == suppressions(api)
     with api.database.read() as session:
         assert ["recipient.unsubscribed"] == list(session.execute(select(Event.name)).scalars())
 
@@ -108,7 +109,10 @@ def test_a_person_may_leave_one_campaign_and_come_back(api: Api) -> None:
     def barred(campaign: UUID) -> dict[str, str]:
         with api.database.read() as session:
             return suppressed(
-                session, invitation(org_id=api.org_id, campaign_id=campaign), "smtp", [whom.address]
+                session,
+                invitation(org_id=api.org_id, campaign_id=campaign),
+                AddressMedium.EMAIL,
+                [whom.address],
             )
 
     assert {whom.address: "unsubscribe"} == barred(campaign_id)
@@ -124,16 +128,16 @@ def test_a_person_may_leave_one_campaign_and_come_back(api: Api) -> None:
     assert ["unsubscribed", "resubscribed"] == kinds
     assert ["recipient.unsubscribed"] * 2 + ["recipient.resubscribed"] == names
     with api.database.begin() as session:
-        bar(session, api.org_id, [Barred("smtp", whom.address, "hard_bounce")])
+        bar(session, api.org_id, [Barred(AddressMedium.EMAIL, whom.address, "hard_bounce")])
     httpx.post(url, data={"scope": "none"})
-    assert [("smtp", whom.address, "hard_bounce")] == suppressions(api)
+    assert [("email", whom.address, "hard_bounce")] == suppressions(api)
 
 
 def test_whatever_a_mail_program_posts_is_one_click(api: Api) -> None:
     for body in (b"", b"List-Unsubscribe=One-Click", b"\xff\xfe", b"x" * 10_000, b"--b\r\nfoo\r\n--b--"):
         whom = invitation(org_id=api.org_id, address=f"{uuid4().hex}@x.example")
         assert 200 == httpx.post(link(api, whom), content=body).status_code
-        assert ("smtp", whom.address, "unsubscribe") in suppressions(api)
+        assert ("email", whom.address, "unsubscribe") in suppressions(api)
 
 
 def test_a_link_of_an_organization_that_is_gone_leads_nowhere(api: Api) -> None:

@@ -42,7 +42,7 @@ def test_it_says_who_would_fail_and_why_and_sends_nothing(desk: Desk) -> None:
         address = session.get_one(Entity, gone).attributes["email"]
         session.add(
             Suppression(
-                org_id=desk.org_id, channel_kind="smtp", address=address, reason="unsubscribe",
+                org_id=desk.org_id, medium="email", address=address, reason="unsubscribe",
                 created_at=desk.database.clock.now(),
             )
         )  # fmt: skip

@@ -58,6 +58,7 @@ class ScriptedChannel:
     kind = "scripted"
     doubt_policy = "resend"
     links = False
+    medium = None
     in_one_piece = False
 
     def __init__(self) -> None:

@@ -240,7 +240,7 @@ def test_excluded_are_recorded_with_their_reason(bench: Bench, clock) -> None:
         session.add(
             Suppression(
                 org_id=bench.org_id,
-                channel_kind="scripted",
+                medium="email",
                 address="p3@example.com",
                 reason="unsubscribe",
                 created_at=clock.now(),

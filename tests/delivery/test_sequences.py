@@ -165,7 +165,7 @@ def test_suppressed_between_touchpoints(bench: Bench, clock) -> None:
         session.add(
             Suppression(
                 org_id=bench.org_id,
-                channel_kind="scripted",
+                medium="email",
                 address="p3@example.com",
                 reason="unsubscribe",
                 created_at=clock.now(),

@@ -165,6 +165,28 @@ def test_an_address_alone_may_be_barred(world: Mailing) -> None:
     ] == world.suppressed()
 
 
+def test_a_reported_address_is_kept_in_its_one_form_or_refused(world: Mailing) -> None:
+    events = [
+        {"id": str(number), "type": "message.unsubscribed", "channel": channel, "address": address}
+        for number, (channel, address) in enumerate(
+            [
+                ("sms", "+49 151 12345678"),
+                ("telegram", "@SomeName"),
+                ("http", "A@X.example"),
+                ("smtp", "none"),
+            ]
+        )
+    ]
+    results = report(world.client, *events)
+    assert ["accepted"] * 3 + ["rejected"] == [one["status"] for one in results]
+    assert "address" in results[3]["message"]
+    assert [
+        ("+4915112345678", "unsubscribe"),
+        ("@somename", "unsubscribe"),
+        ("a@x.example", "unsubscribe"),
+    ] == world.suppressed()
+
+
 def test_another_organizations_recipients_are_nobody(
     world: Mailing, campaign_id: UUID, people: list[UUID], stranger: httpx.Client
 ) -> None:

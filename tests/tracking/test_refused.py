@@ -30,10 +30,8 @@ def test_an_address_that_is_refused_for_good_is_not_tried_again(bench: Bench) ->
     bench.run_out()
     assert {"success": 8, "failed": 4} == bench.statuses()
     with bench.database.read() as session:
-        rows = session.execute(
-            select(Suppression.channel_kind, Suppression.address, Suppression.reason)
-        ).all()
-    assert {("scripted", f"p{number}@example.com", "hard_bounce") for number in (3, 9)} == {
+        rows = session.execute(select(Suppression.medium, Suppression.address, Suppression.reason)).all()
+    assert {("email", f"p{number}@example.com", "hard_bounce") for number in (3, 9)} == {
         tuple(row) for row in rows
     }
     bench.channel.journal.clear()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from engine.audience.suppression import Barred, bar
+from engine.channels.media import AddressMedium
 from state.tables import Execution, Job, Recipient, Target
 from tests.tracking.letters import block, delivery_report, original
 from tests.tracking.test_events import conversion, message, report
@@ -42,7 +43,13 @@ def test_a_hard_bounce_is_in_the_story_with_what_follows(world: Mailing, campaig
     assert "everybody in Oslo" == enrolled["target"]
     assert str(world.touchpoint(campaign_id)) == sent["touchpoint_id"] == bounced["touchpoint_id"]
     assert "User unknown" in bounced["reason"]
-    assert {"channel_kind": "smtp", "address": ADA, "reason": "hard_bounce", "scope": "all"} == suppressed
+    assert {
+        "medium": "email",
+        "channel_kind": "smtp",
+        "address": ADA,
+        "reason": "hard_bounce",
+        "scope": "all",
+    } == suppressed
     assert "bounced" == body["recipient"]["email_status"]
 
 
@@ -132,10 +139,10 @@ def test_waiting_and_excluded_are_told_with_the_reason(world: Mailing, campaign_
 def test_an_address_that_another_campaign_left_alone_is_not_in_it(world: Mailing, campaign_id: UUID) -> None:
     (ada,) = world.sent(campaign_id, ADA)
     with world.api.database.begin() as session:
-        bar(session, world.api.org_id, [Barred("smtp", ADA, "unsubscribe", uuid4())])
+        bar(session, world.api.org_id, [Barred(AddressMedium.EMAIL, ADA, "unsubscribe", uuid4())])
     assert "address.suppressed" not in whats(told(world, campaign_id, ada))
     with world.api.database.begin() as session:
-        bar(session, world.api.org_id, [Barred("smtp", ADA, "unsubscribe", campaign_id)])
+        bar(session, world.api.org_id, [Barred(AddressMedium.EMAIL, ADA, "unsubscribe", campaign_id)])
     assert "campaign" == told(world, campaign_id, ada)["results"][-1]["data"]["scope"]
 
 

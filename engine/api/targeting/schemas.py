@@ -470,8 +470,11 @@ class Suppressed(Answer):
     """An address that must not be used."""
 
     id: UUID
-    channel_kind: str
-    address: str
+    medium: str = Field(description="email, phone, chat or other.")
+    channel_kind: str | None = Field(
+        default=None, description="The kind of channel it was put on the list for, if one was named."
+    )
+    address: str = Field(description="In the one form of its medium.")
     reason: str
     campaign_id: UUID | None = Field(
         default=None, description="The one campaign that must not use it; absent: none may."

@@ -19,7 +19,9 @@ from engine.api.targeting import schemas, views
 from engine.api.targeting.errors import StreamedRoute, TargetingRoute
 from engine.api.targeting.parameters import COMMON, MISSING, Limit, Next
 from engine.audience import suppression_list
+from engine.audience.suppression_import import import_suppressions
 from engine.audience.suppression_list import COLUMNS, SuppressionInput
+from engine.channels.media import AddressMedium
 from state.tables.audience import EVERY_CAMPAIGN
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ def listed(
     limit: Limit = 25,
     next: Next = None,  # noqa: A002
     channel_kind: str | None = None,
+    medium: AddressMedium | None = None,
     address: str | None = None,
 ) -> Response:
     """List suppressed addresses, newest first."""
@@ -67,6 +70,7 @@ def listed(
             limit=limit,
             next=next or None,
             channel_kind=channel_kind,
+            medium=medium,
             address=address,
         )
         return json_answer(views.page(found, views.suppressed))
@@ -92,11 +96,9 @@ def delete(suppression_id: UUID, call: Caller) -> Response:
     openapi_extra=_CSV,
 )
 async def import_(call: Caller, request: Request) -> Response:
-    """Add the addresses of a CSV file (`channel_kind,address,reason,campaign_id`) of any size."""
+    """Add the addresses of a CSV file (`channel_kind,address,reason,campaign_id,medium`) of any size."""
     database = call.runtime.database
-    result = await imported(
-        request, lambda chunks: suppression_list.import_suppressions(database, call.org_id, chunks)
-    )
+    result = await imported(request, lambda chunks: import_suppressions(database, call.org_id, chunks))
     await run_sync(partial(call.note_request, "suppression", "import", created=result.created))
     errors = [schemas.LineError(line=line, message=message) for line, message in result.errors]
     answer = schemas.SuppressionImport(
@@ -127,10 +129,11 @@ def _lines(runtime: Runtime, org_id: UUID) -> Iterator[str]:
         writer = csv.writer(text)
         writer.writerows(
             [
-                row.channel_kind,
+                row.channel_kind or "",
                 row.address,
                 row.reason,
                 "" if row.campaign_id == EVERY_CAMPAIGN else row.campaign_id,
+                row.medium,
             ]
             for row in rows
         )

@@ -296,6 +296,7 @@ def suppressed(row: tables.Suppression) -> dict[str, Any]:
     """See `schemas.Suppressed`."""
     return schemas.Suppressed(
         id=row.id,
+        medium=row.medium,
         channel_kind=row.channel_kind,
         address=row.address,
         reason=row.reason,

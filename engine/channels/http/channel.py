@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import AfterValidator
 
-from engine.channels.addresses import AnyFinder
+from engine.channels.addresses import Region  # noqa: TC001 - pydantic reads it
 from engine.channels.http.request import Request, RequestTemplate
 from engine.channels.http.settings import Connection, RequestCredentials, RequestSettings, http_url
 from engine.channels.http.wire import WireChannel, trouble
+from engine.channels.media import AddressMedium, address_finder
 from engine.channels.port import SAID
 
 if TYPE_CHECKING:
@@ -35,9 +36,13 @@ _WITH_BODY = ("POST", "PUT", "PATCH")
 class HttpSettings(RequestSettings, Connection):
     """The `settings` of a channel of kind `http`."""
 
+    medium: AddressMedium | None = None
+    """What it writes to: email, phone, chat or other. Absent: any text, and its form says what it is."""
     address: str | None = None
-    """Where an entity keeps its address: an attribute's name or a dotted path; absent: any usual name of an e-mail
-    address, else the entity's id."""
+    """Where an entity keeps its address: an attribute's name or a dotted path; absent: any usual name of the medium,
+    else of an e-mail address, else the entity's id."""
+    region: Region | None = None
+    """Of `medium: phone`: where numbers without a country code are from."""
     check_url: Annotated[str, AfterValidator(http_url)] | None = None
     """What a test GETs, and must get a success from; absent: OPTIONS of `url`'s host, and any answer is good that is
     neither about credentials nor an error of the server."""
@@ -75,7 +80,8 @@ class HttpChannel(WireChannel):
         surroundings.check_url("check_url", settings.check_url)
         super().__init__(settings, self._template.scrub, surroundings)
         self._check_url = settings.check_url
-        self.address_of = AnyFinder(settings.address)
+        self.medium = settings.medium
+        self.address_of = address_finder(settings.medium, settings.address, settings.region)
 
     @classmethod
     def problems_of(cls, content: Content, settings: BaseModel | None = None) -> list[str]:  # noqa: ARG003

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 from engine.channels.addresses import PhoneFinder
 from engine.channels.http.leaves import check_sayable
 from engine.channels.http.wire import WireChannel, trouble
+from engine.channels.media import AddressMedium
 from engine.channels.sms.gateway import Gateway
 from engine.channels.sms.segments import count_segments
 from engine.channels.sms.settings import SmsCredentials, SmsSettings
@@ -48,6 +49,7 @@ class SmsChannel(WireChannel):
     kind: ClassVar[str] = "sms"
     doubt_policy: ClassVar[str] = "hold"
     links: ClassVar[bool] = True
+    medium: ClassVar[AddressMedium] = AddressMedium.PHONE
     in_one_piece: ClassVar[bool] = False
     Settings = SmsSettings
     Credentials = SmsCredentials

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, ClassVar
 import aiosmtplib
 
 from engine.channels.addresses import EmailFinder
+from engine.channels.media import AddressMedium
 from engine.channels.port import Deferred, Doubtful, Rejected, Throttled
 from engine.channels.scrub import Scrub
 from engine.channels.smtp.pool import Pool
@@ -76,6 +77,7 @@ class SmtpChannel:
     kind: ClassVar[str] = "smtp"
     doubt_policy: ClassVar[str] = "resend"
     links: ClassVar[bool] = True
+    medium: ClassVar[AddressMedium] = AddressMedium.EMAIL
     in_one_piece: ClassVar[bool] = False
     Settings = SmtpSettings
     Credentials = SmtpCredentials
