@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import time
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,12 +22,13 @@ from actors.context import Context
 from actors.middleware import standard
 from actors.registry import register
 from config.settings import EMBEDDED
-from engine.campaigns.scheduling import start_due
 from engine.delivery.execute import Executor
-from engine.delivery.recover import sweep
 from engine.delivery.sender import Senders, SendLoop
 from engine.events.postman import Postman
+from engine.heartbeat import Heartbeat
 from engine.runtime import Runtime
+from engine.sweeper import sweep
+from state.tables import ProcessKind
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -39,6 +41,8 @@ log = structlog.get_logger(__name__)
 _IDLE_MS = 100
 #: Objects that are new, and not gone again, before the collector looks at them: what a dozen slices hold.
 _NEW_OBJECTS = 50_000
+#: Seconds after which a sweep that has not ended is stuck.
+_STUCK_AFTER = 300.0
 
 
 class Service(Protocol):
@@ -46,6 +50,10 @@ class Service(Protocol):
 
     def start(self) -> None:
         """Begin; returns once it runs."""
+        ...
+
+    def is_alive(self) -> bool:
+        """Whether it runs and its threads do their work."""
         ...
 
     def stop(self) -> None:
@@ -64,6 +72,7 @@ class WorkerService:
         self.settings = settings
         self.runtime = runtime or Runtime(settings)
         self._worker: Worker | None = None
+        self._heartbeat = Heartbeat(self.runtime, ProcessKind.WORKER, self.is_alive)
 
     def start(self) -> None:
         """See `Service.start`."""
@@ -80,12 +89,22 @@ class WorkerService:
         # A prefetched wake-up waits for a thread here while another process may be idle.
         self._worker.queue_prefetch = threads
         self._worker.start()
+        self._heartbeat.start()
         log.info("worker.started", threads=threads, pid=os.getpid())
+
+    def is_alive(self) -> bool:
+        """See `Service.is_alive`."""
+        worker = self._worker
+        if worker is None:
+            return False
+        threads = [*worker.workers, *worker.consumers.values()]
+        return bool(threads) and all(thread.is_alive() for thread in threads)
 
     def stop(self) -> None:
         """See `Service.stop`."""
         if self._worker is None:
             return
+        self._heartbeat.stop()
         worker, self._worker = self._worker, None
         self._executor.stop()
         worker.stop(timeout=int(self.settings.shutdown_grace.total_seconds() * 1000))
@@ -98,39 +117,51 @@ class WorkerService:
 
 
 class SchedulerService:
-    """Starts what is scheduled, and sweeps, at an interval. Any number may run: each start is made once, and one sweeps
-    at a time.
-    """
+    """Sweeps at an interval, which starts what is scheduled as well. Any number may run; one leads."""
 
     def __init__(self, settings: Settings, *, runtime: Runtime | None = None) -> None:
         self.settings = settings
         self.runtime = runtime or Runtime(settings)
         self._stopped = Event()
         self._thread: Thread | None = None
+        self._looked_at = time.monotonic()
+        self._heartbeat = Heartbeat(self.runtime, ProcessKind.SCHEDULER, self.is_alive)
 
     def start(self) -> None:
         """See `Service.start`."""
         if self._thread is None:
             self._stopped.clear()
+            self._looked_at = time.monotonic()
             self._thread = Thread(target=self._loop, name="scheduler", daemon=True)
             self._thread.start()
+            self._heartbeat.start()
             log.info("scheduler.started", pid=os.getpid())
+
+    def is_alive(self) -> bool:
+        """See `Service.is_alive`. A sweep that takes minutes is stuck, an outage of the database aside: then each
+        attempt ends by itself.
+        """
+        thread = self._thread
+        if thread is None or not thread.is_alive():
+            return False
+        return time.monotonic() - self._looked_at < _STUCK_AFTER
 
     def _loop(self) -> None:
         while True:
             try:
-                start_due(self.runtime)
                 sweep(self.runtime)
             except DBAPIError as error:
                 log.warning("database.away", reason=str(error.orig))
             except Exception:
                 log.exception("sweep.failed")
+            self._looked_at = time.monotonic()
             if self._stopped.wait(self.settings.sweep_interval.total_seconds()):
                 return
 
     def stop(self) -> None:
         """See `Service.stop`."""
         if self._thread is not None:
+            self._heartbeat.stop()
             self._stopped.set()
             self._thread.join()
             self._thread = None
@@ -154,6 +185,10 @@ class Embedded:
         """See `Service.start`."""
         for service in self._services:
             service.start()
+
+    def is_alive(self) -> bool:
+        """See `Service.is_alive`."""
+        return all(service.is_alive() for service in self._services)
 
     def stop(self) -> None:
         """See `Service.stop`."""

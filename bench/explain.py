@@ -17,8 +17,9 @@ from bench.ground import Ground
 from bench.results import HERE, Result
 from bench.seeding import seed
 from config.settings import Settings
+from engine import sweeper
 from engine.campaigns import lifecycle
-from engine.delivery import enrol, one_trip, plan, recover, slices, waves
+from engine.delivery import enrol, one_trip, plan, slices, waves
 from engine.delivery.contact import NO_CONTACT
 from engine.delivery.execute import Executor
 from engine.delivery.outcomes import Settlement
@@ -86,7 +87,7 @@ def _explain(runtime: Runtime, book: _Book, org_id: UUID, campaign_id: UUID, siz
         enrol.guard(session, org_id, activates=False)
         enrol.enrol(session, org_id, "contact", some)
     with book.page("sweep", "A sweep with nothing to do"):
-        recover.sweep(runtime)
+        sweeper.sweep(runtime)
     with book.page("progress", "A campaign's progress"), runtime.database.read() as session:
         campaign_progress(session, org_id, campaign_id)
     for name, statuses in (("all", []), ("success", ["success"]), ("failed", ["failed"])):

@@ -9,18 +9,20 @@ Promises:
 
 from __future__ import annotations
 
+import math
 import select
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
 import orjson
+import psycopg
 from sqlalchemy import Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from state.sampling import place
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
     from state.tables.base import Base
 
-__all__ = ["Clock", "Database", "SystemClock", "is_connection_loss"]
+__all__ = ["Clock", "Database", "PoolExhausted", "SystemClock", "is_connection_loss"]
 
 BUSY_TIMEOUT = timedelta(seconds=30)
 
@@ -43,6 +45,22 @@ _RETRYABLE = {"40001", "40P01"}
 #: Of every session. Statements are short and many: for one of these PostgreSQL would start a helper process, or compile
 #: it, when its statistics are off (measured: 9 ms instead of 2 to load a slice).
 _SESSION = "-c timezone=UTC -c jit=off -c max_parallel_workers_per_gather=0"
+
+
+#: When a host that says no good-bye counts as gone: a connection attempt, data that nobody acknowledges, and silence
+#: while an answer is waited for. Seconds, but `tcp_user_timeout`: milliseconds. Below a lease (30 s), so that a worker
+#: comes back on another connection while its lease can still be renewed.
+_SILENCE = {
+    "connect_timeout": 10,
+    "tcp_user_timeout": 15_000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+}
+#: Seconds within which an answer about the time is taken for the time.
+_PROMPT = 1.0
+#: Seconds after which a trivial statement's answer says that the database stood still for everybody.
+_STALL = 5.0
 
 
 def _dumps(value: Any) -> str:
@@ -68,30 +86,54 @@ class SystemClock:
 class DatabaseClock:
     """PostgreSQL's clock, carried forward by this process's monotonic one.
 
-    Workers on machines whose clocks disagree, or jump, still agree on leases. Re-read every `every`.
+    Workers on machines whose clocks disagree, or jump, still agree on leases. The clock never takes a connection while
+    it is asked: it is read on connections that are taken from the pool anyhow, every `every`, by the thread that takes
+    one. So asking costs no round trip, waits for nobody, and goes on through an outage.
     """
 
     def __init__(self, engine: Engine, *, every: timedelta = timedelta(minutes=1)) -> None:
         self._engine = engine
         self._every = every.total_seconds()
-        self._lock = Lock()
+        self._read_from = -math.inf
+        """The monotonic instant from which the next connection that is taken reads the clock."""
         self._anchor: tuple[datetime, float] | None = None
 
     def now(self) -> datetime:
-        """The database's instant, aware, in UTC."""
-        with self._lock:
-            ticks = time.monotonic()
-            if self._anchor is None or ticks - self._anchor[1] > self._every:
-                try:
-                    with self._engine.connect() as connection:
-                        instant = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
-                    self._anchor = (instant.astimezone(UTC), time.monotonic())
-                except (OperationalError, InterfaceError):
-                    # An outage must not stop the clock; the last anchor is good for a while longer.
-                    if self._anchor is None:
-                        raise
-            instant, since = self._anchor
-            return instant + timedelta(seconds=time.monotonic() - since)
+        """The database's instant, aware, in UTC.
+
+        Raises:
+            sqlalchemy.exc.OperationalError: this process has never reached the database.
+        """
+        if self._anchor is None:
+            with self._engine.connect():  # which reads the clock (`read_on`)
+                pass
+        assert self._anchor is not None  # noqa: S101 - read a moment ago
+        instant, since = self._anchor
+        return instant + timedelta(seconds=time.monotonic() - since)
+
+    def read_on(self, connection: psycopg.Connection) -> None:
+        """Read the clock on a connection that was just taken from the pool, if it is time to.
+
+        Raises:
+            psycopg.Error: the connection is dead.
+        """
+        asked = time.monotonic()
+        if asked < self._read_from:
+            return
+        if self._anchor is not None:
+            self._read_from = asked + self._every  # other threads carry on with the anchor meanwhile
+        instant = connection.execute("SELECT clock_timestamp()").fetchone()
+        connection.rollback()
+        assert instant is not None  # noqa: S101 - one row
+        answered = time.monotonic()
+        # Read somewhere between question and answer; an answer that was long on the way says little.
+        if self._anchor is None or answered - asked < _PROMPT:
+            self._anchor = (instant[0].astimezone(UTC), (asked + answered) / 2)
+        self._read_from = answered + self._every
+
+
+class PoolExhausted(OperationalError):
+    """No connection became free in time. To whoever wanted one that is an outage of the database like any other."""
 
 
 class Database:
@@ -109,6 +151,7 @@ class Database:
         self._lost_at: float | None = None
 
     def _postgresql(self, pool_size: int) -> Engine:
+        silence = {name: self.url.query.get(name, value) for name, value in _SILENCE.items()}
         engine = create_engine(
             self.url,
             pool_size=pool_size,
@@ -116,7 +159,7 @@ class Database:
             json_serializer=_dumps,
             json_deserializer=orjson.loads,
             pool_timeout=BUSY_TIMEOUT.total_seconds(),
-            connect_args={"connect_timeout": 10, "application_name": "muster", "options": _SESSION},
+            connect_args={"application_name": "muster", "options": _SESSION, **silence},
         )
 
         @event.listens_for(engine, "checkout")
@@ -126,6 +169,11 @@ class Database:
             watch.register(connection.fileno(), select.POLLIN)
             if watch.poll(0):
                 raise DisconnectionError("the server closed the connection")
+            if isinstance(self.clock, DatabaseClock):
+                try:
+                    self.clock.read_on(connection)
+                except psycopg.OperationalError as error:
+                    raise DisconnectionError(str(error)) from error
 
         return engine
 
@@ -206,20 +254,35 @@ class Database:
         """Remember when the database was found away, by whatever this process wanted of it."""
         try:
             yield
+        except PoolTimeout as error:
+            self._lost_at = time.monotonic()
+            raise PoolExhausted(None, None, error) from error
         except DBAPIError as error:
             if is_connection_loss(error) and not _is_victim(error):
                 self._lost_at = time.monotonic()
             raise
 
+    def note_answer(self, asked: float) -> None:
+        """Note that a trivial statement was answered now: an answer that took long was an outage for everybody.
+
+        Args:
+            asked: The monotonic instant of the question.
+        """
+        if time.monotonic() - asked > _STALL:
+            self._lost_at = time.monotonic()
+
     def steady_for(self, session: Session) -> timedelta:
         """How long the database has been there for everybody, as far as this process can know: since its server
-        started, and since it was last found away here. Under a clock of a test's own the server's start says nothing.
+        started, and since it was last found away or standing still here. Under a clock of a test's own the server's
+        start says nothing.
         """
         steady = timedelta.max
         if isinstance(self.clock, DatabaseClock):
+            asked = time.monotonic()
             steady = session.execute(
                 text("SELECT clock_timestamp() - pg_postmaster_start_time()")
             ).scalar_one()
+            self.note_answer(asked)
         if self._lost_at is not None:
             steady = min(steady, timedelta(seconds=time.monotonic() - self._lost_at))
         return steady

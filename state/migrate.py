@@ -83,8 +83,8 @@ def pending(database: Database) -> list[str]:
         SchemaOutdated: the database was migrated by a newer Muster.
         sqlalchemy.exc.OperationalError: the database cannot be reached.
     """
-    with database.engine.connect().execution_options(muster_reads=True) as connection:
-        return _pending(connection)
+    with database.read() as session:
+        return _pending(session.connection())
 
 
 def require_current(database: Database) -> None:

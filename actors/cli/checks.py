@@ -28,7 +28,7 @@ class Check:
 
     name: str
     ok: bool | None
-    """None: could not be told, because something before it is wrong."""
+    """None: not wrong, and yet to be looked at."""
     found: str
     remedy: str | None = None
 
@@ -93,6 +93,7 @@ def _database(settings: Settings) -> Iterator[Check]:
         migrations = _migrations(database)
         yield migrations
         if migrations.ok:
+            yield from _processes(settings, database)
             yield from _channels(settings, database)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is what was found
         yield _wrong("database", error, shown)
@@ -112,6 +113,24 @@ def _migrations(database: Database) -> Check:
             "migrations", ok=False, found=f"missing: {', '.join(missing)}", remedy="run `muster db upgrade`"
         )
     return Check("migrations", ok=True, found="up to date")
+
+
+def _processes(settings: Settings, database: Database) -> Iterator[Check]:
+    """What runs. That nothing runs is wrong in production; the embedded form may be meant to rest."""
+    from engine.heartbeat import absences, running_processes
+    from state.tables import ProcessKind
+
+    remedies = {
+        ProcessKind.WORKER: "nothing is delivered without one: start `muster worker`, or `muster dev`",
+        ProcessKind.SCHEDULER: "nothing is retried or recovered without one: start `muster scheduler`, or `muster dev`",
+    }
+    with database.read() as session:
+        missing, running = absences(session), running_processes(session)
+    for kind, remedy in remedies.items():
+        absent = missing.get(kind)
+        found = absent or f"{running[kind]} running"
+        ok = True if absent is None else None if settings.is_embedded else False
+        yield Check(f"{kind}s", ok=ok, found=found, remedy=remedy if absent else None)
 
 
 def _channels(settings: Settings, database: Database) -> Iterator[Check]:

@@ -83,6 +83,10 @@ class _Together:
         if callable(self._then):
             self._then()
 
+    def is_alive(self) -> bool:
+        """See `actors.services.Service.is_alive`."""
+        return all(service.is_alive() for service in self._services)
+
     def stop(self) -> None:
         """See `actors.services.Service.stop`."""
         self._started.close()

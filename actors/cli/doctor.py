@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 __all__ = ["doctor"]
 
-_MARK = {True: "[green]ok[/]", False: "[red]wrong[/]", None: "[yellow]unknown[/]"}
+_MARK = {True: "[green]ok[/]", False: "[red]wrong[/]", None: "[yellow]look[/]"}
 
 
 def doctor(*, as_json: Json = False) -> None:
-    """Check Python, settings, database, migrations, broker, data folder and channels.
+    """Check Python, settings, data folder, database, migrations, running processes, channels and broker.
 
     Exit code 1 when something is wrong.
     """
@@ -30,9 +30,17 @@ def doctor(*, as_json: Json = False) -> None:
         emit([{"name": one.name, "ok": one.ok, "found": one.found, "remedy": one.remedy} for one in checks])
     else:
         _draw(checks)
-        typer.echo("everything is there" if not wrong else f"{len(wrong)} of {len(checks)} checks failed")
+        typer.echo(_verdict(checks))
     if wrong:
         raise typer.Exit(Exit.FAILED)
+
+
+def _verdict(checks: list[Check]) -> str:
+    wrong = sum(check.ok is False for check in checks)
+    if wrong:
+        return f"{wrong} of {len(checks)} checks failed"
+    look = [check.found for check in checks if check.ok is None]
+    return f"nothing is wrong, but {', '.join(look)}" if look else "everything is there"
 
 
 def _draw(checks: list[Check]) -> None:

@@ -16,6 +16,8 @@ import uvicorn
 
 from actors.cli.failure import Failure
 from engine.api.app import create_app
+from engine.heartbeat import Heartbeat
+from state.tables import ProcessKind
 
 if TYPE_CHECKING:
     from engine.runtime import Runtime
@@ -40,6 +42,7 @@ class ApiService:
         self._listener: socket.socket | None = None
         self._server: uvicorn.Server | None = None
         self._thread: Thread | None = None
+        self._heartbeat = Heartbeat(runtime, ProcessKind.API, self.is_alive)
 
     @property
     def url(self) -> str:
@@ -72,6 +75,7 @@ class ApiService:
             self._thread.join(_LOOK)
             if not self._thread.is_alive():
                 raise Failure("the API ended while it was starting; its log says why")
+        self._heartbeat.start()
         log.info("api.started", url=self.url, pid=os.getpid())
 
     def bind(self) -> socket.socket:
@@ -96,10 +100,15 @@ class ApiService:
         self._listener = listener
         return listener
 
+    def is_alive(self) -> bool:
+        """See `actors.services.Service.is_alive`."""
+        return self._thread is not None and self._thread.is_alive()
+
     def stop(self) -> None:
         """See `actors.services.Service.stop`."""
         if self._server is None or self._thread is None:
             return
+        self._heartbeat.stop()
         self._app.state.hub.stop()  # live streams end by themselves, or the server would wait for them
         self._server.should_exit = True
         self._thread.join()

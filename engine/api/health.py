@@ -1,16 +1,20 @@
-"""`/health/live` and `/health/ready`: is this process up, and can it work. Neither needs a key."""
+"""`/health/live` and `/health/ready`: is this process up, and can it answer. Neither needs a key.
+
+An API is ready when its database is there with every migration. Without a broker it works as well (wake-ups are left to
+the sweeper), and without workers it takes requests; both are told as warnings.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
-from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from engine.api.answers import json_answer
 from engine.api.brokers import BrokerAway, queue_depths
+from engine.heartbeat import absences
 from state.errors import SchemaOutdated
 from state.migrate import require_current
 
@@ -19,9 +23,30 @@ if TYPE_CHECKING:
 
     from engine.runtime import Runtime
 
-__all__ = ["readiness", "router"]
+__all__ = ["Readiness", "readiness", "router"]
 
 router = APIRouter(tags=["Operations"])
+
+_OK = "ok"
+#: What an API cannot do without.
+_REQUIRED = ("database", "migrations")
+
+
+@dataclass(slots=True)
+class Readiness:
+    """What was found."""
+
+    checks: dict[str, str] = field(
+        default_factory=lambda: {"database": _OK, "migrations": _OK, "broker": _OK}
+    )
+    """Name → `ok`, or what is wrong with it in a sentence."""
+    warnings: list[str] = field(default_factory=list)
+    """What slows or stops delivery although this process can answer."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests can be answered."""
+        return all(self.checks[name] == _OK for name in _REQUIRED)
 
 
 @router.get("/health/live", operation_id="live")
@@ -32,32 +57,30 @@ async def live() -> dict[str, str]:
 
 @router.get("/health/ready", operation_id="ready", responses={503: {"description": "Not ready"}})
 def ready(request: Request) -> Any:
-    """Database, migrations and broker, each by name; 503 when one of them is not `ok`."""
-    checks = readiness(request.app.state.runtime)
-    fine = all(state == "ok" for state in checks.values())
+    """Database, migrations and broker, each by name, and warnings; 503 without database or migrations."""
+    found = readiness(request.app.state.runtime)
+    status = "ready" if found.ready else "not_ready"
     answer: Response = json_answer(
-        {"status": "ready" if fine else "not_ready", "checks": checks}, 200 if fine else 503
+        {"status": status, "checks": found.checks, "warnings": found.warnings}, 200 if found.ready else 503
     )
     return answer
 
 
-def readiness(runtime: Runtime) -> dict[str, str]:
-    """What this process needs → `ok`, or what is wrong with it in a sentence."""
-    checks = {"database": "ok", "migrations": "ok", "broker": "ok"}
+def readiness(runtime: Runtime) -> Readiness:
+    """Look at everything that an API needs or leans on."""
+    found = Readiness()
     try:
-        with runtime.database.read() as session:
-            session.execute(text("SELECT 1"))
         require_current(runtime.database)
+        with runtime.database.read() as session:
+            found.warnings += absences(session).values()
     except SchemaOutdated as error:
-        checks["migrations"] = str(error)
+        found.checks["migrations"] = str(error)
     except DBAPIError as error:
-        checks["database"] = str(error.orig).strip() or type(error.orig).__name__
-        checks["migrations"] = "unknown: the database does not answer"
-    except PoolTimeout:
-        checks["database"] = "every connection of the pool is in use"
-        checks["migrations"] = "unknown: the database was not asked"
+        found.checks["database"] = str(error.orig).strip() or type(error.orig).__name__
+        found.checks["migrations"] = "unknown: the database does not answer"
     try:
         queue_depths(runtime.settings.broker)
     except BrokerAway as error:
-        checks["broker"] = str(error)
-    return checks
+        found.checks["broker"] = str(error)
+        found.warnings.append(f"{error}; wake-ups wait for the sweeper")
+    return found

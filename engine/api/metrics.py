@@ -14,9 +14,9 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from engine.api.brokers import BrokerAway, queue_depths
+from engine.heartbeat import last_seen, running_processes
 from state.tables import Job, Slice
 from state.transitions import AutomationStatus, JobStatus, SliceState
 
@@ -69,7 +69,7 @@ class _Standing(Collector):
         up = GaugeMetricFamily("muster_up", "Whether the service answers", labels=("service",))
         try:
             families = self._database()
-        except (DBAPIError, PoolTimeout):
+        except DBAPIError:
             families = []
         up.add_metric(("database",), float(bool(families)))
         yield from families
@@ -107,6 +107,7 @@ class _Standing(Collector):
                 .where(Job.status == JobStatus.PROCESSING, Slice.state != SliceState.DONE)
                 .group_by(Slice.state)
             ).all()
+            running, seen = running_processes(session), last_seen(session)
         counts = {row[0]: int(row[1]) for row in rows}
         for status in JobStatus:
             jobs.add_metric((status,), counts.get(status, 0))
@@ -116,4 +117,16 @@ class _Standing(Collector):
         found = dict(states)
         for state in (SliceState.READY, SliceState.LEASED):
             slices.add_metric((state,), found.get(state, 0))
-        return [jobs, settled, slices]
+        processes = GaugeMetricFamily(
+            "muster_processes", "Processes seen within the last half minute", labels=("kind",)
+        )
+        last = GaugeMetricFamily(
+            "muster_process_last_seen_timestamp_seconds",
+            "When a process of the kind was last seen, Unix time",
+            labels=("kind",),
+        )
+        for kind, instant in seen.items():
+            processes.add_metric((kind,), running[kind])
+            if instant is not None:
+                last.add_metric((kind,), instant.timestamp())
+        return [jobs, settled, slices, processes, last]

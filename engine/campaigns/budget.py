@@ -15,6 +15,7 @@ from sqlalchemy import exists, func, select
 
 from engine.campaigns import lifecycle
 from engine.campaigns.errors import Refused
+from engine.for_each import for_each
 from state.tables import Campaign, DeliveryHour, Job
 from state.transitions import SENDING, CampaignStatus
 
@@ -23,14 +24,14 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
+    from engine.runtime import Runtime
+
 __all__ = ["PAUSED_BY", "pause_spent", "spent"]
 
 log = structlog.get_logger(__name__)
 
 #: What `paused_by` says then.
 PAUSED_BY = "budget"
-
-_BATCH = 100
 
 
 def spent(session: Session, org_id: UUID, campaign_id: UUID) -> float:
@@ -41,11 +42,26 @@ def spent(session: Session, org_id: UUID, campaign_id: UUID) -> float:
     return float(session.execute(total).scalar_one() or 0)
 
 
-def pause_spent(session: Session) -> int:
-    """Pause running campaigns whose budget is spent, of all organizations; returns how many. The sweeper's.
-
-    Looks at campaigns with a budget and an open job only: index ix_job_open.
+def pause_spent(runtime: Runtime) -> int:
+    """Pause running campaigns whose budget is spent, of all organizations; returns how many. The sweeper's. A campaign
+    is a transaction.
     """
+    with runtime.database.read() as session:
+        found = _overspent(session)
+
+    def pause(campaign: tuple[UUID, UUID]) -> int:
+        org_id, campaign_id = campaign
+        with suppress(Refused), runtime.transaction() as session:  # refused: somebody stopped it meanwhile
+            lifecycle.pause(session, org_id, campaign_id, by=PAUSED_BY)
+            log.info("campaign.budget_spent", campaign_id=str(campaign_id))
+            return 1
+        return 0
+
+    return for_each(found, pause)
+
+
+def _overspent(session: Session) -> list[tuple[UUID, UUID]]:
+    """Organization and id. Looks at campaigns with a budget and an open job only: index ix_job_open."""
     running = exists().where(
         Job.campaign_id == Campaign.id,
         Job.status.in_(SENDING),
@@ -56,7 +72,7 @@ def pause_spent(session: Session) -> int:
         .where(DeliveryHour.campaign_id == Campaign.id)
         .scalar_subquery()
     )
-    over = session.execute(
+    found = session.execute(
         select(Campaign.org_id, Campaign.id)
         .where(
             Campaign.status.in_((CampaignStatus.ACTIVE, CampaignStatus.ACTIVATING)),
@@ -65,12 +81,5 @@ def pause_spent(session: Session) -> int:
             cost >= Campaign.budget,
         )
         .order_by(Campaign.id)
-        .limit(_BATCH)
-    ).all()
-    paused = 0
-    for org_id, campaign_id in over:
-        with suppress(Refused):  # somebody stopped it meanwhile
-            lifecycle.pause(session, org_id, campaign_id, by=PAUSED_BY)
-            paused += 1
-            log.info("campaign.budget_spent", campaign_id=str(campaign_id))
-    return paused
+    )
+    return [(org_id, campaign_id) for org_id, campaign_id in found]

@@ -26,6 +26,7 @@ from engine import listing
 from engine.campaigns import lifecycle
 from engine.campaigns.errors import Refused
 from engine.events.outbox import record
+from engine.for_each import for_each
 from engine.inputs import Input, Invalid, Name
 from engine.insight.significance import Arm, look
 from engine.insight.statistics import variant_counts
@@ -38,7 +39,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from sqlalchemy import Select
     from sqlalchemy.orm import Session
+
+    from engine.runtime import Runtime
 
 __all__ = [
     "LOOKS",
@@ -56,7 +60,6 @@ log = structlog.get_logger(__name__)
 LOOKS = 5
 #: Variants that can be told apart.
 _LEAST = 2
-_BATCH = 20
 #: When the job of a sample, or anything else, is in the way: how long until the next try.
 _AGAIN = timedelta(seconds=30)
 
@@ -146,24 +149,29 @@ def start_experiment(session: Session, org_id: UUID, campaign_id: UUID, *, windo
     return job
 
 
-def look_at_due(session: Session, *, window: int) -> int:
-    """Look at running experiments whose time has come, of all organizations; returns how many. The sweeper's.
-
-    Index ix_experiment_running.
+def look_at_due(runtime: Runtime) -> int:
+    """Look at running experiments whose time has come, of all organizations, each in a transaction of its own; returns
+    how many. The sweeper's. Index ix_experiment_running.
     """
-    now = clock_of(session).now()
-    due = session.execute(
-        select(Experiment)
-        .where(Experiment.status == "running", Experiment.next_look_at <= now)
-        .order_by(Experiment.next_look_at)
-        .limit(_BATCH)
-        .with_for_update(skip_locked=True)
-    ).scalars()
-    count = 0
-    for row in due:
-        decide(session, row, window=window)
-        count += 1
-    return count
+
+    def due(session: Session) -> Select[Experiment]:
+        now = clock_of(session).now()
+        return select(Experiment).where(Experiment.status == "running", Experiment.next_look_at <= now)
+
+    with runtime.database.read() as session:
+        ids = due(session).with_only_columns(Experiment.id).order_by(Experiment.next_look_at)
+        found = list(session.scalars(ids))
+
+    def look_at(experiment_id: UUID) -> int:
+        with runtime.transaction() as session:
+            held = due(session).where(Experiment.id == experiment_id).with_for_update(skip_locked=True)
+            row = session.execute(held).scalar_one_or_none()
+            if row is None:  # another sweeper is at it
+                return 0
+            decide(session, row, window=runtime.settings.window)
+            return 1
+
+    return for_each(found, look_at)
 
 
 def decide(session: Session, row: Experiment, *, window: int) -> None:

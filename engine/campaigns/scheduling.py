@@ -32,6 +32,7 @@ from engine.campaigns.errors import Refused
 from engine.campaigns.messages import resolve_messages
 from engine.delivery.enrol import guard
 from engine.events.outbox import record
+from engine.for_each import for_each
 from engine.inputs import Invalid
 from engine.triggers import reach
 from state.change import clock_of
@@ -40,6 +41,7 @@ from state.tables import Campaign, Job, ScheduledRun
 from state.transitions import OPEN, CampaignStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from uuid import UUID
 
     from sqlalchemy import ColumnElement, Select
@@ -65,32 +67,45 @@ def start_due(runtime: Runtime) -> int:
 
     Raises:
         sqlalchemy.exc.OperationalError: the database is away; what was started is started, the rest waits.
+        SomeFailed: some could not be started; they wait, and the others had their turn.
     """
+
+    def start(run: tuple[UUID, UUID, UUID]) -> int:
+        with runtime.transaction() as session:
+            ends = _start(session, *run, window=runtime.settings.window)
+            if ends:
+                reach("schedule.before_commit")
+        if ends:
+            reach("schedule.committed")
+        return ends
+
     ended = 0
+    while done := for_each(_due(runtime), start):  # again: another scheduler may have been at some of them
+        ended += done
+    return ended
+
+
+def _due(runtime: Runtime) -> Iterator[tuple[UUID, UUID, UUID]]:
+    """What can stop waiting now, oldest first: organization, campaign, run. Index ix_scheduled_run_waiting, then
+    primary keys.
+    """
+    after: tuple[datetime, UUID] | None = None
     while True:
         with runtime.database.read() as session:
-            found = session.execute(_due(session)).all()
-        done = 0
-        for org_id, campaign_id, run_id in found:
-            with runtime.transaction() as session:
-                ends = _start(session, org_id, campaign_id, run_id, window=runtime.settings.window)
-                if ends:
-                    reach("schedule.before_commit")
-            if ends:
-                reach("schedule.committed")
-            done += ends
-        ended += done
-        if not done:
-            return ended
+            page = session.execute(_page(session, after)).all()
+        if not page:
+            return
+        for org_id, campaign_id, run_id, _ in page:
+            yield org_id, campaign_id, run_id
+        after = (page[-1].due_at, page[-1].id)
 
 
-def _due(session: Session) -> Select[UUID, UUID, UUID]:
-    """What can stop waiting now, oldest first. Index ix_scheduled_run_waiting, then primary keys."""
+def _page(session: Session, after: tuple[datetime, UUID] | None) -> Select[UUID, UUID, UUID, datetime]:
     now = clock_of(session).now()
     delivers = exists().where(Job.campaign_id == Campaign.id, Job.status.in_(OPEN))
     can_start = Campaign.status.in_((CampaignStatus.DRAFT, CampaignStatus.ACTIVE)) & ~delivers
-    return (
-        select(ScheduledRun.org_id, ScheduledRun.campaign_id, ScheduledRun.id)
+    page = (
+        select(ScheduledRun.org_id, ScheduledRun.campaign_id, ScheduledRun.id, ScheduledRun.due_at)
         .join(Campaign, Campaign.id == ScheduledRun.campaign_id)
         .where(
             ScheduledRun.status == schedules.WAITING,
@@ -99,6 +114,15 @@ def _due(session: Session) -> Select[UUID, UUID, UUID]:
         )
         .order_by(ScheduledRun.due_at, ScheduledRun.id)
         .limit(_BATCH)
+    )
+    if after is None:
+        return page
+    due_at, run_id = after
+    return page.where(
+        or_(
+            ScheduledRun.due_at > due_at,
+            and_(ScheduledRun.due_at == due_at, ScheduledRun.id > run_id),
+        )
     )
 
 

@@ -1,7 +1,6 @@
-"""The sweeper: wake what is due, take back what expired, start again what went silent.
+"""What the sweeper does for delivery: wake what is due, take back what expired, start again what went silent.
 
-Any number may run; on PostgreSQL an advisory lock lets one act at a time, and every step is a compare-and-set that
-would be harmless to repeat. What it finds:
+Every step is a compare-and-set that would be harmless to repeat (engine.sweeper says who does it, and when):
 
 | found | done |
 |---|---|
@@ -10,13 +9,6 @@ would be harmless to repeat. What it finds:
 | a wait that is over | the job's window opens again |
 | a running job with room in its window | slices that fell due are woken |
 | a plan, a report or a wind-up that went silent | its command is sent again |
-| a campaign past its end date | completed; an open job of it is cancelled |
-| an event that nobody was told of, a webhook's retry that is due | distributed, woken |
-| an event past its retention | forgotten |
-| a campaign whose budget is spent | paused |
-| an A/B test that is to be looked at | a winner is declared, or not yet |
-| an idempotent answer past its day, a reported event's id past its month | forgotten |
-| a contact no cap counts, a mail domain that has recovered | forgotten |
 
 Doubt follows the channel's policy: `resend` makes the recipient pending with the same execution id, `hold` fails it
 with OUTCOME_UNKNOWN, for a person to retrigger.
@@ -28,16 +20,11 @@ would decide whether a wave is sent twice.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
-from sqlalchemy import case, exists, func, select, text, update
+from sqlalchemy import case, exists, func, select, update
 
-from engine.campaigns.budget import pause_spent
-from engine.campaigns.dry_runs import restart_silent
-from engine.campaigns.ending import end_due_campaigns
-from engine.campaigns.experiments import look_at_due
 from engine.commands import Activate, Cancel, Execute, Report, Retrigger
 from engine.delivery import moves, slices
 from engine.delivery.outcomes import OUTCOME_UNKNOWN
@@ -45,117 +32,70 @@ from engine.delivery.rollup import Cell, hour_of
 from engine.delivery.sender import policy_at
 from engine.delivery.telling import tell
 from engine.events.outbox import told
-from engine.events.upkeep import tend
-from engine.idempotency import expire
-from engine.insight.pace import note_pace
-from engine.limits import caps
-from engine.limits.effective import forget_throttles
+from engine.for_each import for_each
 from engine.runtime import wake
-from engine.tracking.intake import forget_events
 from engine.triggers import reach
 from state.change import clock_of
-from state.sets import among, is_postgresql
+from state.sets import among
 from state.tables import Job, Recipient, Slice
 from state.transitions import SENDING, STOPPED, AutomationStatus, JobStatus, SliceState
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import timedelta
     from uuid import UUID
 
     from sqlalchemy.orm import Session
 
     from engine.runtime import Runtime
 
-__all__ = ["Swept", "sweep"]
+__all__ = ["restart_silent_jobs", "take_back_expired", "wake_lost", "wake_ready"]
 
 log = structlog.get_logger(__name__)
 
-#: The key of the advisory lock under which one sweeper acts.
-_LOCK = 0x4D757374
 #: Slices taken back in one transaction.
 _BATCH = 100
 _LOST = "the worker was lost after the message may have left"
 
 
-@dataclass(slots=True)
-class Swept:
-    """What one sweep did."""
-
-    recovered: int = 0
-    """Slices whose lease had expired."""
-    in_doubt: int = 0
-    """Recipients that were in flight under an expired lease."""
-    rewoken: int = 0
-    """Slices whose wake-up was lost."""
-    woken: int = 0
-    """Slices that fell due, or found room."""
-    restarted: int = 0
-    """Plans, reports and wind-ups that had gone silent."""
-    ended: int = 0
-    """Campaigns past their end date."""
-
-
-def sweep(runtime: Runtime) -> Swept | None:
-    """One round over everything that may have been left lying. None when another sweeper is at it.
-
-    Raises:
-        sqlalchemy.exc.OperationalError: the database is away; the next sweep does it all.
+def take_back_expired(runtime: Runtime) -> tuple[int, int]:
+    """Make expired leases ready and settle the doubt they left, a batch a transaction; nothing within a lease's time
+    after an outage. Returns slices and recipients.
     """
-    swept, lasts = Swept(), runtime.settings.lease
-    with runtime.database.begin() as guard:
-        if (
-            is_postgresql(guard)
-            and not guard.execute(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _LOCK}).scalar_one()
-        ):
-            return None
-        if is_postgresql(guard):
-            _round(runtime, lasts, swept)
-    if not runtime.database.is_postgresql:
-        _round(runtime, lasts, swept)
-    if any((swept.recovered, swept.rewoken, swept.restarted, swept.ended)):
-        log.info("sweep.acted", **{name: getattr(swept, name) for name in swept.__slots__})
-    return swept
-
-
-def _round(runtime: Runtime, lasts: timedelta, swept: Swept) -> None:
+    slices_taken, in_doubt = 0, 0
     while True:
         with runtime.transaction() as session:
-            could_renew = runtime.database.steady_for(session) > lasts
-            expired, in_doubt = _take_back(session) if could_renew else (0, 0)
+            could_renew = runtime.database.steady_for(session) > runtime.settings.lease
+            expired, doubtful = _take_back(session) if could_renew else (0, 0)
             reach("recover.before_commit")
         reach("recover.committed")
-        swept.recovered += expired
-        swept.in_doubt += in_doubt
+        slices_taken += expired
+        in_doubt += doubtful
         if expired < _BATCH:
-            break
-    with runtime.transaction() as session:
-        swept.rewoken += _wake_again(session, clock_of(session).now() - lasts)
-    with runtime.transaction() as session:
-        swept.restarted += _restart(session, clock_of(session).now() - lasts)
-        swept.restarted += restart_silent(session, silence=lasts)
-    with runtime.transaction() as session:
-        swept.ended += end_due_campaigns(session)
-        note_pace(session)
-        look_at_due(session, window=runtime.settings.window)
-        expire(session)
-        forget_events(session)
-    with runtime.transaction() as session:
-        pause_spent(session)
-        caps.forget(session)
-        forget_throttles(session)
-    tend(runtime)
-    for org_id, job_id, waited in _running(runtime):
+            return slices_taken, in_doubt
+
+
+def wake_ready(runtime: Runtime) -> int:
+    """Wake slices of running jobs that fell due, or found room, and end waits that are over. A transaction a job.
+
+    Returns:
+        How many slices were woken by their time.
+    """
+
+    def wake_job(found: tuple[UUID, UUID, bool]) -> int:
+        org_id, job_id, waited = found
         with runtime.transaction() as session:
-            if waited:
-                session.execute(
-                    update(Job)
-                    .where(Job.id == job_id, Job.org_id == org_id, Job.waits_until <= clock_of(session).now())
-                    .values(waits_until=None, waits_reason=None, waits_for=None)
-                    .execution_options(synchronize_session=False)
-                )
-                slices.open_window(session, org_id, job_id)
-            else:
-                swept.woken += slices.wake_next(session, org_id, job_id)
+            if not waited:
+                return slices.wake_next(session, org_id, job_id)
+            session.execute(
+                update(Job)
+                .where(Job.id == job_id, Job.org_id == org_id, Job.waits_until <= clock_of(session).now())
+                .values(waits_until=None, waits_reason=None, waits_for=None)
+                .execution_options(synchronize_session=False)
+            )
+            slices.open_window(session, org_id, job_id)
+            return 0
+
+    return for_each(_running(runtime), wake_job)
 
 
 def _take_back(session: Session) -> tuple[int, int]:
@@ -255,9 +195,10 @@ def _settle_doubt(
     return int(again) + len(given_up), len(given_up)
 
 
-def _wake_again(session: Session, before: datetime) -> int:
-    """Send the wake-ups of slices that were woken before `before` and are still ready: those were lost."""
+def wake_lost(session: Session, *, silence: timedelta) -> int:
+    """Send the wake-ups of slices that were woken `silence` ago and are still ready: those were lost."""
     now = clock_of(session).now()
+    before = now - silence
     running = select(Job.id).where(Job.status == JobStatus.PROCESSING, Job.held.is_(False))
     lost = session.execute(
         select(Slice.org_id, Slice.job_id, Slice.number)
@@ -281,9 +222,9 @@ def _wake_again(session: Session, before: datetime) -> int:
     return len(lost)
 
 
-def _restart(session: Session, before: datetime) -> int:
-    """Send the commands of plans, reports and wind-ups on which nobody has worked since `before`."""
-    silent = (Job.touched_at < before,)
+def restart_silent_jobs(session: Session, *, silence: timedelta) -> int:
+    """Send the commands of plans, reports and wind-ups on which nobody has worked for `silence`."""
+    silent = (Job.touched_at < clock_of(session).now() - silence,)
     unplanned = (
         Job.status.in_(SENDING),
         Job.planned.is_(False),

@@ -12,6 +12,7 @@ from state.tables.experiment import Experiment
 from state.tables.limits import Contact, DomainThrottle
 from state.tables.organization import ApiKey, IdempotencyKey, Organization
 from state.tables.portal import JourneyLink, Portal, ProductRecommendation, Widget
+from state.tables.process import Process, ProcessKind
 from state.tables.run import DryRun, ScheduledRun
 
 __all__ = [
@@ -38,6 +39,8 @@ __all__ = [
     "JsonObject",
     "Organization",
     "Portal",
+    "Process",
+    "ProcessKind",
     "ProductRecommendation",
     "Recipient",
     "ScheduledRun",

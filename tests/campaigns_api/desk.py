@@ -10,11 +10,11 @@ from sqlalchemy import select
 from actors.context import Context
 from actors.registry import ACTORS
 from engine.delivery.execute import Executor
-from engine.delivery.recover import sweep
 from engine.delivery.sender import SendLoop
 from engine.events.postman import Postman
 from state.tables import Channel, Entity, Event, Job, Recipient, Target, Template
 from tests.delivery.kit import ScriptedChannel, ScriptedSenders
+from tests.harness.sweeping import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

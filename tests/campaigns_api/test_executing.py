@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import select, update
 
 from engine.campaigns import jobs
-from engine.delivery.recover import sweep
 from state.sampling import PLACES, place, place_of
 from state.tables import Entity, Job, Target
+from tests.harness.sweeping import sweep
 
 if TYPE_CHECKING:
     from tests.campaigns_api.desk import Desk

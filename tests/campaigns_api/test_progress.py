@@ -9,8 +9,8 @@ from uuid import UUID
 from sqlalchemy import update
 
 from engine.channels.port import Delivered, Rejected
-from engine.delivery.recover import sweep
 from state.tables import Job
+from tests.harness.sweeping import sweep
 
 if TYPE_CHECKING:
     from tests.campaigns_api.desk import Desk

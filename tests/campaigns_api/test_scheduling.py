@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from engine.campaigns.scheduling import start_due
-from engine.triggers import TriggeredError, arm
+from engine.triggers import arm
+from tests.delivery.kit import Crash
 
 if TYPE_CHECKING:
     from tests.campaigns_api.desk import Desk
@@ -162,9 +163,9 @@ def test_a_scheduler_that_dies_at_either_edge_loses_and_doubles_nothing(desk: De
     desk.database.clock.forward(hours=1)  # type: ignore[attr-defined]
 
     def die() -> None:
-        raise TriggeredError(point)
+        raise Crash
 
-    with arm(point, die), pytest.raises(TriggeredError):
+    with arm(point, die), pytest.raises(Crash):
         start_due(desk.api.runtime)
     start_due(desk.api.runtime)
     for campaign, key in zip(campaigns, keys, strict=True):

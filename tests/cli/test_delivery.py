@@ -14,10 +14,10 @@ from actors.cli.context import load_settings
 from actors.cli.neighbour import Neighbour
 from actors.services import Embedded
 from engine.commands import Activate, Execute
-from engine.delivery.recover import sweep
 from engine.runtime import Runtime
 from engine.wakeups import MemoryWakeups
 from state.tables import Job, Organization, Slice
+from tests.harness.sweeping import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,7 +19,6 @@ from engine.campaigns import lifecycle
 from engine.channels.port import Content, Delivered, Message, Outcome, Released
 from engine.delivery.execute import Executor
 from engine.delivery.outcomes import Policy
-from engine.delivery.recover import sweep
 from engine.delivery.sender import Sender, Senders, SendLoop
 from engine.events.postman import Postman
 from engine.insight.progress import campaign_progress
@@ -40,6 +39,7 @@ from state.tables import (
     Template,
     Touchpoint,
 )
+from tests.harness.sweeping import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -13,9 +13,9 @@ from actors.context import Context
 from actors.registry import ACTORS
 from engine.campaigns import lifecycle
 from engine.delivery.execute import Executor
-from engine.delivery.recover import sweep
 from engine.delivery.sender import Senders, SendLoop
 from engine.events.postman import Postman
+from tests.harness.sweeping import sweep
 from tests.tracking.letters import block, delivery_report, original
 from tests.tracking.test_delivered import Post
 from tests.tracking.test_timeline import told, whats

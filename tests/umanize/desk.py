@@ -7,10 +7,10 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import select
 
-from engine.delivery.recover import sweep
 from engine.enrolled.identity import entity_of
 from state.tables import Job, Recipient
 from tests.campaigns_api.desk import Desk
+from tests.harness.sweeping import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

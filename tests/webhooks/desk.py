@@ -12,7 +12,7 @@ from config.settings import Settings
 from engine.channels.secrets import Secrets
 from engine.commands import Distribute, Notify
 from engine.delivery.sender import SendLoop
-from engine.events import distribute, upkeep, webhooks
+from engine.events import distribute, webhooks
 from engine.events.outbox import record
 from engine.events.postman import Postman
 from engine.inputs import read
@@ -20,6 +20,7 @@ from engine.outbound import Guard
 from engine.runtime import Runtime
 from engine.wakeups import MemoryWakeups
 from state.tables import Event, Webhook, WebhookDelivery
+from tests.harness.sweeping import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,7 +86,7 @@ class Desk:
         return done
 
     def sweep(self) -> int:
-        upkeep.tend(self.runtime)
+        sweep(self.runtime)
         return self.work()
 
     def forward(self, **by: float) -> None:

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import event as hooks
 
 from engine.commands import Distribute
-from engine.events import distribute, upkeep
+from engine.events import distribute, retention
 from engine.events.names import EVENTS, check_patterns
 from engine.events.outbox import BATCH, record, record_recipients, told
 from engine.inputs import Invalid
@@ -143,7 +143,7 @@ def test_old_events_and_deliveries_are_forgotten_and_places_go_on(desk: Desk, re
     desk.sweep()
     assert [6] == [one.position for one in desk.events()]
     with desk.changing() as session:
-        assert 0 == upkeep.forget(session, keep=timedelta(days=30))
+        assert 0 == retention.forget(session, keep=timedelta(days=30))
     assert 1 == desk.count(Event)
 
 

@@ -1,40 +1,23 @@
-"""What the sweeper does for events: distribute what was left, wake what is due, forget what is old."""
+"""How long events and their deliveries are kept: the sweeper forgets what is older."""
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, func, select
 
-from engine.events.distribute import distribute
-from engine.events.lanes import wake_due
 from state.change import clock_of
 from state.tables import Event, WebhookDelivery
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from sqlalchemy.orm import Session
 
-    from engine.runtime import Runtime
-
-__all__ = ["forget", "tend"]
+__all__ = ["forget"]
 
 #: Rows that are forgotten in one round: oldest first, so each round costs what it deletes.
 _BATCH = 2000
-
-
-def tend(runtime: Runtime) -> None:
-    """One round.
-
-    Raises:
-        sqlalchemy.exc.OperationalError: the database is away; the next round does it all.
-    """
-    distribute(runtime)
-    with runtime.transaction() as session:
-        wake_due(session)
-        forget(session, keep=timedelta(days=runtime.settings.event_retention_days))
 
 
 def forget(session: Session, *, keep: timedelta) -> int:
