@@ -85,7 +85,9 @@ class Settings(BaseSettings):
     webhook_allowed_networks: str | None = None
     """Networks that webhooks may reach although they are not public, by comma: `10.0.0.0/8,127.0.0.1/32`."""
     channel_allowed_networks: str | None = None
-    """The same for HTTP channels and actions; absent: loopback in the embedded form, else none."""
+    """The same for channels and actions; absent: loopback in the embedded form, else none."""
+    channel_certificates: Path | None = None
+    """A folder of certificates (PEM) that channels may name in `ca_file`; absent: there are none."""
     answer_rules: Path | None = None
     """A TOML file of rules that say what providers' answers mean, tried before those that ship with Muster."""
     analyser_url: AnyHttpUrl | None = None

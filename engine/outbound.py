@@ -1,15 +1,20 @@
 """Which addresses tenants may have this machine connect to: public ones, and networks that the operator allows.
 
-Whoever may make a webhook, an HTTP channel or an action chooses what this machine connects to; without a guard that
+Whoever may make a webhook, a channel or an action chooses what this machine connects to; without a guard that
 reaches the operator's own network, or the cloud's metadata. The rule is applied to the address itself when a socket is
 made for it, so a name that resolves differently the second time, an address written in an odd way, or a redirect gains
 nothing. (Webhooks and HTTP channels do not follow redirects at all.)
 
-A URL that is written down with an address in it is refused at once, so that its author learns of it.
+A URL that is written down with an address in it is refused at once, so that its author learns of it. A refusal never
+names an address: what a name inside the operator's network resolves to is not for tenants to learn.
+
+What is public is decided by the list below and not by the Python that runs: it is IANA's special-purpose registries,
+and what clouds keep for themselves.
 """
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 import sys
@@ -25,11 +30,53 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-__all__ = ["AddressRefused", "Guard", "guard_of", "guarding", "lend_guard", "refusal"]
+__all__ = [
+    "MAIL_PORTS",
+    "AddressRefused",
+    "Guard",
+    "guard_of",
+    "guarding",
+    "lend_guard",
+    "open_mail_socket",
+    "refusal",
+]
 
 _LONGEST = 2048
 _NOT_PUBLIC = "is not a public address"
+_NOT_MAIL = "the port is none of those that mail servers listen on"
 _NAT64 = ip_network("64:ff9b::/96")
+#: IPv4 that is not public: IANA's special-purpose registry (RFC 6890), multicast, and one cloud's metadata.
+_INSIDE_4 = tuple(
+    IPv4Network(text)
+    for text in (
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "168.63.129.16/32",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.0.2.0/24",
+        "192.31.196.0/24",
+        "192.52.193.0/24",
+        "192.88.99.0/24",
+        "192.168.0.0/16",
+        "192.175.48.0/24",
+        "198.18.0.0/15",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+    )
+)
+#: The only IPv6 that is routed in public (RFC 4291), and what of it is not.
+_OUTSIDE_6 = IPv6Network("2000::/3")
+_INSIDE_6 = tuple(
+    IPv6Network(text) for text in ("2001::/23", "2001:db8::/32", "2620:4f:8000::/48", "3fff::/20")
+)
+#: Where mail servers listen. Another port of a public address is not for a mail channel to talk to.
+MAIL_PORTS = frozenset({25, 465, 587, 2465, 2525, 2587})
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -42,8 +89,8 @@ _LENT = "guard"
 class AddressRefused(OSError):
     """No connection to that address; nothing was sent."""
 
-    def __init__(self, address: object) -> None:
-        super().__init__(errno.EACCES, f"{address} {_NOT_PUBLIC}")
+    def __init__(self, reason: str = f"it {_NOT_PUBLIC}") -> None:
+        super().__init__(errno.EACCES, reason)
 
 
 class Guard:
@@ -59,10 +106,11 @@ class Guard:
 
     def allows(self, address: Address) -> bool:
         """Whether `address` may be connected to."""
-        inner = _inner(address)
-        if any(one in network for network in self._allowed for one in (address, inner)):
-            return True
-        return all(one.is_global and not one.is_multicast for one in (address, inner))
+        return self._is_allowed(address) or _is_public(address)
+
+    def _is_allowed(self, address: Address) -> bool:
+        """Whether the operator allows it by name."""
+        return any(one in network for network in self._allowed for one in (address, _inner(address)))
 
     def check_url(self, url: str) -> str:
         """The URL of a webhook. A name is looked at again each time it is connected to.
@@ -92,7 +140,21 @@ class Guard:
         """
         literal = _literal(urlsplit(url).hostname or "")
         if literal is not None and not self.allows(literal):
-            raise ValueError(f"{literal} {_NOT_PUBLIC}")
+            raise ValueError(f"it {_NOT_PUBLIC}")
+
+    def check_mail_server(self, host: str, port: int) -> None:
+        """Look at the port of a mail server, and at its address where `host` is one.
+
+        Raises:
+            ValueError: it is refused.
+        """
+        literal = _literal(host.removeprefix("[").removesuffix("]"))
+        if literal is not None and self._is_allowed(literal):
+            return
+        if literal is not None and not self.allows(literal):
+            raise ValueError(f"it {_NOT_PUBLIC}")
+        if literal is not None and port not in MAIL_PORTS:
+            raise ValueError(_NOT_MAIL)
 
     def socket(self, info: tuple[int, int, int, str, Any]) -> socket.socket:
         """A socket for a resolved address (aiohttp's socket factory).
@@ -113,16 +175,65 @@ class Guard:
         try:
             address = ip_address(str(where).partition("%")[0])
         except ValueError:
-            raise AddressRefused(where) from None
+            raise AddressRefused from None
         if not self.allows(address):
-            raise AddressRefused(address)
+            raise AddressRefused
+
+    def check_mail_address(self, where: str, port: int) -> None:
+        """The same for a mail server's address: where the operator did not allow it, the port must be mail's.
+
+        Raises:
+            AddressRefused: it must not be connected to.
+        """
+        self.check_address(where)
+        if port not in MAIL_PORTS and not self._is_allowed(ip_address(where.partition("%")[0])):
+            raise AddressRefused(_NOT_MAIL)
 
 
 def refusal(error: BaseException) -> str | None:
     """What a guard said, if that is why a connection was not made: of all addresses of a name together."""
-    if not isinstance(error, OSError) or error.errno != errno.EACCES or _NOT_PUBLIC not in str(error):
-        return None
-    return error.strerror if isinstance(error, AddressRefused) else "its addresses are not public"
+    if isinstance(error, AddressRefused):
+        return error.strerror
+    # aiohttp puts the errors of several addresses into one, by their texts.
+    is_several = isinstance(error, OSError) and error.errno == errno.EACCES and _NOT_PUBLIC in str(error)
+    return "its addresses are not public" if is_several else None
+
+
+async def open_mail_socket(guard: Guard, host: str, port: int) -> socket.socket:
+    """A connection to the first of a mail server's addresses that takes it.
+
+    Raises:
+        AddressRefused: the guard refuses all of them.
+        OSError: none answers, or the name cannot be resolved.
+    """
+    loop = asyncio.get_running_loop()
+    refused: OSError | None = None
+    failed: OSError | None = None
+    try:
+        found = await loop.getaddrinfo(
+            host.removeprefix("[").removesuffix("]"), port, type=socket.SOCK_STREAM
+        )
+    except (OSError, UnicodeError):
+        raise OSError("the host's name cannot be resolved") from None
+    for family, kind, protocol, _, where in found:
+        try:
+            guard.check_mail_address(str(where[0]), port)
+        except AddressRefused as error:
+            refused = error
+            continue
+        connection = socket.socket(family, kind, protocol)
+        try:
+            connection.setblocking(False)
+            await loop.sock_connect(connection, where)
+        except OSError as error:
+            connection.close()
+            failed = error
+        except BaseException:
+            connection.close()
+            raise
+        else:
+            return connection
+    raise failed or refused or OSError("the host has no address")
 
 
 def lend_guard(session: Session, guard: Guard) -> None:
@@ -165,6 +276,13 @@ def _connecting(event: str, args: tuple[Any, ...]) -> None:
         if guard is not None:
             where = args[1]
             guard.check_address(where[0] if isinstance(where, tuple) else where)
+
+
+def _is_public(address: Address) -> bool:
+    inner = _inner(address)
+    if isinstance(inner, IPv4Address):
+        return not any(inner in network for network in _INSIDE_4)
+    return inner in _OUTSIDE_6 and not any(inner in network for network in _INSIDE_6)
 
 
 def _inner(address: Address) -> Address:

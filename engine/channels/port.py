@@ -201,18 +201,29 @@ class Surroundings:
     data_dir: Path | None = None
     database: Database | None = None
     guard: Guard | None = None
-    """Which addresses may be reached by HTTP; absent: public ones."""
+    """Which addresses may be reached; absent: public ones."""
+    certificates: Path | None = None
+    """The folder of certificates that the operator keeps; absent: there is none."""
 
     @classmethod
     def of(cls, settings: Settings, database: Database) -> Surroundings:
         """Those of a process."""
-        return cls(settings.data_dir, database, Guard(settings.channel_networks))
+        guard = Guard(settings.channel_networks)
+        return cls(settings.data_dir, database, guard, settings.channel_certificates)
 
     def check_url(self, field: str, url: str | None) -> None:
         """Raise ValueError, naming the field, when there is a guard that refuses the address in `url`."""
         if self.guard is not None and url is not None:
             try:
                 self.guard.check_host(url)
+            except ValueError as error:
+                raise ValueError(f"{field}: {error}; {ALLOWED_BY}") from None
+
+    def check_mail_server(self, field: str, host: str, port: int) -> None:
+        """The same for a mail server, where `host` is an address."""
+        if self.guard is not None:
+            try:
+                self.guard.check_mail_server(host, port)
             except ValueError as error:
                 raise ValueError(f"{field}: {error}; {ALLOWED_BY}") from None
 

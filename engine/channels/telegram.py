@@ -13,7 +13,7 @@ import re
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr
 
 from engine.channels.addresses import ChatFinder
 from engine.channels.http.answers import outcome_of, pick, retry_after, seconds
@@ -24,6 +24,7 @@ from engine.channels.http.wire import WireChannel
 from engine.channels.media import AddressMedium
 from engine.channels.port import Delivered, Down, Rejected, Throttled
 from engine.channels.scrub import Scrub
+from engine.channels.trust import TrustCredentials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,12 +68,8 @@ class TelegramSettings(Connection):
     """Where an entity keeps its chat id; absent: any usual name, such as `telegram_chat_id` or `Telegram`."""
 
 
-class TelegramCredentials(BaseModel):
+class TelegramCredentials(TrustCredentials):
     """The `credentials` of a channel of kind `telegram`."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True
-    )
 
     token: Annotated[SecretStr, Field(min_length=3, max_length=200)]
     """From BotFather: `123456:ABC…`."""
@@ -105,7 +102,7 @@ class TelegramChannel(WireChannel):
             raise ValueError("credentials.token: is not a bot's token, like 123456:ABC-DEF…")
         check_private(settings.base_url, insecure_login=settings.insecure_login)
         surroundings.check_url("base_url", settings.base_url)
-        super().__init__(settings, Scrub([token, token.partition(":")[2]]), surroundings)
+        super().__init__(settings, credentials, Scrub([token, token.partition(":")[2]]), surroundings)
         self._settings = settings
         self._token = credentials.token
         self.address_of = ChatFinder(settings.address)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import orjson
 import structlog
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, TypeAdapter, ValidationError
 from sqlalchemy.exc import DBAPIError
 
 from engine.channels.addresses import PhoneFinder, Region
@@ -30,6 +30,7 @@ from engine.channels.http.wire import WireChannel, trouble
 from engine.channels.media import AddressMedium
 from engine.channels.port import Delivered, Doubtful, Down, Rejected
 from engine.channels.scrub import Scrub
+from engine.channels.trust import TrustCredentials
 from engine.goals.calls import note_placed
 
 if TYPE_CHECKING:
@@ -78,12 +79,8 @@ class VoiceSettings(Connection):
     """Where an entity keeps its number; absent: any usual name, such as `phone` or `Mobile number`."""
 
 
-class VoiceCredentials(BaseModel):
+class VoiceCredentials(TrustCredentials):
     """The `credentials` of a channel of kind `voice`."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True
-    )
 
     api_key: Annotated[SecretStr, Field(min_length=1, max_length=500)]
     webhook_secret: Annotated[SecretStr, Field(min_length=8, max_length=500)] | None = None
@@ -117,7 +114,7 @@ class VoiceChannel(WireChannel):
         if credentials.webhook_secret is not None:
             secrets.append(credentials.webhook_secret.get_secret_value())
         surroundings.check_url("base_url", settings.base_url)
-        super().__init__(settings, Scrub(secrets), surroundings)
+        super().__init__(settings, credentials, Scrub(secrets), surroundings)
         self._settings = settings
         self._key = credentials.api_key
         self._variables = compile_tree(settings.variables, "variables")

@@ -27,6 +27,7 @@ from engine.channels.http.wire import WireChannel
 from engine.channels.media import AddressMedium
 from engine.channels.port import Delivered
 from engine.channels.scrub import Scrub
+from engine.channels.trust import TrustCredentials
 
 if TYPE_CHECKING:
     from engine.channels.http.answers import Answer
@@ -168,12 +169,8 @@ class WhatsAppSettings(Connection):
     """Where an entity keeps its number; absent: any usual name, `whatsapp` first."""
 
 
-class WhatsAppCredentials(BaseModel):
+class WhatsAppCredentials(TrustCredentials):
     """The `credentials` of a channel of kind `whatsapp`."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True
-    )
 
     access_token: Annotated[SecretStr, Field(min_length=1, max_length=2000)]
 
@@ -205,7 +202,7 @@ class WhatsAppChannel(WireChannel):
         if not token.isascii() or not token.isprintable() or " " in token:
             raise ValueError("credentials.access_token: holds a character that no token has")
         surroundings.check_url("base_url", settings.base_url)
-        super().__init__(settings, Scrub([token]), surroundings)
+        super().__init__(settings, credentials, Scrub([token]), surroundings)
         self._settings = settings
         self._token = credentials.access_token
         self._template = None

@@ -263,7 +263,7 @@ def test_an_action_at_an_address_that_is_not_public_is_refused(api, client):
     step = {"type": "action", "settings": {"url": "http://[::1]/"}}
     refused = client.post("/v1/flow", json={"name": "f", "touchpoints": [step]})
     assert refused.status_code == 400
-    assert refused.json()["message"].startswith("touchpoints[0].settings.url: ::1 is not a public address")
+    assert refused.json()["message"].startswith("touchpoints[0].settings.url: it is not a public address")
     api.runtime.guard = Guard([ip_network("::1/128")])
     assert client.post("/v1/flow", json={"name": "f", "touchpoints": [step]}).status_code == 201
 

@@ -7,6 +7,7 @@ from email.policy import SMTP
 from uuid import UUID
 
 from engine.channels import registry
+from tests.channels.http_rig import LOOPBACK
 from tests.servers.smtp import SmtpServer
 
 __all__ = ["SETTINGS", "SmtpRig"]
@@ -34,7 +35,7 @@ class SmtpRig:
         self.credentials = credentials or {}
 
     def channel(self):
-        return registry.build("smtp", self.settings, self.credentials)
+        return registry.build("smtp", self.settings, self.credentials, LOOPBACK)
 
     def arrange(self, scenario):
         server = self.server

@@ -119,10 +119,8 @@ def test_addresses_inside_are_refused_before_anything_is_sent(host, address):
     given = {"url": f"http://{host}:9/", "method": "GET"}
     refused = outcome("http", given, {}, Surroundings())
     assert refused.code == "HTTP_ADDRESS_REFUSED"
-    assert refused.text == (
-        f"{address} is not a public address; MUSTER_CHANNEL_ALLOWED_NETWORKS may allow it"
-    )
-    with pytest.raises(registry.InvalidChannel, match=r"settings\.url: .* is not a public address"):
+    assert refused.text == ("it is not a public address; MUSTER_CHANNEL_ALLOWED_NETWORKS may allow it")
+    with pytest.raises(registry.InvalidChannel, match=r"settings\.url: it is not a public address"):
         registry.build("http", given, {}, Surroundings(guard=Guard()))
 
 
@@ -158,7 +156,7 @@ def test_a_name_that_changes_its_address_gains_nothing(serve):
             await client.close()
 
     assert run(ask()).status == 200
-    with pytest.raises(Unanswered, match=f"HTTP_ADDRESS_REFUSED: {INSIDE} is not a public address"):
+    with pytest.raises(Unanswered, match="HTTP_ADDRESS_REFUSED: it is not a public address"):
         run(ask())
     assert asked == ["/"]
 

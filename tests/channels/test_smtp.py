@@ -46,7 +46,11 @@ class TestSmtpOverTls(WireConformance):
     @pytest.fixture
     def rig(self, smtp, certificate):
         context, trusted = certificate
-        return smtp(tls=context, settings={"security": "starttls", "ca_file": str(trusted)})
+        return smtp(
+            tls=context,
+            settings={"security": "starttls"},
+            credentials={"ca_certificates": trusted.read_text()},
+        )
 
 
 def outcomes(rig, wave):
@@ -417,7 +421,10 @@ class TestTls:
         context, trusted = certificate
         for security, implicit in (("starttls", False), ("opportunistic", False), ("tls", True)):
             rig = smtp(
-                tls=context, implicit_tls=implicit, settings={"security": security, "ca_file": str(trusted)}
+                tls=context,
+                implicit_tls=implicit,
+                settings={"security": security},
+                credentials={"ca_certificates": trusted.read_text()},
             )
             assert [type(outcome) for outcome in outcomes(rig, messages(20))] == [Delivered] * 20
             assert implicit or rig.server.stats["tls"]

@@ -78,7 +78,7 @@ class HttpChannel(WireChannel):
         self._template = RequestTemplate(settings, credentials, insecure_login=settings.insecure_login)
         surroundings.check_url("url", self._template.origin)
         surroundings.check_url("check_url", settings.check_url)
-        super().__init__(settings, self._template.scrub, surroundings)
+        super().__init__(settings, credentials, self._template.scrub, surroundings)
         self._check_url = settings.check_url
         self.medium = settings.medium
         self.address_of = address_finder(settings.medium, settings.address, settings.region)

@@ -19,6 +19,7 @@ from yarl import URL
 
 from engine.channels.http.answers import Answer
 from engine.channels.port import ALLOWED_BY, Deferred, Doubtful, Down
+from engine.channels.trust import Trust, TrustError
 from engine.outbound import Guard, refusal
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ __all__ = ["HttpClient", "Unanswered"]
 #: Bytes of an answer that are read; what says whether a message was taken is far shorter.
 _ANSWER_LIMIT = 1 << 16
 _USER_AGENT = "Muster"
+_SYSTEM = Trust()
 
 
 class Unanswered(Exception):
@@ -68,17 +70,24 @@ class HttpClient:
     """Sends requests; belongs to the event loop that first uses it.
 
     Args:
-        connection: Timeouts and certificates. Its concurrency is the caller's to keep.
+        connection: Timeouts. Its concurrency is the caller's to keep.
         guard: Which addresses may be reached; absent: public ones.
+        trust: Which certificates are believed; absent: the system's.
         resolver: Looks names up; absent: the system's.
     """
 
     def __init__(
-        self, connection: Connection, guard: Guard | None = None, *, resolver: AbstractResolver | None = None
+        self,
+        connection: Connection,
+        guard: Guard | None = None,
+        trust: Trust = _SYSTEM,
+        *,
+        resolver: AbstractResolver | None = None,
     ) -> None:
         self._resolver = resolver
         self._connection = connection
         self._guard = guard or Guard()
+        self._trust = trust
         self._connect = connection.connect_timeout.total_seconds()
         self._answer = connection.timeout.total_seconds()
         self._session: aiohttp.ClientSession | None = None
@@ -125,15 +134,12 @@ class HttpClient:
         return self._session
 
     async def _open(self) -> aiohttp.ClientSession:
-        verify: ssl.SSLContext | bool = True
-        if self._connection.ca_file is not None:
-            try:
-                verify = await asyncio.to_thread(
-                    ssl.create_default_context, cafile=str(self._connection.ca_file)
-                )
-            except OSError as error:
-                reason = f"ca_file cannot be read: {error.strerror or type(error).__name__}"
-                raise Unanswered(Down("HTTP_TLS", reason)) from None
+        verify: ssl.SSLContext | bool = True  # aiohttp's, shared
+        try:
+            if self._trust.names_some:
+                verify = await asyncio.to_thread(self._trust.context)
+        except TrustError as error:
+            raise Unanswered(Down("HTTP_TLS", str(error))) from None
         trace = aiohttp.TraceConfig()
         trace.on_request_headers_sent.append(_headers_leave)
         trace.on_request_chunk_sent.append(_body_leaves)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import re
 from datetime import timedelta
-from pathlib import Path  # noqa: TC003 - pydantic reads it
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+
+from engine.channels.trust import CertificateName, TrustCredentials
 
 __all__ = [
     "BaseUrl",
@@ -129,8 +130,8 @@ class Connection(BaseModel):
     idle_timeout: Seconds = timedelta(seconds=4)
     """How long an unused connection is kept: less than servers do (many close after 5 seconds), because a request
     that meets a connection being closed is in doubt."""
-    ca_file: Path | None = None
-    """Certificates to trust instead of the system's."""
+    ca_file: CertificateName | None = None
+    """The name of certificates that the operator keeps, to trust instead of the system's."""
     insecure_login: bool = False
     """Allow credentials over a connection that anybody can read."""
 
@@ -171,12 +172,8 @@ class RequestSettings(BaseModel):
         return self
 
 
-class RequestCredentials(BaseModel):
+class RequestCredentials(TrustCredentials):
     """What must not be read by anybody: kept encrypted, and taken out of every text."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True
-    )
 
     headers: dict[HeaderName, SecretStr] = Field(default_factory=dict)
     """Added to the settings' headers, and stronger than those; no templates."""
@@ -197,6 +194,6 @@ class RequestCredentials(BaseModel):
         return self
 
     def values(self) -> list[SecretStr]:
-        """Every secret."""
+        """Every secret that a request sends."""
         single = [secret for secret in (self.bearer, self.password) if secret is not None]
         return [*single, *self.headers.values(), *self.secrets.values()]

@@ -15,6 +15,7 @@ from engine.channels.http.client import HttpClient, Unanswered
 from engine.channels.http.leaves import Unrenderable
 from engine.channels.lending import Lent
 from engine.channels.port import Deferred, Delivered, Down, Rejected, Released, Throttled
+from engine.channels.trust import Trust
 from engine.channels.wave import Wave, deliver_all
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from engine.channels.http.request import Request
     from engine.channels.http.settings import Connection
     from engine.channels.port import Message, Outcome, Report, Surroundings
+    from engine.channels.trust import TrustCredentials
 
 __all__ = ["CONTENT_INVALID", "WireChannel", "trouble"]
 
@@ -37,15 +39,21 @@ class WireChannel(ABC):
 
     Args:
         connection: How the provider is reached.
+        credentials: Say which certificates are trusted.
         scrub: Takes the channel's secrets out of texts.
-        surroundings: Say which addresses may be reached.
+        surroundings: Say which addresses may be reached, and where the operator's certificates are.
     """
 
     def __init__(
-        self, connection: Connection, scrub: Callable[[str], str], surroundings: Surroundings
+        self,
+        connection: Connection,
+        credentials: TrustCredentials,
+        scrub: Callable[[str], str],
+        surroundings: Surroundings,
     ) -> None:
         self._scrub = scrub
-        self._client = HttpClient(connection, surroundings.guard)
+        trust = Trust(credentials.ca_certificates, connection.ca_file, surroundings.certificates)
+        self._client = HttpClient(connection, surroundings.guard, trust)
         self._lent = Lent(self._client.close)
         self._concurrency = connection.concurrency
         self._slots = asyncio.Semaphore(connection.concurrency)

@@ -70,7 +70,7 @@ class SmsChannel(WireChannel):
         self._provider: _Provider = kind(settings, credentials)
         for field, url in settings.reaches().items():
             surroundings.check_url(field, url)
-        super().__init__(settings, self._provider.scrub, surroundings)
+        super().__init__(settings, credentials, self._provider.scrub, surroundings)
         self._settings = settings
         self.address_of = PhoneFinder(settings.address, region=settings.region)
 

@@ -14,22 +14,25 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import aiosmtplib
 
 from engine.channels.addresses import EmailFinder
 from engine.channels.media import AddressMedium
-from engine.channels.port import Deferred, Doubtful, Rejected, Throttled
+from engine.channels.port import Deferred, Doubtful, Down, Rejected, Throttled
 from engine.channels.scrub import Scrub
 from engine.channels.smtp.pool import Pool
 from engine.channels.smtp.replies import CLOSING, Reply, outcome_of
 from engine.channels.smtp.session import Lost, Refused, Session, connect
 from engine.channels.smtp.settings import SmtpCredentials, SmtpSettings
+from engine.channels.trust import Trust, TrustError
 from engine.channels.wave import Wave, drive
 from engine.content.dkim import Signer
 from engine.content.links import return_path_of
 from engine.content.mime import MimeBuilder
+from engine.outbound import Guard, open_mail_socket
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,13 +89,13 @@ class SmtpChannel:
         self,
         settings: SmtpSettings,
         credentials: SmtpCredentials,
-        surroundings: Surroundings,  # noqa: ARG002 - every kind is made from these three
+        surroundings: Surroundings,
     ) -> None:
         """Prepare; nothing connects before the first message.
 
         Raises:
-            ValueError: credentials would travel unencrypted, or a header cannot be; the message names the
-                setting.
+            ValueError: credentials would travel unencrypted, a header cannot be, or an address is refused; the
+                message names the setting.
         """
         if credentials.username is not None and settings.security in ("none", "opportunistic"):
             trusted = settings.insecure_login or settings.host.lower().startswith(_LOOPBACK)
@@ -101,8 +104,11 @@ class SmtpChannel:
                     f"security: {settings.security!r} would send the password unencrypted; "
                     "use 'starttls' or 'tls', or set insecure_login"
                 )
+        surroundings.check_mail_server("host", settings.host, settings.effective_port)
         self._settings = settings
         self._credentials = credentials
+        self._guard = surroundings.guard or Guard()
+        self._trust = Trust(credentials.ca_certificates, settings.ca_file, surroundings.certificates)
         self.address_of = EmailFinder(settings.address)
         self._signer = _signer(settings, credentials)
         self._mime = MimeBuilder(
@@ -158,28 +164,32 @@ class SmtpChannel:
         if self._helo is None:
             self._helo = await asyncio.to_thread(socket.getfqdn)
         if self._tls is None and settings.security != "none":
-            self._tls = await asyncio.to_thread(self._tls_context)
+            try:
+                self._tls = await asyncio.to_thread(self._tls_context)
+            except TrustError as error:
+                raise Refused(Down("SMTP_TLS", str(error))) from None
         password = credentials.password.get_secret_value() if credentials.password is not None else None
+        within = settings.connect_timeout.total_seconds()
         client = aiosmtplib.SMTP(
             hostname=settings.host,
-            port=settings.effective_port,
             username=credentials.username,
             password=password,
             local_hostname=self._helo,
-            timeout=settings.connect_timeout.total_seconds(),
+            timeout=within,
             use_tls=settings.security == "tls",
             start_tls={"starttls": True, "opportunistic": None}.get(settings.security, False),
             tls_context=self._tls,
         )
         return await connect(
             client,
-            within=settings.connect_timeout.total_seconds(),
+            partial(open_mail_socket, self._guard, settings.host, settings.effective_port),
+            within=within,
             # As it is said in AUTH PLAIN, too, should the server repeat that.
             scrub=Scrub([password, f"\0{credentials.username}\0{password}"] if password else []),
         )
 
     def _tls_context(self) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=self._settings.ca_file)
+        context = self._trust.context()
         if not self._settings.verify_certificate:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE

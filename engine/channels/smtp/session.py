@@ -17,16 +17,20 @@ from typing import TYPE_CHECKING, cast
 
 import aiosmtplib
 
-from engine.channels.port import Down, Throttled
+from engine.channels.port import ALLOWED_BY, Down, Throttled
 from engine.channels.smtp.replies import CLOSING, Reply
+from engine.outbound import refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import socket
+    from collections.abc import Awaitable, Callable
 
 __all__ = ["Lost", "Refused", "Session", "connect"]
 
 _REPLY_LIMIT = 1 << 16
 _QUIT_TIMEOUT = 2.0
+#: Codes of SMTP replies (RFC 5321 §4.2.1).
+_LEAST_REPLY, _MOST_REPLY = 200, 599
 
 
 class Lost(Exception):
@@ -194,11 +198,18 @@ class Session(asyncio.Protocol):
             waiter.set_exception(Lost(f"no reply within {within:g} seconds", timed_out=True))
 
 
-async def connect(client: aiosmtplib.SMTP, *, within: float, scrub: Callable[[str], str] = str) -> Session:
+async def connect(
+    client: aiosmtplib.SMTP,
+    open_socket: Callable[[], Awaitable[socket.socket]],
+    *,
+    within: float,
+    scrub: Callable[[str], str] = str,
+) -> Session:
     """Shake hands with `client`'s settings: greeting, EHLO, STARTTLS, login.
 
     Args:
         client: Not connected yet.
+        open_socket: Connects to the server. May raise OSError.
         within: Seconds for all of it.
         scrub: Takes secrets out of a server's words.
 
@@ -208,7 +219,7 @@ async def connect(client: aiosmtplib.SMTP, *, within: float, scrub: Callable[[st
     """
     try:
         async with asyncio.timeout(within):
-            await client.connect()
+            await client.connect(sock=await open_socket())
             if client.is_ehlo_or_helo_needed:
                 await _greet(client)
     except (aiosmtplib.SMTPException, OSError, ssl.SSLError, ValueError) as error:
@@ -235,8 +246,13 @@ async def _greet(client: aiosmtplib.SMTP) -> None:
 
 
 def _refusal(error: Exception, scrub: Callable[[str], str]) -> Down | Throttled:
+    refused = refusal(error)
+    if refused is not None:
+        return Down("SMTP_ADDRESS_REFUSED", f"{refused}; {ALLOWED_BY}")
     text = scrub(str(error) or "the server did not answer in time")
     if isinstance(error, aiosmtplib.SMTPResponseException):
+        if not _LEAST_REPLY <= error.code <= _MOST_REPLY:  # what another service says is nobody's business
+            return Down("SMTP_HANDSHAKE", "the server does not speak SMTP")
         text = scrub(f"{error.code} {error.message}")
         if error.code == CLOSING or isinstance(error, aiosmtplib.SMTPConnectResponseError):
             return Throttled(f"SMTP_{error.code}", text)

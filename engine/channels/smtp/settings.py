@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from pathlib import Path  # noqa: TC003 - pydantic reads it
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from engine.channels.addresses import normalise_email
+from engine.channels.trust import CertificateName, TrustCredentials
 from engine.content.mailboxes import normalise_mailboxes
 
 __all__ = ["SmtpCredentials", "SmtpSettings"]
@@ -59,8 +59,8 @@ class SmtpSettings(BaseModel):
     security: Literal["starttls", "tls", "opportunistic", "none"] = "starttls"
     """`starttls`: not without; `tls`: from the first byte; `opportunistic`: STARTTLS if it is offered."""
     verify_certificate: bool = True
-    ca_file: Path | None = None
-    """Certificates to trust instead of the system's."""
+    ca_file: CertificateName | None = None
+    """The name of certificates that the operator keeps, to trust instead of the system's."""
     insecure_login: bool = False
     """Allow credentials over a connection that anybody can read."""
 
@@ -120,12 +120,8 @@ class SmtpSettings(BaseModel):
         return self.port or _DEFAULT_PORTS[self.security]
 
 
-class SmtpCredentials(BaseModel):
+class SmtpCredentials(TrustCredentials):
     """The `credentials` of a channel of kind `smtp`: a login, a key to sign with, either or none."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True
-    )
 
     username: str | None = None
     password: SecretStr | None = None
