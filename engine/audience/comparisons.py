@@ -7,23 +7,36 @@ positive twin, so it also lets through whoever lacks the attribute.
 | test | passes |
 |---|---|
 | `Same` | the JSON text, number or boolean that a literal stands for: `1000` is `"1000"`, and so on |
-| `Holds` | the text contains the needle, whatever the case |
-| `Compared` | numbers or dates when both sides read as such, else texts by code point |
+| `Says` | what says yes, or what says no (`truth`) |
+| `Holds` | the text contains the needle, whatever the case (`texts.fold`) |
+| `Compared` | what reads as the literal does: as a number, as a date, or as text by code point; nothing else |
+
+What is empty stands in no order: it is no number, no date, and less than no text.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from datetime import UTC, datetime
+from typing import Literal
 
 from engine.audience.dates import DATE_WORDS, Span, read_date
-from engine.audience.filters import INSTANT_FIELDS, Condition, DataType, Operator
+from engine.audience.filters import INSTANT_FIELDS, ORDERING, TEXT_FIELDS, Condition, DataType, Operator
 from engine.audience.numerals import reads_number
+from engine.audience.texts import trim
+from engine.audience.truth import read_truth
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
-__all__ = ["Compared", "Holds", "Relation", "Same", "Test", "fold", "is_negative", "tests_of"]
+__all__ = [
+    "Compared",
+    "Holds",
+    "Relation",
+    "Same",
+    "Says",
+    "Test",
+    "asks_for_days",
+    "is_negative",
+    "tests_of",
+]
 
 Relation = Literal["=", ">", ">=", "<", "<="]
 
@@ -33,6 +46,8 @@ _RELATIONS: dict[Operator, Relation] = {
     Operator.LESS_THAN: "<",
     Operator.LESS_THAN_OR_EQUAL: "<=",
 }
+_TRUTH = ("true", "false")
+_ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 _NEGATIVE = frozenset((Operator.NOT_EQUALS, Operator.NOT_CONTAINS, Operator.IS_NONE_OF, Operator.NOT_EMPTY))
 
 
@@ -44,6 +59,13 @@ class Same:
 
 
 @dataclass(frozen=True, slots=True)
+class Says:
+    """Says yes, or says no."""
+
+    yes: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Holds:
     """Contains the needle."""
 
@@ -52,9 +74,7 @@ class Holds:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Stands in the relation to the literal, read in the first of the ways given that the value can be read
-    in too.
-    """
+    """Stands in the relation to the literal. Exactly one of the three is given: how both sides are read."""
 
     relation: Relation
     number: str | None = None
@@ -62,7 +82,7 @@ class Compared:
     text: str | None = None
 
 
-Test = Same | Holds | Compared
+Test = Same | Says | Holds | Compared
 
 
 def is_negative(operator: Operator) -> bool:
@@ -82,11 +102,13 @@ def tests_of(condition: Condition, now: datetime) -> list[Test]:
     tests: list[Test] = []
     same: list[str] = []
     for literal in literals:
-        span = _span(literal, condition, now)
-        if span is not None and (_dated(condition) or literal in DATE_WORDS):
-            tests.append(Compared("=", span=span))
+        yes = _truth(literal, condition)
+        if yes is not None:
+            tests.append(Says(yes))
+        elif _means_days(literal, condition):
+            tests.append(Compared("=", span=_span(literal, now)))
         elif condition.data_type is DataType.NUMBER:
-            tests.append(Compared("=", number=literal))
+            tests.append(Compared("=", number=trim(literal)))
         elif condition.data_type is DataType.STRING:
             tests.append(Compared("=", text=literal))
         else:
@@ -96,43 +118,53 @@ def tests_of(condition: Condition, now: datetime) -> list[Test]:
     return tests
 
 
-def _dated(condition: Condition) -> bool:
-    return condition.data_type is DataType.DATE or condition.key in INSTANT_FIELDS
+def asks_for_days(condition: Condition) -> bool:
+    """Whether what it means depends on the organization's days."""
+    if condition.operator in ORDERING:
+        return _reads_as(condition.literals[0], condition) is DataType.DATE
+    return any(_means_days(literal, condition) for literal in condition.literals)
 
 
-def _span(literal: str, condition: Condition, now: datetime) -> Span | None:
-    if _dated(condition) or condition.data_type is None:
-        return read_date(literal, now)
+def _truth(literal: str, condition: Condition) -> bool | None:
+    """What a literal to be equal to says, where it is meant to say yes or no: `true` and `false` do, other words where
+    the condition says that they are booleans. A text field is no yes and no.
+    """
+    if condition.data_type is DataType.BOOLEAN:
+        return read_truth(literal)
+    if condition.data_type is None and condition.key not in TEXT_FIELDS and literal.lower() in _TRUTH:
+        return read_truth(literal)
     return None
 
 
+def _means_days(literal: str, condition: Condition) -> bool:
+    """Whether a literal to be equal to is a span of time and not a text."""
+    if condition.data_type is DataType.DATE or condition.key in INSTANT_FIELDS:
+        return True
+    return condition.data_type is None and literal in DATE_WORDS
+
+
+def _span(literal: str, now: datetime) -> Span:
+    span = read_date(literal, now)
+    if span is None:
+        raise AssertionError(f"{literal!r} was taken for a date when the condition was read")
+    return span
+
+
 def _ordered(relation: Relation, literal: str, condition: Condition, now: datetime) -> Compared:
-    span = _span(literal, condition, now)
-    if _dated(condition) or literal in DATE_WORDS:
-        # A date word is no text that an attribute could be compared with.
-        return Compared(relation, span=span) if span else Compared(relation, text=literal)
-    if condition.data_type is DataType.NUMBER:
-        return Compared(relation, number=literal)
-    if condition.data_type is DataType.STRING:
-        return Compared(relation, text=literal)
-    return Compared(relation, number=literal if reads_number(literal) else None, span=span, text=literal)
+    kind = _reads_as(literal, condition)
+    if kind is DataType.NUMBER:
+        return Compared(relation, number=trim(literal))
+    if kind is DataType.DATE:
+        return Compared(relation, span=_span(literal, now))
+    return Compared(relation, text=literal)
 
 
-def fold(needle: str) -> tuple[str, dict[str, str]]:
-    """The needle in lower case, and what else must be lowered in a text beside A-Z to find it there.
-
-    Databases disagree on the lower case of letters beyond A-Z (it hangs on their locale), so only the letters
-    that the needle has are folded, one to one, and the same in each database.
-    """
-    lowered, others = [], {}
-    for letter in needle:
-        small = letter.lower()
-        small = small if len(small) == 1 else letter
-        lowered.append(small)
-        if not letter.isascii():
-            others.update(
-                {other: small for other in {letter, letter.upper()} if len(other) == 1 and other != small}
-            )
-            if len(small.upper()) == 1 and small.upper() != small:
-                others[small.upper()] = small
-    return "".join(lowered), others
+def _reads_as(literal: str, condition: Condition) -> DataType:
+    """How both sides of an ordering are read."""
+    if condition.key in INSTANT_FIELDS:
+        return DataType.DATE
+    if condition.data_type is not None:
+        return condition.data_type
+    if reads_number(literal):
+        return DataType.NUMBER
+    return DataType.DATE if read_date(literal, _ANY_TIME) is not None else DataType.STRING

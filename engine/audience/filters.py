@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from difflib import get_close_matches
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -22,15 +22,29 @@ from pydantic import (
     Field,
     Tag,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
 from engine.audience.dates import DATE_WORDS, read_date
 from engine.audience.numerals import reads_number
+from engine.audience.truth import NO, YES, read_truth
 from engine.inputs import Invalid
 
-__all__ = ["Condition", "DataType", "FilterError", "Group", "Operator", "Subgroup", "parse_filters"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "Condition",
+    "DataType",
+    "FilterError",
+    "Group",
+    "Operator",
+    "Subgroup",
+    "conditions_of",
+    "parse_filters",
+]
 
 #: More than a person writes and few enough that one statement carries them.
 MAX_ITEMS = 100
@@ -155,9 +169,11 @@ class Condition(_Closed):
 
     @field_validator("value", mode="before")
     @classmethod
-    def _texts(cls, value: object) -> object:
+    def _texts(cls, value: object, info: ValidationInfo) -> object:
         if value is None:
             return None
+        if isinstance(value, bool) and info.data.get("operator") in ORDERING:
+            raise ValueError(f"booleans have no order; {info.data['operator']} cannot be used with them")
         if isinstance(value, list | tuple):
             if len(value) > MAX_VALUES:
                 raise ValueError(f"must have at most {MAX_VALUES} values")
@@ -205,12 +221,13 @@ class Condition(_Closed):
         shown = repr(literal[:64])
         if self.data_type is DataType.NUMBER and not reads_number(literal):
             raise ValueError(f"value {shown} does not read as a number (at most 15 characters, like -12.5)")
-        if self.data_type is DataType.BOOLEAN and literal not in ("true", "false"):
-            raise ValueError(f"value {shown} does not read as a boolean; use true or false")
+        if self.data_type is DataType.BOOLEAN and read_truth(literal) is None:
+            words = ", ".join((*YES, *NO))
+            raise ValueError(f"value {shown} does not read as a boolean; use one of {words}")
         dated = self.data_type is DataType.DATE or self.key in INSTANT_FIELDS
         if dated and read_date(literal, datetime(2000, 1, 1, tzinfo=UTC)) is None:
             raise ValueError(
-                f"value {shown} does not read as a date; use 2026-03-02, 02-03-2026, 02.03.2026, "
+                f"value {shown} does not read as a date; use 2026-03-02, 02.03.2026, 02-03-2026, "
                 f"2026-03-02T09:00:00Z or one of {', '.join(DATE_WORDS)}"
             )
 
@@ -248,6 +265,15 @@ class Group(_Closed):
         Field(min_length=1, max_length=MAX_ITEMS),
     ]
     combination: Literal["AND", "OR"] = "AND"
+
+
+def conditions_of(group: Group | Subgroup) -> Iterator[Condition]:
+    """All conditions of a tree, in order."""
+    for item in group.items:
+        if isinstance(item, Subgroup):
+            yield from conditions_of(item)
+        else:
+            yield item
 
 
 class _Filters(_Closed):

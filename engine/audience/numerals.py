@@ -1,16 +1,19 @@
 """When a text reads as a number.
 
-Plain decimals of at most 15 characters: every one of them is told apart by a double, so PostgreSQL, SQLite
-and Python agree on each comparison. Longer digit strings are card and account numbers, `1e5` is a product
-code, `+49…` a
-telephone: they stay text.
+Plain decimals of at most 15 characters, with or without blanks around them: every one of them is told apart by a
+double, so PostgreSQL, SQLite and Python agree on each comparison. Longer digit strings are card and account numbers,
+`1e5` is a product code, `+49…` a telephone: they stay text. `1,234.50` and `12,5` are texts too, because the one means
+in one country what the other means in the next; an import that is told which column is written how reads them
+(`written_numbers`).
 """
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["MAX_LENGTH", "NUMBER_PATTERN", "json_number", "reads_number"]
+from engine.audience.texts import trim
+
+__all__ = ["MAX_LENGTH", "NUMBER_PATTERN", "json_number", "number_of", "reads_number"]
 
 MAX_LENGTH = 15
 #: The same grammar in Python and in PostgreSQL's regular expressions.
@@ -24,11 +27,18 @@ _INTEGERS = range(-(2**63), 2**63)
 
 def reads_number(text: str) -> bool:
     """Whether a literal or an attribute's text takes part in comparisons as a number."""
-    return len(text) <= MAX_LENGTH and _NUMBER.fullmatch(text) is not None
+    return number_of(text) is not None
+
+
+def number_of(text: str) -> float | None:
+    """The double that a text reads as, or None."""
+    plain = trim(text)
+    return float(plain) if len(plain) <= MAX_LENGTH and _NUMBER.fullmatch(plain) is not None else None
 
 
 def json_number(text: str) -> int | float | None:
     """The JSON number that a literal equals, if any. Integers are exact up to 64 bits: ids are integers."""
-    if _INTEGER.fullmatch(text):
-        return number if (number := int(text)) in _INTEGERS else None
-    return float(text) if reads_number(text) else None
+    plain = trim(text)
+    if _INTEGER.fullmatch(plain):
+        return number if (number := int(plain)) in _INTEGERS else None
+    return number_of(plain)

@@ -4,9 +4,9 @@
 |---|---|
 | `"city": "Oslo"`, `"age": 30` | equals |
 | `"location": ["US", "CA"]` | is one of them; of an attribute that is a list: has one of them |
-| `"ageRange": [18, 45]` | `age` from 18 to 45, both included; `null` on one side leaves it open |
-| `"newsletter": true` | is there, and is neither empty nor false |
-| `"newsletter": false` | is empty, false, or not there |
+| `"ageRange": [18, 45]` | `age` from 18 to 45, both included; numbers or dates; `null` leaves a side open |
+| `"newsletter": true` | says yes (engine.audience.truth) |
+| `"newsletter": false` | says no, is empty or not there; what says neither yes nor no passes neither |
 | `"phone": null` | is empty or not there |
 | `"age": {"gte": 18, "lt": 45}` | the comparisons by name: eq ne gt gte lt lte in nin contains ncontains exists |
 | `{"filter": {…}}` | the tree itself, as the Targeting API has it |
@@ -16,9 +16,12 @@ All of them must hold. Names are the attributes' own, exactly.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from engine.audience.dates import DATE_WORDS, read_date
 from engine.audience.filters import FilterError, parse_filters
+from engine.audience.numerals import number_of, reads_number
 from engine.inputs import Invalid
 from engine.suggestions import did_you_mean
 
@@ -29,6 +32,8 @@ __all__ = ["tree_of"]
 
 _RANGE = "Range"
 _ENDS = 2
+#: Words for dates are compared with one another as of one moment; which one does not change their order.
+_ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 _COMPARISONS = {
     "eq": "EQUALS",
     "ne": "NOT_EQUALS",
@@ -70,6 +75,9 @@ def _checked(tree: dict[str, Any], path: str) -> dict[str, Any]:
 
 
 def _items(key: str, value: Any) -> list[_Item]:
+    name = key.removesuffix(_RANGE)
+    if name and name != key and not isinstance(value, dict):
+        return _of_range(key, name, value)
     if isinstance(value, bool):
         return [_said(key, value)]
     if value is None:
@@ -85,27 +93,69 @@ def _items(key: str, value: Any) -> list[_Item]:
 
 def _said(key: str, wanted: bool) -> _Item:
     """Whether an attribute says yes, whatever kind it is."""
+    says: _Item = {
+        "key": key,
+        "operator": "EQUALS",
+        "value": "true" if wanted else "false",
+        "data_type": "boolean",
+    }
     if wanted:
-        items = [
-            {"key": key, "operator": "NOT_EMPTY"},
-            {"key": key, "operator": "NOT_EQUALS", "value": "false"},
-        ]
-        return {"items": items, "combination": "AND"}
-    items = [{"key": key, "operator": "EMPTY"}, {"key": key, "operator": "EQUALS", "value": "false"}]
-    return {"items": items, "combination": "OR"}
+        return says
+    return {"items": [{"key": key, "operator": "EMPTY"}, says], "combination": "OR"}
+
+
+def _of_range(key: str, name: str, value: Any) -> list[_Item]:
+    """From one end to the other, both included.
+
+    Raises:
+        Invalid: it is no list of two ends, an end is neither a number nor a date, or the ends are not in order.
+    """
+    if not isinstance(value, list) or len(value) != _ENDS:
+        raise Invalid(
+            key,
+            f"must be a list of two ends, like [18, 45]; null leaves one open. For an attribute named {key!r}: "
+            f'{{"eq": …}} or {{"in": […]}}',
+        )
+    ends = [None if end is None else _text(f"{key}[{index}]", end) for index, end in enumerate(value)]
+    given = [(index, end) for index, end in enumerate(ends) if end is not None]
+    if not given:
+        raise Invalid(key, "has no end; leave it out to ask for nothing")
+    kinds = {_kind_of_end(f"{key}[{index}]", end) for index, end in given}
+    if len(kinds) > 1:
+        raise Invalid(key, "has a number at one end and a date at the other")
+    kind = kinds.pop()
+    if None not in ends and _are_reversed(ends[0], ends[1], kind):
+        raise Invalid(key, f"begins after its end: {ends[0]} is more than {ends[1]}")
+    operators = ("GREATER_THAN_OR_EQUAL", "LESS_THAN_OR_EQUAL")
+    return [
+        {"key": name, "operator": operators[index], "value": end, "data_type": kind} for index, end in given
+    ]
+
+
+def _kind_of_end(path: str, end: Any) -> str:
+    if isinstance(end, bool):
+        raise Invalid(path, "must be a number or a date")
+    if isinstance(end, int | float) or reads_number(end):
+        return "number"
+    if read_date(end, _ANY_TIME) is not None:
+        return "date"
+    raise Invalid(
+        path, f"{end[:64]!r} reads neither as a number nor as a date like 2026-03-02, 02.03.2026 or TODAY"
+    )
+
+
+def _are_reversed(first: Any, last: Any, kind: str) -> bool:
+    """Whether nothing lies between two ends, whatever the day. A date is not compared with a word for a date."""
+    if kind == "number":
+        low, high = (number_of(str(end)) or 0.0 for end in (first, last))
+        return low > high
+    if (first in DATE_WORDS) != (last in DATE_WORDS):
+        return False
+    begin, end = read_date(first, _ANY_TIME), read_date(last, _ANY_TIME)
+    return begin is not None and end is not None and begin.seconds()[0] >= end.seconds()[1]
 
 
 def _of_list(key: str, values: list[Any]) -> list[_Item]:
-    name = key.removesuffix(_RANGE)
-    if name and name != key and len(values) == _ENDS and all(_is_end(value) for value in values):
-        operators = ("GREATER_THAN_OR_EQUAL", "LESS_THAN_OR_EQUAL")
-        ends = [
-            {"key": name, "operator": operator, "value": _text(key, value)}
-            for operator, value in zip(operators, values, strict=True)
-            if value is not None
-        ]
-        if ends:
-            return ends
     if not values:
         raise Invalid(key, "names nothing; leave it out to ask for nothing")
     return [
@@ -115,17 +165,6 @@ def _of_list(key: str, values: list[Any]) -> list[_Item]:
             "value": [_text(f"{key}[{index}]", value) for index, value in enumerate(values)],
         }
     ]
-
-
-def _is_end(value: Any) -> bool:
-    """A range is of numbers, or of dates."""
-    return (
-        value is None or (isinstance(value, int | float) and not isinstance(value, bool)) or _is_date(value)
-    )
-
-
-def _is_date(value: Any) -> bool:
-    return isinstance(value, str) and value[:4].isdigit() and "-" in value
 
 
 def _compared(key: str, comparisons: Mapping[str, Any]) -> list[_Item]:

@@ -31,8 +31,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 
-from engine.audience.comparisons import fold
+from engine.audience.dates import DATE_PATTERN, ZONED_PATTERN
 from engine.audience.numerals import MAX_LENGTH, NUMBER_PATTERN, json_number
+from engine.audience.texts import BLANKS, DOTTED_I, fold, letters_to_fold
 from engine.audience.values import Value
 from state.tables import Entity
 
@@ -45,12 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PostgreSQL"]
 
-_DAY = "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
-_TIME = "[T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]+)?)?"
-_ZONE = "(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])"
-_TIMED = f"{_DAY}{_TIME}{_ZONE}?$"
-_REVERSED = "^(0[1-9]|[12][0-9]|3[01])(-(0[1-9]|1[0-2])-|[.](0[1-9]|1[0-2])[.])[0-9]{4}$"
-
+_YEAR_DIGITS = 4
 #: Beyond this many values, single values are looked up in a hash instead of being contained one by one.
 _FEW = 4
 
@@ -162,51 +158,95 @@ class PostgreSQL:
         """See `Dialect`."""
         return cast(literal(number, Text), Numeric)
 
+    def trimmed(self, text: ColumnElement[str]) -> ColumnElement[str]:
+        """See `Dialect`."""
+        return func.btrim(text, BLANKS)
+
     def number_of(self, text: ColumnElement[str]) -> ColumnElement[Any]:
         """See `Dialect`."""
-        short = func.char_length(text) <= MAX_LENGTH
-        return case((short & _matches(text, NUMBER_PATTERN), cast(text, Double)))
+        plain = self.trimmed(text)
+        short = func.char_length(plain) <= MAX_LENGTH
+        return case((short & _matches(plain, NUMBER_PATTERN), cast(plain, Double)))
 
     def day_of(self, text: ColumnElement[str]) -> ColumnElement[str]:
         """See `Dialect`."""
-        turned = func.concat(func.right(text, 4), "-", func.substr(text, 4, 2), "-", func.left(text, 2))
-        return case(
-            (_matches(text, f"{_DAY}({_TIME}{_ZONE}?)?$"), func.left(text, 10)),
-            (_matches(text, _REVERSED), turned),
-        )
+        plain = self.trimmed(text)
+        return case((_matches(plain, DATE_PATTERN), func.concat_ws("-", *_day(plain))))
 
     def second_of(self, text: ColumnElement[str]) -> ColumnElement[int]:
-        """Added up from the parts, because a cast refuses the 31st of February."""
-        day = self.day_of(text)
-        months = _integer(func.left(day, 4)) * 12 + _integer(func.substr(day, 6, 2)) - 1
-        start: ColumnElement[Any] = literal_column("timestamp '0001-01-01'") + func.make_interval(
-            0, months - 12, 0, _integer(func.substr(day, 9, 2)) - 1
-        )
-        midnight = cast(func.extract("epoch", start), BigInteger)
-        return case((_matches(text, _TIMED), midnight + _time_of_day(text) - _offset(text)), else_=midnight)
+        """See `Dialect`."""
+        plain = self.trimmed(text)
+        return case((_matches(plain, DATE_PATTERN), _second(plain)))
+
+    def zoned_second_of(self, text: ColumnElement[str]) -> ColumnElement[int]:
+        """See `Dialect`."""
+        plain = self.trimmed(text)
+        return case((_matches(plain, ZONED_PATTERN), _second(plain)))
 
     def holds(
         self, text: ColumnElement[str] | InstrumentedAttribute[str], test: Holds
     ) -> ColumnElement[bool]:
         """See `Dialect`."""
-        needle, others = fold(test.needle)
+        needle = fold(test.needle)
         lowered = func.lower(collate(text, "C"))
-        if others:
-            lowered = func.translate(lowered, "".join(others), "".join(others.values()))
-        return func.strpos(lowered, needle) > 0
+        return func.strpos(case((_is_ascii(text), lowered), else_=_folded(text, needle)), needle) > 0
+
+
+def _is_ascii(text: Any) -> ColumnElement[bool]:
+    return func.octet_length(text) == func.char_length(text)
+
+
+def _folded(text: Any, needle: str) -> ColumnElement[str]:
+    """The text with those letters folded that may be in the needle, as `texts.fold` folds all of them."""
+    letters = letters_to_fold(needle)
+    single = {letter: folded for letter, folded in letters.items() if len(folded) == 1}
+    folded: ColumnElement[str] = func.lower(collate(func.normalize(text, literal_column("NFD")), "C"))
+    if single:
+        folded = func.translate(folded, "".join(single), "".join(single.values()))
+    for letter, several in letters.items():
+        if len(several) > 1:
+            folded = func.replace(folded, letter, several)
+    return func.normalize(func.replace(folded, DOTTED_I, "i"), literal_column("NFC"))
 
 
 def _integer(digits: ColumnElement[str]) -> ColumnElement[int]:
     return cast(digits, Integer)
 
 
-def _time_of_day(text: ColumnElement[str]) -> ColumnElement[int]:
-    seconds = case((func.substr(text, 17, 1) == ":", _integer(func.substr(text, 18, 2))), else_=0)
-    return _integer(func.substr(text, 12, 2)) * 3600 + _integer(func.substr(text, 15, 2)) * 60 + seconds
+def _day(text: ColumnElement[str]) -> tuple[ColumnElement[str], ...]:
+    """Year, month and day, with leading zeros, of a text that matches `DATE_PATTERN`."""
+    written = func.split_part(func.translate(text, "./Tt", "--  "), " ", 1)
+    first, month, last = (func.split_part(written, "-", place) for place in (1, 2, 3))
+    year_first = func.char_length(first) == _YEAR_DIGITS
+    year = case((year_first, first), else_=last)
+    day = case((year_first, last), else_=first)
+    return year, func.lpad(month, 2, "0"), func.lpad(day, 2, "0")
 
 
-def _offset(text: ColumnElement[str]) -> ColumnElement[int]:
-    amount = _integer(func.left(func.right(text, 5), 2)) * 3600 + _integer(func.right(text, 2)) * 60
-    sign = func.left(func.right(text, 6), 1)
-    # The last six characters of a bare time start with "T", ":", "." or a digit.
-    return case((sign == "+", amount), (sign == "-", -amount), else_=0)
+def _second(text: ColumnElement[str]) -> ColumnElement[int]:
+    """Seconds since 1970 of a text that matches `DATE_PATTERN`. Added up from the parts: a cast refuses the 31st of
+    February.
+    """
+    year, month, day = map(_integer, _day(text))
+    months = year * 12 + month - 1
+    start: ColumnElement[Any] = literal_column("timestamp '0001-01-01'") + func.make_interval(
+        0, months - 12, 0, day - 1
+    )
+    midnight = cast(func.extract("epoch", start), BigInteger)
+    clock = _part(text, "[0-9]+:[0-9]+")
+    time = (
+        _integer(func.split_part(clock, ":", 1)) * 3600
+        + _integer(func.split_part(clock, ":", 2)) * 60
+        + _integer(func.coalesce(_part(text, "[0-9]+:[0-9]+:([0-9]+)"), "0"))
+    )
+    digits = func.translate(_part(text, "[0-9]+:[0-9:.,]+ *[+-]([0-9:]+)"), ":", "")
+    offset = (
+        _integer(func.left(digits, 2)) * 3600 + _integer(func.rpad(func.substr(digits, 3, 2), 2, "0")) * 60
+    )
+    east = _matches(text, "[+]")
+    return midnight + func.coalesce(time, 0) - func.coalesce(case((east, offset), else_=-offset), 0)
+
+
+def _part(text: ColumnElement[str], pattern: str) -> ColumnElement[str]:
+    """The first part that matches, or its group; NULL when there is none."""
+    return func.substring(text, pattern, type_=Text())

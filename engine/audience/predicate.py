@@ -15,17 +15,28 @@ unique index on (org_id, schema, external_id) serves those on `external_id`, the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import and_, case, false, func, literal, literal_column, or_, select, true
+from sqlalchemy import (
+    and_,
+    case,
+    false,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    true,
+)
 
-from engine.audience.comparisons import Compared, Holds, Same, is_negative, tests_of
+from engine.audience.comparisons import Compared, Holds, Same, Says, is_negative, tests_of
 from engine.audience.dates import Days
 from engine.audience.filters import INSTANT_FIELDS, TEXT_FIELDS, Condition, Operator, Subgroup
 from engine.audience.postgresql import PostgreSQL
 from engine.audience.sqlite import SQLite
+from engine.audience.truth import NO, YES
 from state.sets import is_postgresql
 from state.tables import Entity
 
@@ -53,7 +64,7 @@ def predicate(session: Session, tree: Group, now: datetime, own: Own | None = No
     Args:
         session: Whose database the condition is for.
         tree: As `parse_filters` gave it.
-        now: Aware; what TODAY and its like are reckoned from.
+        now: In the organization's time zone (engine.audience.calendar); what TODAY and its like are reckoned from.
         own: Says what keys mean that are the caller's own; None for all others.
     """
     return _group(dialect_of(session), tree, now, own)
@@ -62,25 +73,20 @@ def predicate(session: Session, tree: Group, now: datetime, own: Own | None = No
 def field_passes(
     session: Session, column: Sql, condition: Condition, now: datetime, *, instant: bool = False
 ) -> ColumnElement[bool]:
-    """What a condition says of a text column, or of one that is an instant."""
+    """What a condition says of a text column, or of one that is an instant; `now` as `predicate` has it."""
     dialect, tests = dialect_of(session), tests_of(condition, now)
     if not tests:
         positive = column.is_(None) if instant else func.coalesce(column, "") == ""
     elif instant:
         positive = _of_instant(column, tests)
     else:
-        positive = or_(
-            *(
-                column.in_(test.literals) if isinstance(test, Same) else _text_passes(dialect, column, test)
-                for test in tests
-            )
-        )
+        positive = or_(*(_text_passes(dialect, column, test) for test in tests))
     return positive.is_not(true()) if is_negative(condition.operator) else positive
 
 
 def dialect_of(session: Session) -> Dialect:
     """How the session's database says it."""
-    return PostgreSQL() if is_postgresql(session) else SQLite()
+    return PostgreSQL() if is_postgresql(session) else SQLite(session.connection())
 
 
 def _group(dialect: Dialect, group: Group | Subgroup, now: datetime, own: Own | None) -> ColumnElement[bool]:
@@ -109,23 +115,11 @@ def _condition(dialect: Dialect, condition: Condition, now: datetime, own: Own |
 def _of_instant(column: InstrumentedAttribute[datetime], tests: list[Test]) -> ColumnElement[bool]:
     """Of `_created_at` and its like, which are never empty."""
     found = [
-        _within(column, test.relation, test.span)
+        _within(column, test.relation, *test.span.instants())
         for test in tests
         if isinstance(test, Compared) and test.span is not None
     ]
     return or_(*found) if found else false()
-
-
-def _within(column: InstrumentedAttribute[datetime], relation: Relation, span: Span) -> ColumnElement[bool]:
-    start, end = span.instants()
-    wanted: dict[Relation, ColumnElement[bool]] = {
-        "=": and_(column >= start, column < end),
-        ">": column >= end,
-        ">=": column >= start,
-        "<": column < start,
-        "<=": column < end,
-    }
-    return wanted[relation]
 
 
 def _of_field(dialect: Dialect, key: str, tests: list[Test]) -> ColumnElement[bool]:
@@ -137,8 +131,8 @@ def _of_field(dialect: Dialect, key: str, tests: list[Test]) -> ColumnElement[bo
     text = dialect.id_text() if key == "_id" else column
     found: list[ColumnElement[bool]] = []
     for test in tests:
-        if isinstance(test, Same):
-            found.append(column.in_(_uuids(test.literals) if key == "_id" else test.literals))
+        if isinstance(test, Same) and key == "_id":
+            found.append(column.in_(_uuids(test.literals)))
         else:
             found.append(_text_passes(dialect, text, test))
     return or_(*found)
@@ -162,20 +156,41 @@ def _of_attribute(
     if operator not in _ANY_ELEMENT:
         return or_(*(_passes(dialect, attribute.value, test) for test in tests))
     found = [attribute.same(test) for test in tests if isinstance(test, Same)]
-    others = [test for test in tests if not isinstance(test, Same)]
+    found += [_says(dialect, attribute, test) for test in tests if isinstance(test, Says)]
+    others = [test for test in tests if not isinstance(test, Same | Says)]
     if others:
-        listed, element = attribute.elements()
-        within = (
-            select(literal_column("1"))
-            .select_from(listed)
-            .where(or_(*(_passes(dialect, element, test) for test in others)))
-            .correlate(Entity)
-            .exists()
-        )
         single = or_(*(_passes(dialect, attribute.value, test) for test in others))
-        found.append(case((attribute.is_list, within), else_=single))
+        found.append(case((attribute.is_list, _some(dialect, attribute, others)), else_=single))
     return or_(*found)
 
+
+def _some(dialect: Dialect, attribute: Attribute, tests: Sequence[Test]) -> ColumnElement[bool]:
+    """Whether an element of a list passes one of the tests."""
+    listed, element = attribute.elements()
+    return (
+        select(literal_column("1"))
+        .select_from(listed)
+        .where(or_(*(_passes(dialect, element, test) for test in tests)))
+        .correlate(Entity)
+        .exists()
+    )
+
+
+def _says(dialect: Dialect, attribute: Attribute, test: Says) -> ColumnElement[bool]:
+    """Whether it says yes, or says no, as `truth` has it."""
+    some = _some(dialect, attribute, [test])
+    if test.yes:
+        some = or_(some, and_(~attribute.is_empty, ~_some(dialect, attribute, [Says(yes=False)])))
+    return case(
+        (attribute.is_list, some),
+        (attribute.value.kind == "object", true() if test.yes else false()),
+        else_=_passes(dialect, attribute.value, test),
+    )
+
+
+#: The numbers between them, and 0, have one text on all databases.
+_SMALLEST_PLAIN: Sql = literal_column("0.0001")
+_LARGEST_PLAIN: Sql = literal_column("9223372036854775808")
 
 _ANY_ELEMENT = frozenset(
     (
@@ -194,55 +209,73 @@ def _passes(dialect: Dialect, value: Value, test: Test) -> ColumnElement[bool]:
     kinds: list[tuple[ColumnElement[bool], ColumnElement[bool]]] = [
         (value.kind.in_(dialect.string), _text_passes(dialect, value.string, test))
     ]
-    plain = _plain_text_passes(dialect, value.text, test)
-    if isinstance(test, Compared) and test.number is not None:
-        kinds.append(
-            (
-                value.kind.in_(dialect.number),
-                _related(value.number, test.relation, dialect.numeric(test.number)),
-            )
-        )
-    elif plain is not None:
-        kinds.append((value.kind.in_(dialect.number), plain))
-    if plain is not None:
-        kinds.append((value.kind.in_(dialect.boolean), plain))
+    is_number, is_boolean = value.kind.in_(dialect.number), value.kind.in_(dialect.boolean)
+    if isinstance(test, Says):
+        kinds.append((is_number, value.number != 0 if test.yes else value.number == 0))
+        kinds.append((is_boolean, value.text == ("true" if test.yes else "false")))
+    elif isinstance(test, Compared) and test.number is not None:
+        kinds.append((is_number, _related(value.number, test.relation, dialect.numeric(test.number))))
+    elif isinstance(test, Holds) or (isinstance(test, Compared) and test.text is not None):
+        plain = _text_passes(dialect, value.text, test)
+        kinds.append((is_number, and_(_has_plain_text(value.number), plain)))
+        kinds.append((is_boolean, plain))
     return case(*kinds)
 
 
-def _plain_text_passes(dialect: Dialect, text: Sql, test: Test) -> ColumnElement[bool] | None:
-    """Whether a text passes that is not read as anything else; None when texts as such cannot pass."""
-    if isinstance(test, Holds):
-        return dialect.holds(text, test)
-    if isinstance(test, Compared) and test.text is not None:
-        return _related(dialect.ordered(text), test.relation, literal(test.text))
-    return None
+def _has_plain_text(number: Sql) -> ColumnElement[bool]:
+    """Whether every database writes the number with the same digits: numbers beyond 64 bits, and those nearer to 0 than
+    a ten-thousandth, are written with an exponent by the one and with all their zeros by the other.
+    """
+    return or_(
+        number == 0,
+        and_(number >= _SMALLEST_PLAIN, number < _LARGEST_PLAIN),
+        and_(number <= -_SMALLEST_PLAIN, number > -_LARGEST_PLAIN),
+    )
 
 
 def _text_passes(dialect: Dialect, text: Sql, test: Test) -> ColumnElement[bool]:
-    """Whether a text passes, read as number or date first where the test says so; NULL when it cannot be read
-    so.
-    """
-    readings = []
-    if isinstance(test, Compared):
-        if test.number is not None:
-            readings.append(_related(dialect.number_of(text), test.relation, literal(float(test.number))))
-        if test.span is not None:
-            readings.append(_in_span(dialect, text, test.relation, test.span))
-    plain = _plain_text_passes(dialect, text, test)
-    if plain is not None:
-        readings.append(plain)
-    # Each reading is NULL for what it cannot read, so the first that can read it decides.
-    return func.coalesce(*readings) if len(readings) > 1 else readings[0]
+    """Whether a text passes; NULL or false when it does not read as the test asks."""
+    if isinstance(test, Says):
+        word: ColumnElement[str] = func.lower(dialect.trimmed(text))
+        return word.in_(YES if test.yes else NO)
+    if isinstance(test, Holds):
+        return dialect.holds(text, test)
+    if isinstance(test, Same):
+        same: ColumnElement[bool] = text.in_(test.literals)
+        return same
+    if test.number is not None:
+        return _related(dialect.number_of(text), test.relation, literal(float(test.number)))
+    if test.span is not None:
+        return _in_span(dialect, text, test.relation, test.span)
+    related = _related(dialect.ordered(text), test.relation, literal(test.text))
+    return related if test.relation == "=" else and_(text != "", related)
 
 
 def _in_span(dialect: Dialect, text: Sql, relation: Relation, span: Span) -> ColumnElement[bool]:
+    start, end = map(literal, span.seconds())
     if not isinstance(span, Days):
-        return _related(dialect.second_of(text), relation, literal(span.epoch))
+        return _within(dialect.second_of(text), relation, start, end)
+    second = _within(dialect.zoned_second_of(text), relation, start, end)
     day = dialect.ordered(dialect.day_of(text))
     first, last = literal(span.first.isoformat()), literal(span.last.isoformat())
     if relation == "=" and span.first != span.last:
-        return and_(day >= first, day <= last)
-    return _related(day, relation, last if relation in (">", "<=") else first)
+        written = and_(day >= first, day <= last)
+    else:
+        written = _related(day, relation, last if relation in (">", "<=") else first)
+    # The first is NULL for what names no zone.
+    return func.coalesce(second, written)
+
+
+def _within(value: Sql, relation: Relation, start: Sql, end: Sql) -> ColumnElement[bool]:
+    """The relation of a point to a span whose `end` is the first point after it."""
+    wanted: dict[Relation, ColumnElement[bool]] = {
+        "=": and_(value >= start, value < end),
+        ">": value >= end,
+        ">=": value >= start,
+        "<": value < start,
+        "<=": value < end,
+    }
+    return wanted[relation]
 
 
 def _related(left: Sql, relation: Relation, right: Sql) -> ColumnElement[bool]:

@@ -1,4 +1,4 @@
-"""Filters on SQLite: its JSON functions, and GLOB where other databases have regular expressions.
+"""Filters on SQLite: its JSON functions, and Python's where it has none (numbers, dates, letters in any case).
 
 `json_extract` and its like parse a row's text once, however many of them a statement holds.
 """
@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
-    Boolean,
     Float,
     Integer,
     String,
-    and_,
     case,
     cast,
     func,
@@ -27,13 +25,16 @@ from sqlalchemy import (
 )
 from sqlalchemy import Text as TextType
 
-from engine.audience.comparisons import fold
-from engine.audience.numerals import MAX_LENGTH, json_number
+from engine.audience.dates import day_of, second_of, zoned_second_of
+from engine.audience.numerals import json_number, number_of
+from engine.audience.texts import BLANKS, fold
 from engine.audience.values import Value
 from state.tables import Entity
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement
+    from collections.abc import Callable
+
+    from sqlalchemy import ColumnElement, Connection
     from sqlalchemy.orm import InstrumentedAttribute
     from sqlalchemy.sql.selectable import FromClause
 
@@ -44,14 +45,19 @@ __all__ = ["SQLite"]
 #: Keys that a path finds as they are; others may stand escaped in the row's text.
 _PLAIN_KEY = re.compile(r'[^"\\\x00-\x1f\x7f-\U0010ffff]+')
 
-_DIGIT = "[0-9]"
-_DAY = f"{_DIGIT * 4}-{_DIGIT * 2}-{_DIGIT * 2}"
-_DASHED, _DOTTED = (f"{_DIGIT * 2}{mark}{_DIGIT * 2}{mark}{_DIGIT * 4}" for mark in "-.")
-_TIMED = f"{_DAY}[T ][0-2]{_DIGIT}:[0-5]{_DIGIT}*"
+#: What SQLite cannot read by itself, as plain functions of a text.
+_FUNCTIONS: dict[str, Callable[[str], str | int | float | None]] = {
+    "muster_number": number_of,
+    "muster_day": day_of,
+    "muster_second": second_of,
+    "muster_zoned_second": zoned_second_of,
+    "muster_fold": fold,
+}
 
 
-def _glob(text: ColumnElement[str], pattern: str) -> ColumnElement[bool]:
-    return text.op("GLOB", return_type=Boolean())(literal(pattern))
+def _of_text(function: Callable[[str], Any]) -> Callable[[Any], Any]:
+    """The function of a text, as one of any value: NULL of what is none."""
+    return lambda value: function(value) if isinstance(value, str) else None
 
 
 def _raw(document: ColumnElement[Any], path: ColumnElement[str] | str) -> ColumnElement[str]:
@@ -126,19 +132,34 @@ def _value(kind: ColumnElement[str], extracted: ColumnElement[Any], raw: ColumnE
 def _is_same(value: Value, test: Same) -> ColumnElement[bool]:
     booleans = [text for text in test.literals if text in ("true", "false")]
     numbers = [number for text in test.literals if (number := json_number(text)) is not None]
+    # Apart, because a list is bound as the type of its first one, and floats do not hold all integers.
+    integers = [number for number in numbers if isinstance(number, int)]
+    floats = [number for number in numbers if isinstance(number, float)]
     return case(
         (value.kind == "text", value.string.in_(test.literals)),
-        (value.kind.in_(SQLite.number), value.number.in_(numbers)),
+        (value.kind.in_(SQLite.number), or_(*(value.number.in_(alike) for alike in (integers, floats)))),
         else_=value.kind.in_(booleans),
     )
 
 
 class SQLite:
-    """The dialect."""
+    """The dialect.
+
+    Args:
+        connection: Where the filters are tried: it is given the functions that they call.
+    """
 
     string = ("text",)
     number = ("integer", "real")
     boolean = ("true", "false")
+
+    def __init__(self, connection: Connection) -> None:
+        if "readings" not in connection.info:
+            for name, function in _FUNCTIONS.items():
+                connection.connection.driver_connection.create_function(  # type: ignore[union-attr]
+                    name, 1, _of_text(function), deterministic=True
+                )
+            connection.info["readings"] = True
 
     def attribute(self, key: str) -> _Attribute:
         """See `Dialect`."""
@@ -175,66 +196,31 @@ class SQLite:
         """See `Dialect`."""
         return literal(json_number(number))
 
+    def trimmed(self, text: ColumnElement[str]) -> ColumnElement[str]:
+        """See `Dialect`."""
+        return func.trim(text, BLANKS)
+
     def number_of(self, text: ColumnElement[str]) -> ColumnElement[Any]:
-        """`NUMBER_PATTERN` in GLOBs."""
-        reads = and_(
-            func.length(text) <= MAX_LENGTH,
-            ~_glob(text, "*[^0-9.-]*"),
-            _glob(text, "*[0-9]"),
-            or_(_glob(text, "[0-9]*"), _glob(text, "-[0-9]*")),
-            ~_glob(text, "?*-*"),
-            ~_glob(text, "*.*.*"),
-        )
-        return case((reads, cast(text, Float)))
+        """See `Dialect`."""
+        return func.muster_number(text, type_=Float())
 
     def day_of(self, text: ColumnElement[str]) -> ColumnElement[str]:
         """See `Dialect`."""
-        turned = func.printf(
-            "%s-%s-%s", func.substr(text, 7, 4), func.substr(text, 4, 2), func.substr(text, 1, 2)
-        )
-        return case(
-            (and_(_glob(text, _DAY), _possible(text, month=6, day=9)), text),
-            (and_(or_(_glob(text, _DASHED), _glob(text, _DOTTED)), _possible(text, month=4, day=1)), turned),
-            (_is_timed(text), func.substr(text, 1, 10)),
-        )
+        return func.muster_day(text, type_=String())
 
     def second_of(self, text: ColumnElement[str]) -> ColumnElement[int]:
-        """Without the fraction, which strftime would round into the next second."""
-        zone = case(
-            (_glob(text, "*Z"), "Z"),
-            (_glob(text, "*[+-][0-9][0-9]:[0-9][0-9]"), func.substr(text, -6)),
-            else_="",
-        )
-        clock = func.substr(text, 1, case((func.substr(text, 17, 1) == ":", 19), else_=16))
-        instant = case((_is_timed(text), clock.op("||")(zone)), else_=self.day_of(text))
-        return cast(func.strftime("%s", instant), Integer)
+        """See `Dialect`."""
+        return func.muster_second(text, type_=Integer())
+
+    def zoned_second_of(self, text: ColumnElement[str]) -> ColumnElement[int]:
+        """See `Dialect`."""
+        return func.muster_zoned_second(text, type_=Integer())
 
     def holds(
         self, text: ColumnElement[str] | InstrumentedAttribute[str], test: Holds
     ) -> ColumnElement[bool]:
         """See `Dialect`."""
-        needle, others = fold(test.needle)
-        lowered = func.lower(text)
-        for letter, small in others.items():
-            lowered = func.replace(lowered, letter, small)
-        return func.instr(lowered, needle) > 0
-
-
-def _possible(text: ColumnElement[str], *, month: int, day: int) -> ColumnElement[bool]:
-    """Whether month and day, at these places, are in range."""
-    return and_(
-        func.substr(text, month, 2).between("01", "12"),
-        func.substr(text, day, 2).between("01", "31"),
-    )
-
-
-def _is_timed(text: ColumnElement[str]) -> ColumnElement[bool]:
-    return and_(
-        _glob(text, _TIMED),
-        func.substr(text, 12, 2) <= "23",
-        ~_glob(func.substr(text, 12), "*[^0-9:.Z+-]*"),
-        func.strftime("%s", text).is_not(None),
-    )
+        return func.instr(func.muster_fold(text), fold(test.needle)) > 0
 
 
 def _scattered(whole: ColumnElement[Any], segments: list[str]) -> ColumnElement[str]:

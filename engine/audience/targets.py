@@ -13,8 +13,9 @@ from sqlalchemy import and_, false, func, or_, select
 
 from engine import listing
 from engine.audience.attributes import SchemaName  # noqa: TC001 - pydantic reads it
+from engine.audience.calendar import organization_time
 from engine.audience.comparisons import Holds
-from engine.audience.filters import parse_filters
+from engine.audience.filters import conditions_of, parse_filters
 from engine.audience.predicate import dialect_of, predicate
 from engine.inputs import Input, Invalid, LongText, Name, unstorable
 from state.change import clock_of
@@ -148,14 +149,17 @@ def audience(session: Session, org_id: UUID, target: Target, now: datetime) -> l
         FilterError: the stored filters cannot be used.
     """
     conditions = [Entity.org_id == org_id, Entity.schema == target.entity_schema]
-    trees = [parse_filters(target.entity_filters)]
+    found = [parse_filters(target.entity_filters)]
     if target.base_id is not None:
         base = bases(session, org_id, [target]).get(target.base_id)
         if base is None:
             return [*conditions, false()]
         conditions.append(Entity.schema == base.entity_schema)
-        trees.append(parse_filters(base.entity_filters))
-    return [*conditions, *(predicate(session, tree, now) for tree in trees if tree is not None)]
+        found.append(parse_filters(base.entity_filters))
+    trees = [tree for tree in found if tree is not None]
+    asked = (condition for tree in trees for condition in conditions_of(tree))
+    local = organization_time(session, org_id, now, asked)
+    return [*conditions, *(predicate(session, tree, local) for tree in trees)]
 
 
 def has_filters(target: Target) -> bool:
@@ -191,7 +195,7 @@ def audience_page(
 
 
 def count(session: Session, org_id: UUID, target: Target, now: datetime) -> int:
-    """How many are in the audience.
+    """How many a campaign for the target would be for: nobody while it has no filters (see `has_filters`).
 
     Raises:
         FilterError: the stored filters cannot be used.
@@ -200,14 +204,15 @@ def count(session: Session, org_id: UUID, target: Target, now: datetime) -> int:
 
 
 def count_any(session: Session, org_id: UUID, targets: Sequence[Target], now: datetime) -> int:
-    """How many are in the audience of at least one of the targets.
+    """How many are in the audience of at least one of the targets that have filters.
 
     Raises:
         FilterError: the stored filters cannot be used.
     """
-    if not targets:
+    wanted = [target for target in targets if has_filters(target)]
+    if not wanted:
         return 0
-    any_of = or_(*(and_(*audience(session, org_id, target, now)) for target in targets))
+    any_of = or_(*(and_(*audience(session, org_id, target, now)) for target in wanted))
     statement = select(func.count()).select_from(Entity).where(Entity.org_id == org_id, any_of)
     return session.execute(statement).scalar_one()
 

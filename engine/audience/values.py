@@ -95,22 +95,28 @@ class Dialect(Protocol):
         """A literal that reads as a number, to compare `Value.number` with."""
         ...
 
+    def trimmed(self, text: ColumnElement[str]) -> ColumnElement[str]:
+        """The text without blanks around it (`texts.BLANKS`)."""
+        ...
+
     def number_of(self, text: ColumnElement[str]) -> ColumnElement[Any]:
-        """The double that a text reads as (see `numerals`), else NULL."""
+        """`numerals.number_of`; NULL for None."""
         ...
 
     def day_of(self, text: ColumnElement[str]) -> ColumnElement[str]:
-        """The day that a text reads as (see `dates`), as yyyy-mm-dd, else NULL."""
+        """`dates.day_of`; NULL for None."""
         ...
 
     def second_of(self, text: ColumnElement[str]) -> ColumnElement[int]:
-        """The instant that a text reads as, in whole seconds since 1970, else NULL. A day is its midnight in
-        UTC.
-        """
+        """`dates.second_of`; NULL for None."""
+        ...
+
+    def zoned_second_of(self, text: ColumnElement[str]) -> ColumnElement[int]:
+        """`dates.zoned_second_of`; NULL for None."""
         ...
 
     def holds(
         self, text: ColumnElement[str] | InstrumentedAttribute[str], test: Holds
     ) -> ColumnElement[bool]:
-        """Whether the text contains the needle, whatever the case."""
+        """Whether the folded text contains the folded needle (`texts.fold`)."""
         ...

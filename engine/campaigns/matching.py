@@ -18,7 +18,8 @@ from uuid import UUID
 import structlog
 from sqlalchemy import and_, case, func, literal, or_, select
 
-from engine.audience.filters import FilterError, Subgroup, parse_filters
+from engine.audience.calendar import organization_time
+from engine.audience.filters import FilterError, Subgroup, conditions_of, parse_filters
 from engine.audience.lucene import lucene
 from engine.audience.predicate import predicate
 from engine.audience.targets import bases
@@ -121,7 +122,9 @@ def _tried(
     tests = []
     for target, trees in chunk:
         ours = Entity.schema == target.entity_schema
-        passes = and_(ours, *(predicate(session, tree, now) for tree in trees))
+        asked = (condition for tree in trees for condition in conditions_of(tree))
+        local = organization_time(session, org_id, now, asked)
+        passes = and_(ours, *(predicate(session, tree, local) for tree in trees))
         tests.append(func.coalesce(func.max(case((passes, literal(1)), else_=literal(0))), 0))
     schemas = sorted({target.entity_schema for target, _ in chunk})
     named = [

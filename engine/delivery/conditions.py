@@ -27,7 +27,8 @@ from uuid import UUID
 from pydantic import ValidationError
 from sqlalchemy import ColumnElement, and_, exists, false, func, or_, select
 
-from engine.audience.filters import Condition, DataType, Operator, parse_filters
+from engine.audience.calendar import organization_time
+from engine.audience.filters import Condition, DataType, Operator, conditions_of, parse_filters
 from engine.audience.predicate import field_passes, predicate
 from engine.inputs import Invalid
 from engine.insight.engagement import Kind
@@ -167,7 +168,9 @@ def passing(
         return set(entity_ids)
 
     def own(asked: Condition) -> ColumnElement[bool] | None:
-        return _own(session, asked, now)
+        return _own(session, lease.org_id, asked, now)
+
+    local = organization_time(session, lease.org_id, now, conditions_of(tree))
 
     found = session.scalars(
         select(Recipient.entity_id)
@@ -181,19 +184,20 @@ def passing(
                 Entity.id.is_(None),
                 Entity.org_id != lease.org_id,
                 Recipient.attempt > 0,
-                predicate(session, tree, now, own),
+                predicate(session, tree, local, own),
             ),
         )
     )
     return set(found)
 
 
-def _own(session: Session, condition: Condition, now: datetime) -> ColumnElement[bool] | None:
+def _own(session: Session, org_id: UUID, condition: Condition, now: datetime) -> ColumnElement[bool] | None:
     if condition.key in _TEXTS:
         return field_passes(session, _TEXTS[condition.key], condition, now)
     if condition.key == _INSTANT:
         dated = condition.model_copy(update={"data_type": DataType.DATE})
-        return field_passes(session, Recipient.created_at, dated, now, instant=True)
+        local = organization_time(session, org_id, now, [dated])
+        return field_passes(session, Recipient.created_at, dated, local, instant=True)
     if condition.key == _TARGET:
         return _of_target(condition)
     asked = _read(condition.key)

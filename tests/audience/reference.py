@@ -7,53 +7,64 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 
 NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
-ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)", re.ASCII)
-TIMED = re.compile(
-    r"(\d{4}-\d\d-\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:\.\d+)?)?(?:Z|([+-])(\d\d):(\d\d))?", re.ASCII
-)
-REVERSED = re.compile(r"(\d\d)([.-])(\d\d)\2(\d{4})", re.ASCII)
+DATE = re.compile(
+    r"""(?: (?P<y>\d{4})-(?P<m>\d\d)-(?P<d>\d\d) | (?P<y2>\d{4})/(?P<m2>\d\d?)/(?P<d2>\d\d?)
+          | (?P<d3>\d\d)-(?P<m3>\d\d)-(?P<y3>\d{4}) | (?P<d4>\d\d?)\.(?P<m4>\d\d?)\.(?P<y4>\d{4}) )
+        (?P<time> (?:t|\ +) (?P<hour>\d\d?) : (?P<minute>\d\d) (?: : (?P<second>\d\d) (?:[.,]\d+)? )?
+          (?P<zone> \ * (?: z | utc | gmt
+            | (?P<sign>[+-])(?P<hours>\d\d)(?: :? (?P<minutes>\d\d))? (?:\ *(?:z|utc|gmt))? ) )?
+        )?""",
+    re.ASCII | re.IGNORECASE | re.VERBOSE,
+)  # fmt: skip
+TRUE = {"true", "t", "yes", "y", "on", "1", "1.0"}
+FALSE = {"false", "f", "no", "n", "off", "0", "0.0"}
 ABSENT = object()
 
 
+def stripped(text):
+    return text.strip(" \t\r\n\v\f\u00a0\u2007\u202f\ufeff")
+
+
 def number(text):
+    text = stripped(text)
     return Decimal(text) if len(text) <= 15 and NUMBER.fullmatch(text) else None
 
 
-def day(text):
-    """(year, month, day) as written, or None."""
-    if match := ISO.fullmatch(text):
-        found = tuple(map(int, match.groups()))
-    elif match := REVERSED.fullmatch(text):
-        found = int(match[4]), int(match[3]), int(match[1])
-    elif (match := TIMED.fullmatch(text)) and instant(text) is not None:
-        return day(match[1])
-    else:
+@cache
+def parts(text):
+    """(year, month, day), seconds after that day's midnight in UTC or None, whether a zone is named; None: no date."""
+    match = DATE.fullmatch(stripped(text))
+    if not match:
         return None
-    return found if 1 <= found[1] <= 12 and 1 <= found[2] <= 31 else None
+    one = {
+        name.rstrip("234"): int(value)
+        for name, value in match.groupdict().items()
+        if value and name[0] in "ymd" and len(name) < 3
+    }
+    day = one["y"], one["m"], one["d"]
+    if not (1 <= day[1] <= 12 and 1 <= day[2] <= 31):
+        return None
+    if not match["time"]:
+        return day, None, False
+    hour, minute, second = int(match["hour"]), int(match["minute"]), int(match["second"] or 0)
+    east, off = int(match["hours"] or 0), int(match["minutes"] or 0)
+    if hour > 23 or minute > 59 or second > 59 or east > 14 or off > 59:
+        return None
+    offset = (east * 60 + off) * 60 * (-1 if match["sign"] == "-" else 1)
+    return day, hour * 3600 + minute * 60 + second - offset, bool(match["zone"])
 
 
-def instant(text):
-    """Seconds since 1970, or None; the 31st of February is the 3rd of March."""
-    match = TIMED.fullmatch(text)
-    parts = day(match[1] if match else text) if match or not TIMED.fullmatch(text) else None
-    if parts is None:
-        return None
-    moment = datetime(parts[0], parts[1], 1, tzinfo=UTC) + timedelta(days=parts[2] - 1)
-    if match:
-        hours, minutes, seconds = int(match[2]), int(match[3]), int(match[4] or 0)
-        if hours > 23 or minutes > 59 or seconds > 59:
-            return None
-        moment += timedelta(hours=hours, minutes=minutes, seconds=seconds)
-        if match[5]:
-            if int(match[6]) > 14 or int(match[7]) > 59:
-                return None
-            offset = timedelta(hours=int(match[6]), minutes=int(match[7]))
-            moment += -offset if match[5] == "+" else offset
-    return int(moment.timestamp())
+def instant(found):
+    """Seconds since 1970; the 31st of February is the 3rd of March."""
+    (year, month, day), seconds, _ = found
+    days = (datetime(year, month, 1, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)).days + day - 1
+    return days * 86400 + (seconds or 0)
 
 
 def days_of_word(word, today):
@@ -85,20 +96,32 @@ WORDS = ["TODAY", "YESTERDAY", "TOMORROW"] + [
 
 
 def span(literal, now):
-    """("days", first, last) or ("second", epoch), or None when the literal is no date."""
+    return zoned_span(literal, now, now.tzinfo)
+
+
+@cache
+def zoned_span(literal, now, zone):
+    """("days", first, last, seconds of both ends) or ("second", epoch), or None when the literal is no date."""
     if literal in WORDS:
         first, last = days_of_word(literal, now.date())
-        return "days", first.timetuple()[:3], last.timetuple()[:3]
-    parts = day(literal)
-    if parts is None:
-        return None
-    try:
-        date(*parts)
-    except ValueError:
-        return None
-    if TIMED.fullmatch(literal):
-        return "second", instant(literal)
-    return "days", parts, parts
+    else:
+        found = parts(literal)
+        try:
+            first = last = found and date(*found[0])
+            if first is None:
+                return None
+            if found[1] is not None:
+                moment = instant(found)
+                datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=moment)
+                return "second", moment
+        except (ValueError, OverflowError):
+            return None
+    ends = [
+        int(datetime(day.year, day.month, day.day, tzinfo=now.tzinfo).timestamp())
+        for day in (first, last if last == date.max else last + timedelta(days=1))
+    ]
+    after = ends[1] + 86400 if last == date.max else ends[1]
+    return "days", first.timetuple()[:3], last.timetuple()[:3], ends[0], after - 1
 
 
 def relate(relation, value, low, high=None):
@@ -130,14 +153,52 @@ def is_number(value):
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def in_span(relation, text, limits):
-    if limits[0] == "days":
-        return None if day(text) is None else relate(relation, day(text), *limits[1:])
-    return None if instant(text) is None else relate(relation, instant(text), limits[1])
-
-
 def as_date(relation, value, literal, now):
-    return bool(isinstance(value, str) and in_span(relation, value, span(literal, now)))
+    found = parts(value) if isinstance(value, str) else None
+    if found is None:
+        return False
+    limits = span(literal, now)
+    if limits[0] == "second":
+        return relate(relation, instant(found), limits[1])
+    return (
+        relate(relation, instant(found), *limits[3:])
+        if found[2]
+        else relate(relation, found[0], *limits[1:3])
+    )
+
+
+def says(value, literal):
+    """Whether a value says what the literal says, yes or no."""
+    words = TRUE if stripped(literal).lower() in TRUE else FALSE
+    if isinstance(value, list):
+        parts_say = {
+            word
+            for one in value
+            for word in ("true", "false")
+            if not isinstance(one, list | dict) and says(one, word)
+        }
+        return bool(value) and (
+            ("true" if words is TRUE else "false") in parts_say or (words is TRUE and not parts_say)
+        )
+    if value is None or isinstance(value, dict):
+        return value is not None and words is TRUE
+    if isinstance(value, bool):
+        return value == (words is TRUE)
+    if is_number(value):
+        return (value != 0) == (words is TRUE)
+    return stripped(value).lower() in words
+
+
+def plain(value):
+    """The value's text, if every database writes the same."""
+    if is_number(value) and not (value == 0 or 0.0001 <= abs(value) < 2**63):
+        return None
+    return text_of(value)
+
+
+def folded(text):
+    apart = unicodedata.normalize("NFD", text)
+    return unicodedata.normalize("NFC", apart.casefold().replace("i\u0307", "i"))
 
 
 def as_number(relation, value, literal):
@@ -149,32 +210,34 @@ def as_number(relation, value, literal):
 
 def same(value, literal):
     if is_number(value):
-        exact = number(literal) is not None or re.fullmatch(r"-?[0-9]{1,20}", literal)
-        return bool(exact) and Decimal(json.dumps(value)) == Decimal(literal)
+        exact = number(literal) is not None or re.fullmatch(r"-?[0-9]{1,20}", stripped(literal))
+        return bool(exact) and Decimal(json.dumps(value)) == Decimal(stripped(literal))
     return text_of(value) == literal
+
+
+def as_text(relation, value, literal):
+    text = plain(value)
+    return text is not None and (relation == "=" or text != "") and relate(relation, text, literal)
 
 
 def passes(relation, value, literal, data_type, now):
     """One value that is no list against one literal."""
     if value is None or isinstance(value, dict | list):
         return False
-    if data_type == "date" or (data_type is None and literal in WORDS):
-        return as_date(relation, value, literal, now)
-    if data_type == "number":
-        return as_number(relation, value, literal)
-    if data_type == "string":
-        return relate(relation, text_of(value), literal)
-    if relation == "=":
-        return same(value, literal)
-    if number(literal) is not None and (
-        is_number(value) or (isinstance(value, str) and number(value) is not None)
-    ):
-        return as_number(relation, value, literal)
-    if span(literal, now) and isinstance(value, str):
-        found = in_span(relation, value, span(literal, now))
-        if found is not None:
-            return found
-    return relate(relation, text_of(value), literal)
+    if data_type is None:
+        if literal in WORDS:
+            data_type = "date"
+        elif relation == "=":
+            return same(value, literal)
+        elif number(literal) is not None:
+            data_type = "number"
+        else:
+            data_type = "date" if span(literal, now) else "string"
+    return {
+        "date": lambda: as_date(relation, value, literal, now),
+        "number": lambda: as_number(relation, value, stripped(literal)),
+        "string": lambda: as_text(relation, value, literal),
+    }[data_type]()
 
 
 def lookup(attributes, key):
@@ -214,15 +277,21 @@ def condition_holds(item, entity, now):
         return False
     if operator == "CONTAINS":
         values = value if isinstance(value, list) else [value]
-        return any(
-            literals[0].lower() in text_of(one).lower()
-            for one in values
-            if one is not None and not isinstance(one, dict | list)
-        )
-    values = value if isinstance(value, list) and operator in ("EQUALS", "IS_ONE_OF") else [value]
+        texts = [plain(one) for one in values if one is not None and not isinstance(one, dict | list)]
+        return any(folded(literals[0]) in folded(text) for text in texts if text is not None)
+    if operator not in ("EQUALS", "IS_ONE_OF"):
+        return passes(RELATIONS[operator], value, literals[0], data_type, now)
+    values = value if isinstance(value, list) else [value]
     return any(
-        passes(RELATIONS[operator], one, literal, data_type, now) for one in values for literal in literals
+        says(value, literal)
+        if asks_yes_or_no(literal, data_type, own)
+        else any(passes("=", one, literal, data_type, now) for one in values)
+        for literal in literals
     )
+
+
+def asks_yes_or_no(literal, data_type, own):
+    return data_type == "boolean" or (data_type is None and not own and literal.lower() in ("true", "false"))
 
 
 def matches(tree, entity, now):

@@ -64,7 +64,12 @@ def test_literals_may_come_as_json_numbers_and_booleans():
         ({"operator": "LESS_THAN", "value": ""}, "", "needs a value that is not empty"),
         ({"operator": "LESS_THAN", "data_type": "boolean", "value": "true"}, "", "booleans have no order"),
         ({"data_type": "number", "value": "ten"}, "", "'ten' does not read as a number"),
-        ({"data_type": "boolean", "value": "yes"}, "", "use true or false"),
+        (
+            {"data_type": "boolean", "value": "perhaps"},
+            "",
+            "does not read as a boolean; use one of true, t, yes",
+        ),
+        ({"operator": "GREATER_THAN", "value": True}, ".value", "booleans have no order"),
         ({"data_type": "date", "value": "31-02-2026"}, "", "does not read as a date"),
         ({"data_type": "money"}, ".data_type", "'string', 'number', 'boolean' or 'date'"),
         ({"key": "_created_at", "value": "soon"}, "", "does not read as a date"),
