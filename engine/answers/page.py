@@ -66,6 +66,27 @@ auth, mail, rcpt, data, end) and `api` narrow a rule down. `trigger` is a number
 `duration` how long the scope waits at first.
 
 A code is read only right behind a reply code or in a Status field: an IP address or a version is none.
+
+## Trying again
+
+| class | attempts | how long |
+|---|---|---|
+| transient refusal of mail (`defer`) | counted | each wait is twice the one before, together an hour at least |
+| `defer` of HTTP APIs | counted | from `retry_base_seconds`, twice as long each time |
+| `slow`, channel | not counted | at once, at the rate that was found; after 1 to 60 seconds while none is taken |
+| `slow`, mail domain | not counted, 200 times | 10 seconds, doubling to 15 minutes |
+| `quota` | not counted | the rule's duration or 5 minutes, doubling to an hour; a few messages try |
+| `down` | not counted | 1 second, doubling to 5 minutes; a few messages try |
+| `sender_fault` | not counted | until a person resumes the campaign |
+
+A channel finds its rate by itself: it falls to 85 % of what was taken when the provider says that it is too fast (60 %
+when it says so again at once), and grows again with time. The rate is kept in the database for an hour, so that all
+workers share it, and one that dies takes nothing along.
+
+## The same words from several domains
+
+An answer that no rule reads the words of counts for its recipient or its domain by its code. When the same words come
+from three mail domains within a minute they are about the channel, whatever the code.
 """
 _TITLES = {
     "providers.toml": "Rates and quotas of the account",

@@ -11,7 +11,8 @@ The error classes decide what the engine does next (design.md §4.5):
 | `Delivered` | the provider took it | success |
 | `Rejected` | permanent: the address, the content or the account is refused | failed at once |
 | `Deferred` | transient: this message may be taken later | back-off, up to the channel's attempts |
-| `Throttled` | the provider asks us to slow down | the channel, or the mail domain, waits; costs nobody an attempt |
+| `Throttled` | too fast, or a quota is spent | its scope goes on more slowly, or waits; costs nobody an attempt |
+| `SenderRefused` | the sender is refused | the campaign is paused after a handful; costs nobody an attempt |
 | `Down` | the provider cannot be reached | the channel's breaker opens; costs nobody an attempt |
 | `Doubtful` | sent, and no answer came after the last byte | the channel's doubt policy |
 | `Released` | never started | pending again, costs nothing |
@@ -23,6 +24,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from engine.answers.classify import Classifier, classifier_of
+from engine.answers.meanings import Scope
 from engine.outbound import Guard
 
 if TYPE_CHECKING:
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ALLOWED_BY",
     "SAID",
+    "TRANSIENT_PATIENCE",
     "Channel",
     "Content",
     "Deferred",
@@ -51,12 +55,15 @@ __all__ = [
     "Rejected",
     "Released",
     "Report",
+    "SenderRefused",
     "Surroundings",
     "Throttled",
 ]
 
 #: How the operator lets channels reach an address that is not public.
 ALLOWED_BY = "MUSTER_CHANNEL_ALLOWED_NETWORKS may allow it"
+#: Seconds that back-off covers before a transient refusal of mail is given up: what greylisting takes (RFC 6647 §5).
+TRANSIENT_PATIENCE = 3600.0
 #: What there is to say of a message.
 SAID = (
     "execution_id",
@@ -155,18 +162,37 @@ class Deferred:
     text: str
     retry_after: float | None = None
     """Seconds, when the provider named them; absent: the channel's back-off."""
+    patience: float = 0.0
+    """Seconds that the back-off covers at least before the last attempt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Throttled:
-    """Too fast: the whole channel waits, or one mail domain."""
+    """Too fast, or enough for now."""
 
     code: str
     text: str
     retry_after: float | None = None
     """Seconds."""
-    domain: bool = False
-    """It concerns the mail domain of the recipient alone: the others go on."""
+    scope: Scope = Scope.CHANNEL
+    """What it is about; less than the channel: the others go on."""
+    quota: bool = False
+    """Enough for this hour or day: the channel waits, and a few messages try now and then, first at `retry_after`."""
+    certain: bool = True
+    """The provider's words say what it is about. Else its code does, and the same words from several mail domains are
+    about the channel."""
+
+
+@dataclass(frozen=True, slots=True)
+class SenderRefused:
+    """The sender is refused: a person has to mend something, and until then it would meet everybody."""
+
+    code: str
+    text: str
+    advice: str
+    """What to mend."""
+    threshold: int = 5
+    """So many of them pause the campaign."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +216,7 @@ class Released:
     """Never started."""
 
 
-Outcome = Delivered | Rejected | Deferred | Throttled | Down | Doubtful | Released
+Outcome = Delivered | Rejected | Deferred | Throttled | SenderRefused | Down | Doubtful | Released
 Report = Callable[[Message, Outcome], None]
 
 
@@ -204,12 +230,14 @@ class Surroundings:
     """Which addresses may be reached; absent: public ones."""
     certificates: Path | None = None
     """The folder of certificates that the operator keeps; absent: there is none."""
+    classifier: Classifier = field(default_factory=classifier_of)
+    """Says what providers' answers mean."""
 
     @classmethod
     def of(cls, settings: Settings, database: Database) -> Surroundings:
-        """Those of a process."""
-        guard = Guard(settings.channel_networks)
-        return cls(settings.data_dir, database, guard, settings.channel_certificates)
+        """Those of a process. Raises InvalidRules."""
+        guard, classifier = Guard(settings.channel_networks), classifier_of(settings.answer_rules)
+        return cls(settings.data_dir, database, guard, settings.channel_certificates, classifier)
 
     def check_url(self, field: str, url: str | None) -> None:
         """Raise ValueError, naming the field, when there is a guard that refuses the address in `url`."""

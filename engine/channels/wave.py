@@ -102,6 +102,15 @@ class Wave:
         self.put_back(message)
         return True
 
+    def postpone(self, message: Message) -> bool:
+        """As `retry`, behind everything that waits."""
+        if id(message) in self._retried:
+            return False
+        self._retried.add(id(message))
+        del self._taken[id(message)]
+        self._waiting.append(message)
+        return True
+
     def put_back(self, message: Message) -> None:
         """Let a message that was not sent be taken again: it was another's fault, which that one has paid for."""
         del self._taken[id(message)]

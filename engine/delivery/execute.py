@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from engine.delivery import slices
+from engine.delivery.coincidences import Coincidences
+from engine.delivery.meter import Meter
 from engine.delivery.run import SliceRun
 from engine.delivery.slices import LeaseLost
 from engine.limits.context import LimitContext
@@ -48,6 +50,8 @@ class Executor:
         self.senders = senders
         self.limit_context = limit_context or LimitContext(runtime.settings)
         self.loop = loop
+        self.coincidences = Coincidences()
+        self.meter = Meter()
         self.stopping = Event()
         self.owner = f"{socket.gethostname()}:{os.getpid()}"
         self.turns = BoundedSemaphore(runtime.settings.worker_database_threads)

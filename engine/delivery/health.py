@@ -12,34 +12,38 @@ recipients, the organization, the channel, the job.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import func, or_, select, update
 
-from engine.channels.port import Down
-from engine.delivery.backoff import breaker_delay
-from engine.limits.adaptive import Slowdown, pause, slow_down
+from engine.channels.port import Down, Throttled
+from engine.delivery.backoff import breaker_delay, quota_delay
+from engine.limits.adaptive import FOUND_KEPT, Slowdown, find_rate, pause, slow_down
 from engine.limits.effective import mark_changed
 from state.change import clock_of
 from state.sets import insert_into
-from state.tables import Channel, DomainThrottle, Job, Touchpoint
-from state.transitions import JobStatus
+from state.tables import Channel, DomainThrottle, Job, Slice, Touchpoint
+from state.transitions import JobStatus, SliceState
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import datetime
     from uuid import UUID
 
     from sqlalchemy.orm import Session
 
-    from engine.channels.port import Throttled
     from engine.delivery.slices import Lease
     from engine.limits.effective import EffectiveLimits
 
-__all__ = ["PROBE", "block", "let_go_on", "probe", "recover", "slow_domain", "wait"]
+__all__ = ["PROBE", "block", "let_go_on", "probe", "recover", "slow_channel", "slow_domain", "wait"]
 
 #: Messages that a half-open breaker lets through.
 PROBE = 5
 _PROBING = "half open: a few messages are tried"
+#: A channel that is told so sooner than this after the last time is far too fast; where nothing of a slice was taken
+#: then, it waits as well, twice as long each time.
+_AGAIN = timedelta(seconds=2)
+_FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=1), timedelta(minutes=1)
 
 
 def wait(session: Session, lease: Lease, *, until: datetime, reason: str, kind: str) -> None:
@@ -76,18 +80,17 @@ def block(
         job_waits: False: the job has other channels to go on with.
     """
     now: datetime = clock_of(session).now()
-    slowing = not isinstance(trouble, Down)
-    if slowing:
+    if isinstance(trouble, Throttled) and not trouble.quota:
         mark_changed(session, lease.org_id)
     channel = _lock(session, lease, channel_id)
     if channel is None:
         return now
     reason = f"{trouble.code}: {trouble.text}"[:500]
-    if isinstance(trouble, Down):
+    if isinstance(trouble, Down) or trouble.quota:
         known = channel.breaker_opened_at is not None and _ahead(channel.blocked_until, now)
         if not known or channel.blocked_reason == _PROBING:
             channel.consecutive_failures += 1
-            channel.blocked_until = now + breaker_delay(channel.consecutive_failures, jitter=jitter)
+            channel.blocked_until = now + _delay(trouble, channel.consecutive_failures, jitter)
             channel.breaker_opened_at = channel.breaker_opened_at or now
         channel.blocked_reason = reason
     elif not _ahead(channel.blocked_until, now) or channel.blocked_reason == _PROBING:
@@ -98,10 +101,76 @@ def block(
         channel.throttled_rate = slow_down(allowed, observed)
     session.flush()
     until = channel.blocked_until or now
-    kind = "breaker" if channel.breaker_opened_at is not None else "throttled"
+    channel.blocked_for = _blocked_for(trouble, is_open=channel.breaker_opened_at is not None)
+    kind = channel.blocked_for
     if job_waits:
         wait(session, lease, until=until, reason=channel.blocked_reason or reason, kind=kind)
     return until
+
+
+def _delay(trouble: Throttled | Down, failures: int, jitter: float) -> timedelta:
+    if isinstance(trouble, Down):
+        return breaker_delay(failures, jitter=jitter)
+    first = None if trouble.retry_after is None else timedelta(seconds=trouble.retry_after)
+    return quota_delay(failures, first, jitter=jitter)
+
+
+def _blocked_for(trouble: Throttled | Down, *, is_open: bool) -> str:
+    if isinstance(trouble, Throttled) and trouble.quota:
+        return "quota"
+    return "breaker" if is_open else "throttled"
+
+
+def slow_channel(
+    session: Session,
+    lease: Lease,
+    channel_id: UUID,
+    trouble: Throttled,
+    *,
+    effective: EffectiveLimits | None,
+    observed: float,
+    progressed: bool,
+) -> datetime | None:
+    """Let a channel go on at a lower rate, for all workers; what another one found out just before counts once.
+
+    Args:
+        effective: The limits that were in force.
+        observed: Messages a second that the provider took of this process.
+        progressed: The slice's provider took any.
+
+    Returns:
+        Until when nothing may be sent; None: the channel goes on, at the rate that was found.
+    """
+    now = clock_of(session).now()
+    mark_changed(session, lease.org_id)
+    channel = _lock(session, lease, channel_id)
+    if channel is None:
+        return None
+    known = None if effective is None else effective.slowdown
+    fresh = channel.throttled_at is not None and channel.throttled_at > now - FOUND_KEPT
+    if fresh and (known is None or known.since != channel.throttled_at):
+        return channel.blocked_until if _ahead(channel.blocked_until, now) else None
+    allowed = min((bucket.rate for bucket in effective.general(now)), default=None) if effective else None
+    again, last = False, None
+    if fresh and allowed is not None and channel.throttled_at is not None:
+        resumed_at = max(channel.throttled_at, channel.blocked_until or channel.throttled_at)
+        again = now - resumed_at < max(_AGAIN, timedelta(seconds=3 / allowed))
+        last = resumed_at - channel.throttled_at
+    if allowed is None:
+        owners = func.count(Slice.lease_owner.distinct())
+        leased = select(owners).where(Slice.org_id == lease.org_id, Slice.state == SliceState.LEASED)
+        observed *= max(session.execute(leased).scalar_one(), 1)
+    channel.throttled_rate = find_rate(allowed, observed, again=again)
+    channel.throttled_at = now
+    channel.blocked_reason = f"{trouble.code}: {trouble.text}"[:500]
+    channel.blocked_for = "throttled"
+    channel.blocked_until = None
+    if trouble.retry_after is not None:
+        channel.blocked_until = now + timedelta(seconds=trouble.retry_after)
+    elif again and not progressed:
+        channel.blocked_until = now + min(max(_FIRST_PAUSE, 2 * (last or _FIRST_PAUSE)), _LONGEST_PAUSE)
+    session.flush()
+    return channel.blocked_until
 
 
 def probe(session: Session, lease: Lease, channel_id: UUID, *, lasts: timedelta) -> datetime | None:
@@ -135,7 +204,13 @@ def recover(session: Session, lease: Lease, channel_id: UUID) -> None:
     closed = session.execute(
         update(Channel)
         .where(Channel.id == channel_id, Channel.org_id == lease.org_id, Channel.consecutive_failures > 0)
-        .values(blocked_until=None, blocked_reason=None, consecutive_failures=0, breaker_opened_at=None)
+        .values(
+            blocked_until=None,
+            blocked_reason=None,
+            blocked_for=None,
+            consecutive_failures=0,
+            breaker_opened_at=None,
+        )
         .execution_options(synchronize_session=False)
     )
     if closed.rowcount:  # type: ignore[attr-defined]

@@ -1,7 +1,8 @@
 """What an outcome means for its recipient: one decision, no database.
 
 The rules of design.md §4.5: permanent errors fail at once; transient ones wait, up to the channel's attempts; being
-throttled, released or met by a provider that is down costs nobody an attempt; doubt follows the channel's policy.
+throttled, released, refused for the sender's sake or met by a provider that is down costs nobody an attempt; doubt
+follows the channel's policy.
 """
 
 from __future__ import annotations
@@ -10,8 +11,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from engine.channels.port import Deferred, Delivered, Doubtful, Down, Outcome, Rejected, Released, Throttled
-from engine.delivery.backoff import retry_delay
+from engine.channels.port import (
+    Deferred,
+    Delivered,
+    Doubtful,
+    Down,
+    Outcome,
+    Rejected,
+    Released,
+    SenderRefused,
+    Throttled,
+)
+from engine.delivery.backoff import patient_delay, retry_delay
 from state.transitions import AutomationStatus
 
 if TYPE_CHECKING:
@@ -84,7 +95,7 @@ def _decide(
             return _failed(entity_id, code, text)
         case Released():
             return Settlement(entity_id, AutomationStatus.PENDING, refund=True)
-        case Throttled(code, text) | Down(code, text):
+        case Throttled(code, text) | SenderRefused(code, text) | Down(code, text):
             return Settlement(entity_id, AutomationStatus.PENDING, code, text[:_TEXT_LIMIT], refund=True)
         case Doubtful(code, text) if policy.doubt == "hold" or attempt >= policy.max_attempts:
             return _failed(entity_id, OUTCOME_UNKNOWN, f"{code}: {text}")
@@ -93,11 +104,19 @@ def _decide(
         case Doubtful(code, text):
             due_at = now + retry_delay(attempt, base=policy.retry_base, jitter=jitter)
             return _waiting(entity_id, OUTCOME_UNKNOWN, f"{code}: {text}", due_at)
-        case Deferred(code, text, retry_after):
-            delay = retry_delay(attempt, base=policy.retry_base, jitter=jitter)
-            if retry_after is not None:
-                delay = max(delay, timedelta(seconds=retry_after))
-            return _waiting(entity_id, code, text, now + delay)
+        case Deferred(code, text):
+            return _waiting(entity_id, code, text, now + _deferral(outcome, attempt, policy, jitter))
+
+
+def _deferral(outcome: Deferred, attempt: int, policy: Policy, jitter: float) -> timedelta:
+    """The back-off, or what the provider named, or what its patience needs: the longest."""
+    delay = retry_delay(attempt, base=policy.retry_base, jitter=jitter)
+    if outcome.patience:
+        patient = patient_delay(attempt, policy.max_attempts, outcome.patience, jitter=jitter)
+        delay = max(delay, patient)
+    if outcome.retry_after is not None:
+        delay = max(delay, timedelta(seconds=outcome.retry_after))
+    return delay
 
 
 def _waiting(entity_id: UUID, code: str, text: str, due_at: datetime) -> Settlement:

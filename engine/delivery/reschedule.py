@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from engine.channels.port import Throttled
+from engine.channels.port import SenderRefused, Throttled
 from engine.delivery import health
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def block_channels(
     session: Session,
     lease: Lease,
     agenda: Agenda,
-    troubles: Mapping[UUID, Throttled | Down],
+    troubles: Mapping[UUID, Throttled | SenderRefused | Down],
     throttles: Mapping[UUID, SliceThrottle],
     *,
     observed: float,
@@ -54,6 +54,8 @@ def block_channels(
     course = agenda.course
     alone = course.channels <= 1
     for channel_id, trouble in troubles.items():
+        if isinstance(trouble, SenderRefused):
+            continue  # the campaign is paused, the channel is well
         if channel_id in course.actions:
             asked = trouble.retry_after if isinstance(trouble, Throttled) else None
             agenda.set_aside(now + (_PAUSE if asked is None else timedelta(seconds=asked)))

@@ -11,7 +11,9 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 import structlog
+from sqlalchemy import select
 
+from engine.channels.port import SenderRefused
 from engine.delivery import health, slices, waves
 from engine.delivery.cancel import cancel_left
 from engine.delivery.claims import Claims
@@ -19,10 +21,13 @@ from engine.delivery.ledger import Ledger
 from engine.delivery.parts import agenda
 from engine.delivery.reschedule import block_channels, next_run_at
 from engine.delivery.rollup import Spot
+from engine.delivery.scoped_answers import WaveFacts
+from engine.delivery.sender_refused import pause_for_sender
 from engine.delivery.slice_throttle import SliceThrottles
 from engine.delivery.slices import Tally
 from engine.delivery.wire import Wire
 from engine.triggers import reach
+from state.tables import Organization
 from state.transitions import STOPPED
 
 if TYPE_CHECKING:
@@ -32,9 +37,9 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from engine.channels.port import Down, Message, Throttled
-    from engine.delivery.domains import Verdict
     from engine.delivery.execute import Executor
     from engine.delivery.parts import Part
+    from engine.delivery.scoped_answers import Judgement
     from engine.delivery.sender import Sender
     from engine.delivery.slices import Lease
 
@@ -65,7 +70,7 @@ class SliceRun:
         self.claims = Claims(
             runtime, lease, self.agenda, self.throttles, self.wire, self.ledger, executor.stopping
         )
-        self.troubles: dict[UUID, Throttled | Down] = {}
+        self.troubles: dict[UUID, Throttled | SenderRefused | Down] = {}
         """Channels that are left alone for the rest of the lease."""
         senders = [part.sender for part in self.agenda.parts]
         self.throttles.apply_to(session, [sender for sender in senders if sender is not None])
@@ -83,6 +88,7 @@ class SliceRun:
                 else:
                     self._send(part, part.sender)
             self.ledger.persist(self._close)
+            self._pause_for_sender()
         finally:
             self.wire.halt.set()  # whoever lost the lease must not go on sending
             self.throttles.end()
@@ -132,6 +138,7 @@ class SliceRun:
         if not messages:
             return
         wire.halt.clear()
+        taken = wire.counts["success"]
         ended = Event()
         sending = self.executor.loop.submit(sender.channel.send(messages, wire.report, wire.halt))
         sending.add_done_callback(lambda _: ended.set())
@@ -146,27 +153,45 @@ class SliceRun:
                 looked = now
         wire.take_arrivals()
         wire.doubt_rest(sending)
-        if wire.domains:
-            self._slow_down(sender, messages)
+        taken = wire.counts["success"] - taken
+        self.executor.meter.note(sender.channel_id, taken, time.monotonic())
+        if wire.scoped:
+            self._judge(sender, messages)
         if part.probing and wire.trouble is None:
             self._recover(sender)
             part.probing = False
 
-    def _slow_down(self, sender: Sender, wave: list[Message]) -> None:
-        """Slow down the mail domains that asked for it in a wave that has ended."""
+    def _judge(self, sender: Sender, wave: list[Message]) -> None:
+        """Slow down what asked for it in a wave that has ended, and go by the rates that were found."""
+        throttle = self.claims.throttle
+        facts = WaveFacts(
+            self.lease,
+            sender.channel_id,
+            wave,
+            None if throttle is None else throttle.effective,
+            self.wire.counts["success"],
+            time.monotonic() - self.started,
+            self.executor.meter.rate(sender.channel_id, time.monotonic()),
+        )
 
-        def judge(session: Session, *, again: bool, now: datetime) -> list[Verdict]:  # noqa: ARG001 - twice counts once
-            throttle = self.claims.throttle
-            return self.wire.domains.judge(
-                session,
-                self.lease,
-                sender.channel_id,
-                wave,
-                effective=None if throttle is None else throttle.effective,
-                seconds=time.monotonic() - self.started,
-            )
+        def judge(session: Session, *, again: bool, now: datetime) -> Judgement:  # noqa: ARG001 - twice counts once
+            return self.wire.scoped.judge(session, facts, self.executor.coincidences, now)
 
-        self.wire.accept(self.ledger.persist(judge))
+        def learn(session: Session, *, again: bool, now: datetime) -> None:  # noqa: ARG001 - it reads
+            epoch = select(Organization.limits_epoch).where(Organization.id == self.lease.org_id)
+            self.throttles.learn(session, session.execute(epoch).scalar_one())
+
+        judgement = self.ledger.persist(judge)
+        self.wire.accept(judgement.verdicts)
+        self.wire.trouble = self.wire.trouble or judgement.trouble
+        self.ledger.persist(learn)
+
+    def _pause_for_sender(self) -> None:
+        """Pause the campaign whose sender is refused: everybody is pending, and the reason says what to mend."""
+        refused = next((one for one in self.troubles.values() if isinstance(one, SenderRefused)), None)
+        if refused is not None:
+            with self.executor.runtime.transaction() as session:
+                pause_for_sender(session, self.lease, refused)
 
     def _recover(self, sender: Sender) -> None:
         """The provider answers again: the breaker closes, for everybody."""

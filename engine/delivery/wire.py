@@ -18,9 +18,19 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from engine.channels.port import Delivered, Doubtful, Down, Message, Outcome, Released, Throttled
-from engine.delivery.domains import Domains
+from engine.answers.meanings import Scope
+from engine.channels.port import (
+    Delivered,
+    Doubtful,
+    Down,
+    Message,
+    Outcome,
+    Released,
+    SenderRefused,
+    Throttled,
+)
 from engine.delivery.outcomes import Settlement, decide
+from engine.delivery.scoped_answers import ScopedAnswers
 from engine.delivery.waves import Unsettled
 from state.transitions import AutomationStatus
 
@@ -30,7 +40,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from engine.delivery.domains import Verdict
+    from engine.delivery.scoped_answers import Verdict
     from engine.delivery.sender import Sender
     from state.database import Clock
 
@@ -47,9 +57,9 @@ class Wire:
         """Given to the channel, outcome unknown: entity id → attempt, and whether an earlier one is in doubt."""
         self.unsettled = Unsettled()
         """Outcomes that are known and not written yet."""
-        self.domains = Domains()
-        """What asks to slow down."""
-        self.trouble: Throttled | Down | None = None
+        self.scoped = ScopedAnswers()
+        """What is about more than its message."""
+        self.trouble: Throttled | SenderRefused | Down | None = None
         """Why the channel is left alone from now on."""
         self.halt = Event()
         """Tells the channel to start nothing new."""
@@ -61,7 +71,8 @@ class Wire:
         self._arrivals: deque[tuple[Message, Outcome]] = deque()
         """From the send loop."""
         self._asked: dict[UUID, tuple[int, bool]] = {}
-        """Refused for their mail domain's sake, as `open`."""
+        """Refused for a wider scope's sake, as `open`."""
+        self._senders_refused = 0
         self._arrived_at = clock.now()
         """When outcomes were last taken in; back-off counts from there."""
 
@@ -82,9 +93,17 @@ class Wire:
     def report(self, message: Message, outcome: Outcome) -> None:
         """Called on the send loop, for each outcome."""
         self._arrivals.append((message, outcome))
-        if type(outcome) is Down or (type(outcome) is Throttled and not outcome.domain):
+        if isinstance(outcome, Throttled) and outcome.scope is Scope.CHANNEL:
+            if _names_its_wait(outcome):
+                self.trouble = outcome
+            self.halt.set()
+        elif type(outcome) is Down:
             self.trouble = outcome
             self.halt.set()
+        elif type(outcome) is SenderRefused:
+            self._senders_refused += 1
+            if self._senders_refused >= outcome.threshold:
+                self.halt.set()
 
     def take_arrivals(self) -> None:
         """Take in what was reported so far."""
@@ -99,9 +118,11 @@ class Wire:
                 continue
             if type(outcome) is Delivered:
                 delivered.append(message.entity_id)
-            elif isinstance(outcome, Throttled) and outcome.domain:
+            elif isinstance(outcome, SenderRefused) or (
+                isinstance(outcome, Throttled) and not _names_its_wait(outcome)
+            ):
                 self._asked[message.entity_id] = flight
-                self.domains.note(message, outcome)
+                self.scoped.note(message, outcome)
             else:
                 self._decide(message.entity_id, flight, outcome)
                 self.unsettled.refused(self.sender, message, outcome)
@@ -124,10 +145,10 @@ class Wire:
         self.open.clear()
 
     def accept(self, verdicts: Iterable[Verdict]) -> None:
-        """Settle what was refused for its mail domain's sake, as `domains` has judged."""
+        """Settle what was refused for a wider scope's sake, as `scoped` has judged."""
         for entity_id, outcome, due_at in verdicts:
             self._decide(entity_id, self._asked.pop(entity_id), outcome, due_at)
-        self.domains.clear()
+        self.scoped.clear()
 
     def note(self, settlement: Settlement) -> None:
         """Keep what is to be written about a recipient."""
@@ -148,3 +169,8 @@ class Wire:
             jitter=self.jitter,
         )
         self.note(settlement if due_at is None else replace(settlement, due_at=due_at))
+
+
+def _names_its_wait(outcome: Throttled) -> bool:
+    """Whether the channel is left alone at once: the provider said for how long, or a quota is spent."""
+    return outcome.scope is Scope.CHANNEL and (outcome.quota or outcome.retry_after is not None)

@@ -18,7 +18,6 @@ from engine.channels.addresses import normalise_email
 from engine.delivery.course import wait_ends
 from engine.insight.forecast import Ceiling, last_leaves_at
 from engine.insight.waiting import Scope
-from engine.limits.adaptive import RECOVERY
 from engine.limits.effective import read_effective_limits
 from state.tables import Channel, Job, Touchpoint
 from state.transitions import JobStatus
@@ -97,7 +96,7 @@ def expected_end(
         waiting: What holds the campaign back now.
     """
     stops = [one for one in waiting if one.stops_all]
-    if any(one.until is None or one.code == "breaker" for one in stops):
+    if any(one.until is None or one.code in ("breaker", "quota") for one in stops):
         return None
     begin = max([begin, *(one.until for one in stops if one.until is not None)])
     flow = _flow(session, campaign)
@@ -167,7 +166,7 @@ def _ceilings(effective: EffectiveLimits, now: datetime) -> Iterator[Ceiling]:
     if effective.slowdown is not None:
         rate = effective.slowdown.rate_at(now, ceiling=None)
         if rate is not None:
-            yield Ceiling(rate, effective.slowdown.since + RECOVERY)
+            yield Ceiling(rate, effective.slowdown.until)
 
 
 def _domain(address: Any) -> str | None:

@@ -31,6 +31,8 @@ __all__ = ["Scope", "Situation", "Waiting", "situation_of", "waiting_of"]
 
 #: Mail domains named at most.
 _DOMAINS = 20
+#: What `waits_for` of a job says whose sender is refused (engine.delivery.sender_refused).
+SENDER = "sender"
 
 
 class Scope(StrEnum):
@@ -59,8 +61,8 @@ class Waiting:
 
     scope: Scope
     code: str
-    """paused, planning, scheduled, failed, breaker, throttled, limit, quiet_hours or unavailable; of other sources: a
-    stable word of theirs."""
+    """paused, sender_refused, planning, scheduled, failed, breaker, quota, throttled, limit, quiet_hours or
+    unavailable; of other sources: a stable word of theirs."""
     reason: str
     """In words, with the names of what it is about."""
     subject: str = ""
@@ -142,7 +144,11 @@ def _of_campaign(session: Session, seen: Situation) -> Iterator[Waiting]:
     if held:
         by = f" by {campaign.paused_by}" if campaign.paused_by else ""
         since = campaign.paused_at if campaign.status == CampaignStatus.PAUSED else None
-        yield Waiting(Scope.CAMPAIGN, "paused", f"it was paused{by}", since=since)
+        refused = next((job.waits_reason for job in held if job.waits_for == SENDER), None)
+        if refused is not None:
+            yield Waiting(Scope.SENDER, "sender_refused", f"it was paused: {refused}", since=since)
+        else:
+            yield Waiting(Scope.CAMPAIGN, "paused", f"it was paused{by}", since=since)
     if last is not None and last.status == JobStatus.FAILED and last.error:
         yield Waiting(Scope.CAMPAIGN, "failed", last.error, since=last.finished_at)
     if not held and any(not job.planned for job in seen.jobs):
@@ -159,9 +165,12 @@ def _of_channels(_: Session, seen: Situation) -> Iterator[Waiting]:
     for channel in seen.channels if seen.sending else ():
         until = channel.blocked_until
         if channel.breaker_opened_at is not None:
-            text = f"channel {channel.name}: breaker open, {channel.blocked_reason}"
+            code, words = "breaker", "breaker open"
+            if channel.blocked_for == "quota":
+                code, words = "quota", "its quota is spent; it is expected to go on then"
+            text = f"channel {channel.name}: {words}, {channel.blocked_reason}"
             yield Waiting(
-                Scope.CHANNEL, "breaker", text, channel.name, since=channel.breaker_opened_at, until=until
+                Scope.CHANNEL, code, text, channel.name, since=channel.breaker_opened_at, until=until
             )
         elif until is not None and until > seen.now:
             text = f"channel {channel.name}: {channel.blocked_reason}"

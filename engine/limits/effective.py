@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import delete, select, update
 
-from engine.limits.adaptive import RECOVERY, Slowdown
+from engine.limits.adaptive import FOUND_KEPT, RECOVERY, Slowdown
 from engine.limits.buckets import Bucket
 from engine.limits.config import CampaignLimits, ChannelLimits, FrequencyCap, OrganizationLimits, Rate
 from engine.limits.hours import Hours
@@ -98,7 +98,7 @@ class EffectiveLimits:
         rate = self.slowdown.rate_at(now, ceiling=None if own is None else own.rate)
         if rate is None:
             return list(self.rates)
-        slowed = Bucket(key, rate, text=f"{rate:,.1f} a second, as the channel's provider asked")
+        slowed = Bucket(key, rate, text=f"{_in_words(rate)}, the rate that the channel's provider takes")
         return [slowed, *(bucket for bucket in self.rates if bucket is not own)]
 
     def domain(self, domain: str, now: datetime) -> Bucket | None:
@@ -124,6 +124,11 @@ class EffectiveLimits:
         """How many slices at once keep its general limits busy, more than its window maybe; None: there are none."""
         slowest = min((bucket.rate for bucket in self.general(now)), default=None)
         return None if slowest is None else max(_FEWEST, -int(-slowest // _ONE_SLICE))
+
+
+def _in_words(rate: float) -> str:
+    """Messages a second, or a minute where they are few."""
+    return f"{rate:,.1f} a second" if rate >= 1 else f"{60 * rate:,.1f} a minute"
 
 
 class EffectiveLimitsCache:
@@ -186,8 +191,12 @@ def read_effective_limits(
         ).scalars()
     }
     slowdown = None
-    if row.throttled_at is not None and row.throttled_rate is not None and row.throttled_at > now - RECOVERY:
-        slowdown = Slowdown(row.throttled_rate, row.throttled_at)
+    if (
+        row.throttled_at is not None
+        and row.throttled_rate is not None
+        and row.throttled_at > now - FOUND_KEPT
+    ):
+        slowdown = Slowdown(row.throttled_rate, row.throttled_at, found=True)
     if not (row.organization or row.campaign or row.channel or throttles or slowdown):
         return None
     organization = OrganizationLimits.model_validate(row.organization or {})

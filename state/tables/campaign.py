@@ -39,6 +39,8 @@ class Channel(Identified, Owned, Timestamped, Base):
     blocked_until: Mapped[datetime | None]
     """Throttled, or its provider is down: no claims before then."""
     blocked_reason: Mapped[str | None] = mapped_column(Text)
+    blocked_for: Mapped[str | None] = mapped_column(String(16))
+    """breaker, throttled or quota: what `blocked_until` waits for."""
     consecutive_failures: Mapped[int] = mapped_column(default=0)
     """Times in a row that the provider was down; the breaker's back-off grows with it."""
     breaker_opened_at: Mapped[datetime | None]

@@ -49,7 +49,7 @@ class SmtpRig:
             case "permanent":
                 server.rule("rcpt", "550 5.1.1 no such user")
             case "transient":
-                server.rule("rcpt", "452 4.3.1 try again later")
+                server.rule("rcpt", "450 4.2.0 try again later")
             case "throttled":
                 server.rule("mail", "421 4.7.0 too many messages")
             case "down":

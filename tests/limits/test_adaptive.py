@@ -7,7 +7,15 @@ from uuid import uuid4
 
 import pytest
 
-from engine.limits.adaptive import LONGEST_PAUSE, RECOVERY, Slowdown, pause, slow_down
+from engine.limits.adaptive import (
+    FOUND_KEPT,
+    LONGEST_PAUSE,
+    RECOVERY,
+    Slowdown,
+    find_rate,
+    pause,
+    slow_down,
+)
 from engine.limits.waiting_slots import WaitingSlots
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -73,3 +81,18 @@ def test_a_seat_is_not_kept_for_ever():
     slots.leave()
     assert not slots.enter(here, 5)
     assert slots.enter(here, 7)
+
+
+def test_a_channel_finds_a_rate_and_comes_back_to_it():
+    assert 17 == find_rate(None, 20, again=False)
+    assert 8.5 == pytest.approx(find_rate(10, 3, again=False))
+    assert 6 == pytest.approx(find_rate(10, 3, again=True))
+    assert 0 < find_rate(0.001, 0, again=True) <= 1 / 60
+    found = Slowdown(10, NOW, found=True)
+    rates = [found.rate_at(NOW + timedelta(seconds=s), ceiling=None) for s in (0, 5, 10, 60, 600)]
+    assert rates == sorted(rates)
+    assert 10 == rates[0]
+    assert rates[2] < 13, "slowly at first"
+    assert 10 * 6 == pytest.approx(rates[3]), "then faster"
+    assert found.rate_at(NOW + timedelta(seconds=60), ceiling=50) is None, "what is configured holds"
+    assert found.rate_at(NOW + FOUND_KEPT, ceiling=None) is None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from engine.answers.meanings import Scope
 from engine.channels.port import Deferred, Delivered, Down, Rejected, Throttled
 from engine.insight.outlook import Outlook, outlook
 from engine.insight.waiting import situation_of, waiting_of
@@ -211,7 +212,7 @@ def test_a_throttled_domain_waits_alone_and_recovers(bench: LimitedBench, clock:
 
     def answer(message: Message) -> Outcome:
         if throttled and message.address.endswith("@slow.example"):
-            return Throttled("SMTP_450", "4.7.1 too fast", domain=True)
+            return Throttled("SMTP_450", "4.7.1 too fast", scope=Scope.DOMAIN)
         return Delivered()
 
     bench.channel.answer = answer
@@ -245,7 +246,7 @@ def test_one_mailbox_that_is_refused_slows_nobody_down_and_ends(bench: LimitedBe
 
     def answer(message: Message) -> Outcome:
         if message.entity_id == bad:
-            return Throttled("SMTP_450", "later", 900, domain=True)
+            return Throttled("SMTP_450", "later", 900, scope=Scope.DOMAIN)
         return Delivered()
 
     bench.channel.answer = answer

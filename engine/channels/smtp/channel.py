@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import aiosmtplib
 
+from engine.answers.meanings import Scope
 from engine.channels.addresses import EmailFinder
 from engine.channels.media import AddressMedium
 from engine.channels.port import Deferred, Doubtful, Down, Rejected, Throttled
@@ -105,6 +106,7 @@ class SmtpChannel:
                     "use 'starttls' or 'tls', or set insecure_login"
                 )
         surroundings.check_mail_server("host", settings.host, settings.effective_port)
+        self._classifier = surroundings.classifier
         self._settings = settings
         self._credentials = credentials
         self._guard = surroundings.guard or Guard()
@@ -184,6 +186,7 @@ class SmtpChannel:
             client,
             partial(open_mail_socket, self._guard, settings.host, settings.effective_port),
             within=within,
+            classifier=self._classifier,
             # As it is said in AUTH PLAIN, too, should the server repeat that.
             scrub=Scrub([password, f"\0{credentials.username}\0{password}"] if password else []),
         )
@@ -284,17 +287,22 @@ class SmtpChannel:
     def _refused(self, wave: Wave, session: Session, letter: _Letter, stage: str, reply: Reply) -> bool:
         """Settle what was refused before its content; whether the session goes on."""
         if reply.code != CLOSING:
-            wave.settle(letter.message, outcome_of(reply, stage))
+            self._settle(wave, letter.message, reply, stage)
             return True
         session.abort()
-        if not (session.delivered and wave.retry(letter.message)):  # a used connection may just be worn out
-            self._throttled(wave, letter.message, reply, stage)
+        outcome = outcome_of(reply, stage, self._classifier)
+        about_one = isinstance(outcome, Throttled) and outcome.scope is Scope.MAILBOX
+        # A used connection may just be worn out; what may be about one recipient is tried behind all others.
+        again = wave.postpone if about_one else wave.retry
+        if not ((session.delivered or about_one) and again(letter.message)):
+            self._settle(wave, letter.message, reply, stage)
         return False
 
-    def _throttled(self, wave: Wave, message: Message, reply: Reply, stage: str) -> None:
-        outcome = outcome_of(reply, stage)
+    def _settle(self, wave: Wave, message: Message, reply: Reply, stage: str) -> None:
+        """Report what a reply means; what would meet everybody ends the wave."""
+        outcome = outcome_of(reply, stage, self._classifier)
         wave.settle(message, outcome)
-        if isinstance(outcome, Throttled):
+        if isinstance(outcome, Throttled) and outcome.scope is Scope.CHANNEL:
             wave.settle_waiting(outcome)
 
     async def _deliver(self, wave: Wave, session: Session, letter: _Letter) -> _Letter | None:
@@ -310,7 +318,7 @@ class SmtpChannel:
             if session.answered_early:  # before the end: it does not want the rest
                 reply = await session.reply(self._command_timeout)
                 session.abort()
-                self._throttled(wave, message, reply, "content")
+                self._settle(wave, message, reply, "content")
                 return None
         except Lost as lost:
             session.abort()
@@ -331,11 +339,11 @@ class SmtpChannel:
         session.delivered += 1
         if reply.code == CLOSING:
             session.abort()
-            self._throttled(wave, message, reply, "message")
+            self._settle(wave, message, reply, "message")
             if following is not None:
-                wave.settle(following.message, outcome_of(reply, "message"))
+                wave.settle(following.message, outcome_of(reply, "message", self._classifier))
             return None
-        wave.settle(message, outcome_of(reply, "message"))
+        self._settle(wave, message, reply, "message")
         return following if session.pipelining else await self._begin(wave, session)
 
 

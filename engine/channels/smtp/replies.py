@@ -1,38 +1,46 @@
-"""What a mail server's answer means for a message (RFC 5321 §4.2, RFC 3463).
+"""What a mail server's reply means for a message: the classifier's verdict (engine.answers) as an outcome.
 
-| answer | outcome |
-|---|---|
-| 2xx to the message | Delivered |
-| 5xx to recipient, data or message | Rejected; a hard bounce where the enhanced code says that nobody is there |
-| 5xx to the sender that asks for a login (530, 534, 535, 538) | Down: it would meet everybody |
-| other 5xx to the sender | Rejected |
-| 421 anywhere | Throttled: the server ends the connection |
-| 450, 451, 454 to recipient or message | Throttled: its mail domain alone (Deferred: it is about the mailbox, 4.2.x) |
-| other 4xx | Deferred |
+A code and a text are read by rules that are data; docs/answers.md is the table.
 """
 
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from engine.channels.port import Deferred, Delivered, Down, Outcome, Rejected, Throttled
+from engine.answers.meanings import Meaning, Phase, Scope
+from engine.answers.reading import read_smtp
+from engine.channels.port import (
+    TRANSIENT_PATIENCE,
+    Deferred,
+    Delivered,
+    Down,
+    Outcome,
+    Rejected,
+    SenderRefused,
+    Throttled,
+)
 
-__all__ = ["CLOSING", "Reply", "outcome_of"]
+if TYPE_CHECKING:
+    from engine.answers.classify import Classifier
+    from engine.answers.meanings import Verdict
+
+__all__ = ["CLOSING", "Reply", "outcome_of", "outcome_of_verdict"]
 
 #: The server ends the connection: too much, too fast, or going down.
 CLOSING = 421
-#: "Not now" about where the message goes: policy, load, a connection that cannot be had.
-_SLOWING = frozenset({450, 451, 454})
-_MAILBOX = re.compile(rb"\s*4\.2\.\d")
-_WANTS_LOGIN = frozenset({530, 534, 535, 538})
-_SUCCESS, _TRANSIENT = 2, 4
+_TRANSIENT = 4
 _TEXT_LIMIT = 500
-#: RFC 3463: no such mailbox, system or syntax; moved, disabled, a domain that takes no mail. A bare 550 says nothing of
-#: the kind: it may as well be about us.
-_NOBODY = re.compile(r"5\.(1\.(1|2|3|6|10)|2\.1)\b")
-_TO = ("RCPT", "message")
 _UNFIT = re.compile(r"[^ -~]+")
+_PHASES = {
+    "connect": Phase.CONNECT,
+    "AUTH": Phase.AUTH,
+    "MAIL": Phase.MAIL,
+    "RCPT": Phase.RCPT,
+    "DATA": Phase.DATA,
+    "content": Phase.END,
+    "message": Phase.END,
+}
 
 
 class Reply(NamedTuple):
@@ -47,18 +55,39 @@ class Reply(NamedTuple):
         return _UNFIT.sub(" ", self.raw.decode("ascii", "replace"))[:_TEXT_LIMIT].strip()
 
 
-def outcome_of(reply: Reply, stage: str) -> Outcome:
-    """The outcome of a message whose delivery ended with `reply` to `stage` (MAIL, RCPT, DATA or message)."""
-    code = f"SMTP_{reply.code}"
-    text = f"{reply.text} (in reply to {stage})"
-    if stage == "message" and reply.code // 100 == _SUCCESS:
+def outcome_of(reply: Reply, stage: str, classifier: Classifier) -> Outcome:
+    """The outcome of a message whose delivery ended with `reply` to `stage` (MAIL, RCPT, DATA, content or message)."""
+    verdict = classifier.classify(read_smtp(reply.code, reply.text, _PHASES.get(stage)))
+    if verdict.meaning is Meaning.DELIVER and stage == "message":
         return Delivered(reply.text)
-    if reply.code == CLOSING:
-        return Throttled(code, text)
-    if reply.code in _SLOWING and stage in ("RCPT", "message") and not _MAILBOX.match(reply.raw):
-        return Throttled(code, text, domain=True)
-    if stage == "MAIL" and reply.code in _WANTS_LOGIN:
-        return Down(code, text)
-    if reply.code // 100 == _TRANSIENT:
-        return Deferred(code, text)
-    return Rejected(code, text, "hard_bounce" if stage in _TO and _NOBODY.match(reply.text) else None)
+    return outcome_of_verdict(
+        verdict, f"SMTP_{reply.code}", f"{reply.text} (in reply to {stage})", reply.code
+    )
+
+
+def outcome_of_verdict(verdict: Verdict, code: str, text: str, reply: int) -> Outcome:
+    """What follows from a verdict.
+
+    Args:
+        code: Of the outcome.
+        reply: The reply's code.
+    """
+    certain, lasts = verdict.rule.is_specific, verdict.duration
+    seconds = None if lasts is None else lasts.total_seconds()
+    match verdict.meaning:
+        case Meaning.SLOW:
+            return Throttled(code, text, seconds, verdict.scope, certain=certain)
+        case Meaning.QUOTA:
+            return Throttled(code, text, seconds, verdict.scope, quota=True)
+        case Meaning.SENDER_FAULT:
+            trigger = verdict.rule.threshold
+            return SenderRefused(code, text, verdict.advice or "", 1 if trigger is None else trigger.count)
+        case Meaning.DOWN:
+            return Down(code, text)
+        case Meaning.DEFER if certain or verdict.rule.status is not None:
+            return Deferred(code, text, seconds, TRANSIENT_PATIENCE)
+        case Meaning.DEFER:
+            return Throttled(code, text, seconds, Scope.MAILBOX, certain=False)
+        case _ if reply // 100 == _TRANSIENT:
+            return Deferred(code, text, seconds, TRANSIENT_PATIENCE)
+    return Rejected(code, text, verdict.bar_reason if verdict.bar else None)

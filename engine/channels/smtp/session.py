@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING, cast
 import aiosmtplib
 
 from engine.channels.port import ALLOWED_BY, Down, Throttled
-from engine.channels.smtp.replies import CLOSING, Reply
+from engine.channels.smtp.replies import CLOSING, Reply, outcome_of
 from engine.outbound import refusal
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable
+
+    from engine.answers.classify import Classifier
 
 __all__ = ["Lost", "Refused", "Session", "connect"]
 
@@ -203,6 +205,7 @@ async def connect(
     open_socket: Callable[[], Awaitable[socket.socket]],
     *,
     within: float,
+    classifier: Classifier,
     scrub: Callable[[str], str] = str,
 ) -> Session:
     """Shake hands with `client`'s settings: greeting, EHLO, STARTTLS, login.
@@ -211,6 +214,7 @@ async def connect(
         client: Not connected yet.
         open_socket: Connects to the server. May raise OSError.
         within: Seconds for all of it.
+        classifier: Says what a refusal means.
         scrub: Takes secrets out of a server's words.
 
     Raises:
@@ -224,7 +228,7 @@ async def connect(
                 await _greet(client)
     except (aiosmtplib.SMTPException, OSError, ssl.SSLError, ValueError) as error:
         client.close()
-        raise Refused(_refusal(error, scrub)) from error
+        raise Refused(_refusal(error, scrub, classifier)) from error
     except BaseException:
         client.close()
         raise
@@ -245,7 +249,7 @@ async def _greet(client: aiosmtplib.SMTP) -> None:
         await client.helo()  # a server from before 1993
 
 
-def _refusal(error: Exception, scrub: Callable[[str], str]) -> Down | Throttled:
+def _refusal(error: Exception, scrub: Callable[[str], str], classifier: Classifier) -> Down | Throttled:
     refused = refusal(error)
     if refused is not None:
         return Down("SMTP_ADDRESS_REFUSED", f"{refused}; {ALLOWED_BY}")
@@ -254,9 +258,11 @@ def _refusal(error: Exception, scrub: Callable[[str], str]) -> Down | Throttled:
         if not _LEAST_REPLY <= error.code <= _MOST_REPLY:  # what another service says is nobody's business
             return Down("SMTP_HANDSHAKE", "the server does not speak SMTP")
         text = scrub(f"{error.code} {error.message}")
-        if error.code == CLOSING or isinstance(error, aiosmtplib.SMTPConnectResponseError):
-            return Throttled(f"SMTP_{error.code}", text)
         failed_login = isinstance(error, aiosmtplib.SMTPAuthenticationError)
+        reply = Reply(error.code, scrub(error.message).encode())
+        outcome = outcome_of(reply, "AUTH" if failed_login else "connect", classifier)
+        if isinstance(outcome, Throttled):
+            return Throttled(f"SMTP_{error.code}", text, outcome.retry_after, quota=outcome.quota)
         return Down("SMTP_LOGIN" if failed_login else f"SMTP_{error.code}", text)
     if isinstance(error.__cause__, aiosmtplib.SMTPServerDisconnected):
         return Throttled("SMTP_NO_GREETING", text)

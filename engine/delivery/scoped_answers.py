@@ -1,0 +1,171 @@
+"""Answers that are about more than their message, within one wave: a mail domain, the sender, the channel.
+
+- About the channel: it goes on at a rate that is found (engine.delivery.health). The same words from several mail
+  domains are about the channel.
+- About a mail domain: where most of a domain's messages were taken, the refusal was about the recipient: it is tried
+  again like any other, at the cost of an attempt. Else the domain is slowed down, and it costs nobody one; unless the
+  domain has asked so often that waiting longer would keep its recipients open for ever.
+- About one mailbox: it is tried again, at the cost of an attempt, unless most of its domain was refused alike.
+- About the sender: from a handful on, or where nobody else was taken, the campaign is to be paused.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from engine.answers.meanings import Scope
+from engine.channels.port import TRANSIENT_PATIENCE, Deferred, Outcome, SenderRefused, Throttled
+from engine.delivery import health
+from engine.delivery.slice_throttle import domain_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    from sqlalchemy.orm import Session
+
+    from engine.channels.port import Message
+    from engine.delivery.coincidences import Coincidences
+    from engine.delivery.slices import Lease
+    from engine.limits.effective import EffectiveLimits
+
+__all__ = ["Judgement", "ScopedAnswers", "Verdict", "WaveFacts"]
+
+#: Times that a domain may ask, without a calm day between, before its messages cost attempts.
+_PATIENCE = 200
+#: When a message is tried again that the channel was too fast for.
+_SOON = timedelta(seconds=1)
+
+
+class Verdict(NamedTuple):
+    """What a refusal comes to."""
+
+    entity_id: UUID
+    outcome: Outcome
+    due_at: datetime | None
+    """When it may be tried again; None: as the outcome has it."""
+
+
+class WaveFacts(NamedTuple):
+    """What a wave is judged by."""
+
+    lease: Lease
+    channel_id: UUID
+    messages: Sequence[Message]
+    effective: EffectiveLimits | None
+    """The limits that were in force."""
+    delivered: int
+    """Messages of the lease that were taken."""
+    seconds: float
+    """How long the slice has been sending."""
+    rate: float
+    """Messages a second that the channel's provider took of this process lately."""
+
+
+class Judgement(NamedTuple):
+    """What a wave's answers come to."""
+
+    verdicts: list[Verdict]
+    trouble: Throttled | SenderRefused | None
+    """Why the channel is left alone for the rest of the lease."""
+
+
+class ScopedAnswers:
+    """One wave's."""
+
+    def __init__(self) -> None:
+        self._throttled: list[tuple[Message, Throttled]] = []
+        self._senders: list[tuple[Message, SenderRefused]] = []
+        self._sender_count = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._throttled or self._senders)
+
+    def clear(self) -> None:
+        """The verdicts are known."""
+        self._throttled.clear()
+        self._senders.clear()
+
+    def note(self, message: Message, outcome: Throttled | SenderRefused) -> None:
+        """Keep a refusal until the wave has ended."""
+        if isinstance(outcome, SenderRefused):
+            self._senders.append((message, outcome))
+            self._sender_count += 1
+        else:
+            self._throttled.append((message, outcome))
+
+    def judge(
+        self, session: Session, facts: WaveFacts, coincidences: Coincidences, now: datetime
+    ) -> Judgement:
+        """Slow down whatever asked for it, and say what becomes of each message."""
+        of_channel: list[tuple[Message, Throttled]] = []
+        of_domain: dict[str, list[tuple[Message, Throttled]]] = defaultdict(list)
+        for message, asked in self._throttled:
+            domain = domain_of(message.address) or ""
+            if asked.scope is Scope.CHANNEL or (
+                not asked.certain and coincidences.is_about_channel(facts.channel_id, asked.text, domain, now)
+            ):
+                of_channel.append((message, asked))
+            else:
+                of_domain[domain].append((message, asked))
+        verdicts: list[Verdict] = []
+        trouble: Throttled | SenderRefused | None = None
+        if of_channel:
+            last = of_channel[-1][1]
+            until = health.slow_channel(
+                session,
+                facts.lease,
+                facts.channel_id,
+                last,
+                effective=facts.effective,
+                observed=facts.rate,
+                progressed=facts.delivered > 0,
+            )
+            trouble = None if until is None else last
+            due_at = until or now + _SOON
+            verdicts += [Verdict(message.entity_id, asked, due_at) for message, asked in of_channel]
+        for domain, found in sorted(of_domain.items()):
+            verdicts += self._of_domain(session, facts, domain, found)
+        if self._senders:
+            alone = not facts.delivered and len(self._senders) == len(facts.messages)
+            refused = self._senders[-1][1]
+            if alone or self._sender_count >= refused.threshold:
+                trouble = refused
+            verdicts += _of_senders(self._senders, paused=trouble is refused)
+        return Judgement(verdicts, trouble)
+
+    def _of_domain(
+        self, session: Session, facts: WaveFacts, domain: str, found: list[tuple[Message, Throttled]]
+    ) -> Iterator[Verdict]:
+        sent = Counter(domain_of(message.address) or "" for message in facts.messages)[domain]
+        of_mailbox = all(asked.scope is Scope.MAILBOX for _, asked in found)
+        due_at = None
+        if 2 * len(found) >= sent and not (of_mailbox and len(found) == 1):
+            throttle = health.slow_domain(
+                session,
+                facts.lease,
+                facts.channel_id,
+                domain,
+                found[-1][1],
+                effective=facts.effective,
+                observed=sent / max(facts.seconds, 0.1),
+            )
+            if throttle.failures <= _PATIENCE:
+                due_at = throttle.throttled_until
+        for message, asked in found:
+            outcome: Outcome = asked
+            if due_at is None:
+                outcome = Deferred(asked.code, asked.text, asked.retry_after, TRANSIENT_PATIENCE)
+            yield Verdict(message.entity_id, outcome, due_at)
+
+
+def _of_senders(found: list[tuple[Message, SenderRefused]], *, paused: bool) -> Iterator[Verdict]:
+    """Everybody stays pending once the campaign is paused; until then it counts for the recipient."""
+    for message, refused in found:
+        outcome: Outcome = refused
+        if not paused:
+            outcome = Deferred(refused.code, refused.text, None, TRANSIENT_PATIENCE)
+        yield Verdict(message.entity_id, outcome, None)

@@ -1,0 +1,134 @@
+"""A bench whose channel is a real one, to a mail server in a process of its own that answers as a provider does."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from engine.channels import registry
+from engine.channels.port import Surroundings
+from engine.delivery.execute import Executor
+from engine.insight.waiting import Waiting, situation_of, waiting_of
+from engine.limits.buckets import RedisBuckets
+from engine.limits.context import LimitContext
+from state.tables import Campaign, Job
+from tests.delivery.kit import Bench
+from tests.harness.child import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from uuid import UUID
+
+    from state.database import Database
+
+
+class MovableClock:
+    """Goes with the time, and can be moved on."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta(0)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+    def forward(self, **by: float) -> None:
+        self.ahead += timedelta(**by)
+
+
+@pytest.fixture
+def clock() -> MovableClock:
+    return MovableClock()
+
+
+class ProviderBench(Bench):
+    """Everybody is sent to over SMTP, by a worker of one thread."""
+
+    def __init__(self, database: Database, org_id: UUID) -> None:
+        super().__init__(database, org_id)
+        self._servers: list[subprocess.Popen[str]] = []
+
+    def new_executor(self) -> Executor:
+        """A worker as after a restart; it waits for permits as the time passes."""
+        clock: Any = self.database.clock
+        buckets = RedisBuckets("embedded://", now=lambda: clock.now().timestamp() * 1000)
+        context = LimitContext(self.settings, buckets=buckets)
+        return Executor(self.runtime, self.senders, self.loop, limit_context=context)  # type: ignore[arg-type]
+
+    def provider(self, **rules: Any) -> Callable[[], dict[str, Any]]:
+        """Start a provider and send through it from now on; returns what tells what it took."""
+        server = subprocess.Popen(
+            [sys.executable, "-m", "tests.servers.provider", json.dumps(rules)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
+        self._servers.append(server)
+        assert server.stdin is not None
+        assert server.stdout is not None
+        settings = {
+            "host": "127.0.0.1",
+            "port": int(server.stdout.readline()),
+            "security": "none",
+            "from_email": "news@shop.example",
+            "helo": "client.example",
+        }
+        self.senders.channel = registry.build("smtp", settings, {}, Surroundings())  # type: ignore[assignment]
+
+        def ask() -> dict[str, Any]:
+            assert server.stdin is not None
+            assert server.stdout is not None
+            server.stdin.write("\n")
+            server.stdin.flush()
+            return dict(json.loads(server.stdout.readline()))
+
+        return ask
+
+    def people(self, count: int, *, domains: int) -> list[str]:
+        """Recipients in so many mail domains; returns their addresses."""
+        addresses = [f"p{i}@d{i % domains}.example" for i in range(count)]
+        for address in addresses:
+            self.entities(1, email=address)
+        return addresses
+
+    def run_until(self, done: Callable[[], bool], *, step: float = 0, rounds: int = 3000) -> None:
+        """Sweep and work until `done`; between two rounds a moment passes, and the clock moves on by `step` seconds."""
+        for _ in range(rounds):
+            self.sweep_and_work()
+            if done():
+                return
+            if step:
+                self.database.clock.forward(seconds=step)  # type: ignore[attr-defined]
+            Event().wait(0.02)
+        raise AssertionError(f"it did not happen: {self.statuses()}")
+
+    def is_over(self) -> bool:
+        """Whether no job has anything left to do."""
+        with self.database.read() as session:
+            open_jobs = session.query(Job).filter(Job.status.in_(("queued", "processing", "send_report")))
+            return open_jobs.first() is None
+
+    def waiting(self, campaign_id: UUID) -> dict[str, Waiting]:
+        """What the campaign waits for, by code."""
+        with self.database.read() as session:
+            campaign = session.get_one(Campaign, campaign_id)
+            return {one.code: one for one in waiting_of(session, situation_of(session, campaign))}
+
+    def close(self) -> None:
+        self.loop.submit(self.senders.channel.close()).result(timeout=10)
+        for server in self._servers:
+            server.communicate(timeout=10)
+        super().close()
+
+
+@pytest.fixture
+def bench(database: Database, org_id: UUID) -> Iterator[ProviderBench]:
+    bench = ProviderBench(database, org_id)
+    yield bench
+    bench.close()

@@ -1,0 +1,132 @@
+"""Campaigns to providers that refuse for reasons of their own: it costs time, and no recipient. On both databases, over
+a mail server in a process of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from state.tables import Channel, DomainThrottle
+
+if TYPE_CHECKING:
+    from tests.answers.conftest import ProviderBench
+
+
+def channel(bench: ProviderBench) -> Channel:
+    with bench.database.read() as session:
+        return session.query(Channel).one()
+
+
+@pytest.mark.parametrize(
+    "over",
+    [
+        "454 Throttling failure: Maximum sending rate exceeded",  # a rule reads the words
+        "451 4.3.0 come back another time",  # no rule does: the same words from several domains
+    ],
+)
+def test_a_channel_finds_the_rate_of_its_account(bench: ProviderBench, over: str) -> None:
+    """As of Amazon SES: so many a second, else 454 after the content. It was 4.7 a minute instead of 14 a second."""
+    rate, size = 25, 300
+    people = bench.people(size, domains=30)
+    took = bench.provider(rate=rate, over=over)
+    campaign = bench.campaign()
+    bench.activate(campaign)
+    began = time.monotonic()
+    bench.run_until(bench.is_over)
+    seconds = time.monotonic() - began
+    assert {"success": size} == bench.statuses()
+    told = took()
+    assert Counter(people) == Counter(told["taken"])
+    assert all(row.attempt == 1 for row in bench.recipients().values()), "it cost nobody an attempt"
+    print(  # noqa: T201 - the figures are what the test is for
+        f"\n{size} at {rate} a second: {seconds:.1f} s, ideal {size / rate:.1f} s, {told['refused']} refused"
+    )
+    assert seconds <= 1.3 * size / rate + 4, "and two sweeps"
+    found = channel(bench).throttled_rate
+    assert found is not None
+    assert 0.4 * rate <= found <= 1.3 * rate
+
+
+def test_nobody_fails_where_mail_is_refused_for_now(bench: ProviderBench) -> None:
+    """As of Postfix, which counts refusals as well: 5 in a minute, else 450 to MAIL. 55 of 80 failed."""
+    people = bench.people(25, domains=5)
+    took = bench.provider(rate=5, per=0.5, at="mail", over="450 4.7.1 Error: too much mail from 127.0.0.1")
+    bench.activate(bench.campaign(max_attempts=1))
+    bench.run_until(bench.is_over, step=0.2)
+    assert {"success": 25} == bench.statuses()
+    assert Counter(people) == Counter(took()["taken"])
+    with bench.database.read() as session:
+        assert not session.query(DomainThrottle).count(), "no domain is to blame"
+
+
+@pytest.mark.parametrize(
+    ("at", "over"),
+    [
+        ("mail", "452 4.3.1 Daily sending quota exceeded"),
+        ("mail", "550 5.4.5 Daily user sending limit exceeded"),
+        ("content", "454 Throttling failure: Daily message quota exceeded"),
+    ],
+)
+def test_a_quota_waits_and_goes_on(bench: ProviderBench, at: str, over: str) -> None:
+    """The channel says until when it expects to wait, tries now and then, and resumes. 1,200 of 1,500 failed."""
+    people = bench.people(40, domains=8)
+    took = bench.provider(quota=15, refusals=60, at=at, over=over)
+    campaign = bench.campaign(max_attempts=1)
+    bench.activate(campaign)
+    bench.run_until(lambda: channel(bench).blocked_for == "quota")
+    waits = bench.waiting(campaign)["quota"]
+    assert waits.scope == "channel"
+    assert waits.until is not None
+    assert waits.since is not None
+    assert over[4:] in waits.reason
+    assert set(bench.statuses()) == {"success", "pending"}
+    bench.run_until(bench.is_over, step=600)
+    assert {"success": 40} == bench.statuses()
+    assert Counter(people) == Counter(took()["taken"])
+    assert channel(bench).blocked_until is None
+
+
+@pytest.mark.parametrize(
+    ("at", "reply"),
+    [
+        ("mail", "553 5.7.1 <news@shop.example>: Sender address rejected: not owned by user mailer"),
+        ("content", "550 5.7.26 This mail has been blocked because the sender is unauthenticated."),
+        ("content", "550 5.7.515 Access denied, sending domain SHOP.EXAMPLE does not meet the requirements"),
+    ],
+)
+def test_a_refused_sender_pauses_the_campaign(bench: ProviderBench, at: str, reply: str) -> None:
+    """After a handful, with everybody pending and a reason that says what to mend. All failed within a second."""
+    bench.people(60, domains=12)
+    took = bench.provider(always=reply, at=at)
+    campaign = bench.campaign(max_attempts=1)
+    bench.activate(campaign)
+    bench.run_until(lambda: bench.campaign_status(campaign) == "paused")
+    assert {"pending": 60} == bench.statuses()
+    told = bench.waiting(campaign)["sender_refused"]
+    assert told.scope == "sender"
+    assert reply[4:40] in told.reason
+    assert told.reason != reply
+    refused = took()["refused"]
+    assert 1 <= refused <= 20
+    bench.sweep_and_work()
+    assert refused == took()["refused"], "nothing more is sent"
+
+
+def test_one_recipient_that_is_refused_for_ever_holds_nobody_up(bench: ProviderBench) -> None:
+    """421 to one RCPT, and the connection closed: others go first, and in the end it fails. Its job never ended."""
+    people = bench.people(30, domains=3)
+    took = bench.provider(poison="poison@d0.example")
+    bench.entities(1, email="poison@d0.example")
+    campaign = bench.campaign(max_attempts=3)
+    bench.activate(campaign)
+    bench.run_until(lambda: bench.statuses()["success"] == 30)
+    assert Counter(people) == Counter(took()["taken"])
+    assert channel(bench).throttled_at is None, "the channel is not slowed down"
+    bench.run_until(bench.is_over, step=600)
+    assert {"success": 30, "failed": 1} == bench.statuses()
+    (failed,) = [row for row in bench.recipients().values() if row.automation_status == "failed"]
+    assert ("SMTP_421", 3) == (failed.error_code, failed.attempt)

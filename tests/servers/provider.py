@@ -1,0 +1,110 @@
+"""A mail server that answers as providers do: `python -m tests.servers.provider RULES`, RULES being JSON.
+
+    {"rate": 20}                          # so many messages a second, else `over` in reply to the content
+    {"rate": 5, "per": 60, "at": "mail"}  # so many in any minute, else `over` in reply to MAIL; refusals count, too
+    {"quota": 30, "refusals": 3}          # so many, then `over` to the next messages, so many times
+    {"always": "553 …", "at": "mail"}     # the same reply to everybody
+    {"poison": "x@d.example"}             # RCPT of this one is answered 421, and the connection closed
+
+It prints its port, and at every line of its standard input what it took: `{"taken": [addresses], "refused": n}`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections import deque
+from typing import Any
+
+OVER = "454 Throttling failure: Maximum sending rate exceeded"
+
+
+class Provider:
+    """What it takes, and what it refuses."""
+
+    def __init__(self, rules: dict[str, Any]) -> None:
+        self.rules = rules
+        self.at = rules.get("at", "content")
+        self.taken: list[str] = []
+        self.refused = 0
+        self._times: deque[float] = deque()
+
+    def refusal(self, stage: str, address: str | None = None) -> str | None:
+        """The reply that refuses at a stage; None: it goes on."""
+        rules = self.rules
+        if stage == "rcpt" and address is not None and address == rules.get("poison"):
+            return "421 4.7.0 try again later"
+        if stage != self.at:
+            return None
+        refused = rules.get("always")
+        over = rules.get("over", OVER)
+        if "rate" in rules:
+            now = time.monotonic()
+            while self._times and now - self._times[0] >= rules.get("per", 1):
+                self._times.popleft()
+            refused = over if len(self._times) >= rules["rate"] else None
+            if refused is None:
+                self._times.append(now)
+        if "quota" in rules and len(self.taken) >= rules["quota"] and self.refused < rules["refusals"]:
+            refused = over
+        self.refused += refused is not None
+        return refused
+
+    async def serve(  # noqa: C901 - one branch a command
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """One client."""
+        address, begun = "", False
+
+        def say(reply: str) -> None:
+            writer.write(reply.encode() + b"\r\n")
+
+        say("220 provider.example")
+        while line := await reader.readline():
+            verb = line[:4].upper()
+            reply = "250 2.0.0 ok"
+            if verb == b"EHLO":
+                reply = "250-provider.example\r\n250-SIZE 1000000\r\n250 PIPELINING"
+            elif verb == b"MAIL":
+                address = ""
+                reply = self.refusal("mail") or reply
+                begun = reply.startswith("2")
+            elif verb == b"RCPT":
+                address = line.decode().partition("<")[2].partition(">")[0]
+                reply = (self.refusal("rcpt", address) or reply) if begun else "503 5.5.1 MAIL first"
+                address = address if reply.startswith("2") else ""
+            elif verb == b"DATA":
+                reply = "354 go on" if address else "503 5.5.1 no recipient"
+            elif verb == b"QUIT":
+                reply = "221 bye"
+            say(reply)
+            if reply[:3] in ("421", "221"):
+                break
+            if reply.startswith("354"):
+                await writer.drain()
+                while (await reader.readline()) not in (b".\r\n", b""):
+                    pass
+                refused = self.refusal("content")
+                if refused is None:
+                    self.taken.append(address)
+                say(refused or "250 2.0.0 queued")
+            await writer.drain()
+        await writer.drain()
+        writer.close()
+
+
+async def main() -> None:
+    """Serve until standard input ends."""
+    provider = Provider(json.loads(sys.argv[1]))
+    server = await asyncio.start_server(provider.serve, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201 - whoever started it reads the port
+    loop = asyncio.get_running_loop()
+    while await loop.run_in_executor(None, sys.stdin.readline):
+        print(json.dumps({"taken": provider.taken, "refused": provider.refused}), flush=True)  # noqa: T201
+    server.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
