@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from engine.channels import registry
-from engine.channels.port import Surroundings
 from engine.delivery.execute import Executor
 from engine.insight.waiting import Waiting, situation_of, waiting_of
 from engine.limits.buckets import RedisBuckets
 from engine.limits.context import LimitContext
 from state.tables import Campaign, Job
+from tests.channels.http_rig import LOOPBACK
 from tests.delivery.kit import Bench
 from tests.harness.child import ROOT
 
@@ -79,7 +79,7 @@ class ProviderBench(Bench):
             "from_email": "news@shop.example",
             "helo": "client.example",
         }
-        self.senders.channel = registry.build("smtp", settings, {}, Surroundings())  # type: ignore[assignment]
+        self.senders.channel = registry.build("smtp", settings, {}, LOOPBACK)  # type: ignore[assignment]
 
         def ask() -> dict[str, Any]:
             assert server.stdin is not None
