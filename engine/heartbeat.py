@@ -4,8 +4,8 @@ Each running part (API, worker, scheduler) has a row of its own and renews `seen
 threads do their work. Nothing is decided by it: leases and the sweeper recover work whether or not anybody beats. A
 database that is away leaves the row as it was; the next beat renews it.
 
-Whether a kind of process is missing is answered here alone (`absence`), for `muster watch`, `muster doctor`, the API
-and the metrics.
+Whether a kind of process is missing is answered here alone (`absence`), for `muster doctor`, the API and the
+metrics.
 """
 
 from __future__ import annotations

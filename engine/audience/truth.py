@@ -6,7 +6,7 @@
 | no | `false` `f` `no` `n` `off` `0` `0.0` | false, 0 |
 
 A list says what its elements say; one of things that say neither is there, which is a yes, as an object is. All else
-is neither, and passes neither test; previews count it.
+is neither, and passes neither test.
 """
 
 from __future__ import annotations

@@ -260,7 +260,7 @@ def test_what_it_does_not_take_is_named(settings, credentials, field, words):
         ({"phone": "004915112345678"}, "DE", ADA),
         ({"phone": "(202) 456-1111"}, "US", "+12024561111"),
         ({"tel": ["nobody", {"value": ADA}]}, None, ADA),
-        ({"phone": 4915112345678}, None, None),
+        ({"phone": 4915112345678}, None, "+4915112345678"),
         ({"phone": 15112345678}, "DE", ADA),
         ({"phone": "0151 12345678"}, None, None),
         ({"phone": "+49 123"}, None, None),
