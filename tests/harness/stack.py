@@ -48,7 +48,7 @@ __all__ = ["Stack"]
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_START_DEADLINE = 30.0
+_START_DEADLINE = 90.0
 
 
 class Stack:
