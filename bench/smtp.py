@@ -15,6 +15,7 @@ from engine.channels import registry
 from engine.channels.port import Delivered, Message
 from engine.content.templates import compile_template
 from engine.delivery.sender import SendLoop
+from tests.channels.http_rig import LOOPBACK
 from tests.harness.providers import SmtpSink
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def run(scale: Scale, directory: Path) -> list[Result]:
                 "security": "none",
                 "from_email": "news@example.com",
             }
-            channel = registry.build("smtp", settings, {})
+            channel = registry.build("smtp", settings, {}, LOOPBACK)
             rates = [rate(loop, channel, sent) for _ in range(scale.repeats)]
             loop.submit(channel.close()).result(10)
     finally:
