@@ -4,6 +4,9 @@ A link whose address is the same for everybody becomes a mark and its signed par
 replaced by the recipient's. An address with Liquid in it is known only when it is rendered: it is put between two
 marks, and signed then (`Rewritten.finish`). Nobody outside this process can guess a mark.
 
+Links are found as a browser finds them (`engine.content.html_tokens`): `&region=` in an address is no character
+reference. Those of the shapes that Outlook is given instead of buttons are among them.
+
 Not rewritten: what is no `http(s)` address (`mailto:`, `tel:`, `#…`), links to unsubscribe or to the message itself,
 and links with `data-track="off"` (or `clicktracking="off"`, as others spell it). Whatever cannot be read as a link
 stays as it is.
@@ -14,14 +17,19 @@ from __future__ import annotations
 import re
 import secrets
 from dataclasses import dataclass
-from html import escape, unescape
+from html import escape
 from typing import TYPE_CHECKING
 
+from engine.content.html_tokens import StartTag, html_tokens, mask_liquid, unescape_attribute
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from uuid import UUID
 
     from engine.tracking.tokens import Tokens
+
+    #: Start and end in a source, and what is to stand there.
+    _Place = tuple[int, int, str]
 
 __all__ = ["Rewritten", "Wanted", "rewrite"]
 
@@ -32,25 +40,12 @@ _BEGIN = f"muster-{secrets.token_hex(8)}-b:"
 _END = f":muster-{secrets.token_hex(8)}-e"
 _MARKED = re.compile(f"{re.escape(_BEGIN)}(.*?){re.escape(_END)}", re.DOTALL)
 
-_LIQUID = r"\{\{.*?\}\}|\{%.*?%\}"
-_QUOTED = rf"\"(?:{_LIQUID}|[^\"])*\"|'(?:{_LIQUID}|[^'])*'"
-#: An anchor's tag with all of its attributes; Liquid and quoted values may hold `>`.
-_TAG = re.compile(rf"<(?:a|area)(?=[\s/])((?:{_LIQUID}|{_QUOTED}|[^>\"'])*)>", re.IGNORECASE | re.DOTALL)
-_HREF = re.compile(
-    rf"(?P<head>(?:^|[\s\"'}}/])href\s*=\s*)(?:(?P<quote>[\"'])(?P<value>(?:{_LIQUID}|(?!(?P=quote)).)*)(?P=quote)"
-    r"|(?P<bare>[^\s\"'<>`={}]+)(?=\s|$))",
-    re.IGNORECASE | re.DOTALL,
-)
-_OFF = re.compile(r"(?:data-track|clicktracking)\s*=\s*[\"']?(?:off|no|false)\b", re.IGNORECASE)
+_OFF = ("off", "no", "false")
+#: An address in a text whose Liquid is masked, without the punctuation behind it.
 _ADDRESS = re.compile(r"https?://[^\s<>\"'`{}|\\^\[\]()]*[^\s<>\"'`{}|\\^\[\]().,;:!?]", re.IGNORECASE)
-_ADDRESS_WITH_LIQUID = re.compile(
-    rf"https?://(?:{_LIQUID}|[^\s<>\"'`{{}}|\\^\[\]()])*(?:{_LIQUID}|[^\s<>\"'`{{}}|\\^\[\]().,;:!?])",
-    re.IGNORECASE | re.DOTALL,
-)
-#: A whole part of Liquid, or an address outside of it.
-_IN_TEXT = re.compile(rf"(?P<url>{_ADDRESS_WITH_LIQUID.pattern})|{_LIQUID}", re.IGNORECASE | re.DOTALL)
 _RAW = re.compile(r"\{%-?\s*raw\b", re.IGNORECASE)
 _BODY_END = re.compile(r"</body\s*>", re.IGNORECASE)
+_ANCHORS = ("a", "area", "v:roundrect", "v:rect", "v:oval", "v:shape", "v:image")
 _WEB = re.compile(r"https?://[^\s/]", re.IGNORECASE)
 _OURS = ("unsubscribe_url", "view_url")
 _LONGEST = 2000
@@ -95,7 +90,7 @@ class Rewritten:
 
         def replaced(found: re.Match[str]) -> str:
             value = found[1]
-            url = (unescape(value) if html else value).strip()
+            url = (unescape_attribute(value) if html else value).strip()
             if not _trackable(url):
                 return value
             return escape(signed(url)) if html else signed(url)
@@ -110,12 +105,22 @@ def rewrite(source: str, tokens: Tokens, touchpoint_id: UUID, wanted: Wanted, *,
     what = _Whats(tokens, touchpoint_id)
     if html:
         if wanted.clicks:
-            source = _TAG.sub(what.in_tag, source)
+            source = _replaced(source, what.in_html(source))
         if wanted.opens:
             source = _with_picture(source, tokens, touchpoint_id)
     elif wanted.clicks and wanted.text:
-        source = _IN_TEXT.sub(what.in_text, source)
+        source = _replaced(source, what.in_text(source))
     return Rewritten(source, what.per_recipient)
+
+
+def _replaced(source: str, places: Iterator[_Place]) -> str:
+    """The source with other text at the given places, which are in order."""
+    pieces: list[str] = []
+    done = 0
+    for start, end, text in places:
+        pieces += (source[done:start], text)
+        done = end
+    return "".join((*pieces, source[done:]))
 
 
 class _Whats:
@@ -126,22 +131,32 @@ class _Whats:
         self._touchpoint_id = touchpoint_id
         self.per_recipient = False
 
-    def in_tag(self, tag: re.Match[str]) -> str:
-        if _OFF.search(tag[1]):
-            return tag[0]
-        start = tag.start(1) - tag.start()
-        return tag[0][:start] + _HREF.sub(self._in_href, tag[1], count=1) + ">"
+    def in_html(self, source: str) -> Iterator[_Place]:
+        """What stands in place of the addresses of anchors; those that only Outlook reads are among them."""
+        for token in html_tokens(mask_liquid(source), conditional_comments=True):
+            if not isinstance(token, StartTag) or token.name not in _ANCHORS:
+                continue
+            if any(token.get(name) in _OFF for name in ("data-track", "clicktracking")):
+                continue
+            href = next((one for one in token.attributes if one.name == "href"), None)
+            if href is None:
+                continue
+            quotes = len(href.quote)
+            value = source[href.start + quotes : href.end - quotes]
+            if not quotes and "{" in value:
+                continue  # what Liquid puts there may hold the address's end
+            link = self._link(value, html=True)
+            if link is not None:
+                quote = href.quote or '"'
+                yield href.start, href.end, f"{quote}{link}{quote}"
 
-    def _in_href(self, href: re.Match[str]) -> str:
-        value = href["bare"] if href["quote"] is None else href["value"]
-        quote = href["quote"] or '"'
-        link = self._link(value, html=True)
-        return href[0] if link is None else f"{href['head']}{quote}{link}{quote}"
-
-    def in_text(self, found: re.Match[str]) -> str:
-        if found["url"] is None:
-            return found[0]
-        return self._link(found["url"], html=False) or found[0]
+    def in_text(self, source: str) -> Iterator[_Place]:
+        """What stands in place of the addresses of a text."""
+        for found in _ADDRESS.finditer(mask_liquid(source)):
+            start, end = found.span()
+            link = self._link(source[start:end], html=False)
+            if link is not None:
+                yield start, end, link
 
     def _link(self, value: str, *, html: bool) -> str | None:
         """What stands in the source instead of an address; None: it stays."""
@@ -150,7 +165,7 @@ class _Whats:
                 return None
             self.per_recipient = True
             return f"{_BEGIN}{value}{_END}"
-        url = (unescape(value) if html else value).strip()
+        url = (unescape_attribute(value) if html else value).strip()
         if not _trackable(url):
             return None
         return _CLICK + self._tokens.what(self._touchpoint_id, url)

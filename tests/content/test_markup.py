@@ -28,6 +28,11 @@ def rendered(inner, attributes=None):
             'href="https://x.org/?id=7&b=1"',
         ),
         (
+            '<mj-button href="https://x.org/?a=1&region=5&copy=2&lt=3">go</mj-button>',
+            {},
+            'href="https://x.org/?a=1&region=5&copy=2&lt=3"',
+        ),
+        (
             "<mj-image src='https://x.org/{{ pic }}.png'/>",
             {"pic": "a"},
             'src="https://x.org/a.png"',

@@ -31,13 +31,35 @@ from engine.content.templates import compile_template
         ("<pre>a\n  b\n\nc</pre>d", "a\n  b\n\nc\n\nd"),
         ("<head><title>x</title><style>p{}</style></head><body>y<script>1<2</script></body>", "y"),
         ('<div style="display: none">preheader<p>x</p></div>seen', "seen"),
+        ('<span style="max-height: 0px !important">pre<b>header</b></span>seen', "seen"),
+        ('<div style="VISIBILITY:hidden;">a <i style="visibility:visible">b</i></div>', "b"),
+        ('<div style="opacity:0.0"><p style="opacity:1">x</p></div>y', "y"),
+        ('<td style="font-size:0px"><div style="font-size:13px">a</div> b</td>', "a"),
+        ('<p style="font-size:0">x <a href="https://x.org"><img alt="Buy"></a></p>', "Buy (https://x.org)"),
+        ('<span style="mso-hide:all">preheader</span><p>x</p>', "x"),
+        ('<a style="mso-hide:all" href="https://x.org">Buy</a>', "Buy (https://x.org)"),
+        ('<div style="mso-hide:all"><p>More <a href="https://x.org">here</a></p></div>',
+         "More here (https://x.org)"),
+        ('<div style="height:0;overflow:hidden">x</div><div style="height:0">y</div>', "y"),
+        ('<div style="display:none!important;display:block">x</div>y', "y"),
+        ('<div style="display:none;display:block">x</div>y', "x\ny"),
+        ('<div style="/* display:none */ opacity:.5">x</div>', "x"),
+        ('<div style="display&colon;none">x</div>y', "y"),
+        ("<div><span hidden>not closed</div>y", "y"),
+        ('<p style="display:none">x<p>y', "y"),
+        ('<ul><li style="display:none">x<li>y</ul>', "- y"),
+        ("<head><title>x</title><body>y", "y"),
         ("<div><div>a</div><div>b</div></div>", "a\nb"),
+        ('<a href="https://x.org/?a=1&region=5&copy=2&para&not=3">x</a>',
+         "x (https://x.org/?a=1&region=5&copy=2\u00b6&not=3)"),
+        ("<b>&copy=1 &region</b>", "\u00a9=1 \u00aeion"),
+        ('<a href="https://x.org">one<a href="https://y.org">two', "one (https://x.org)two (https://y.org)"),
         ("a <b>bold</b>, <i> i </i>!", "a bold, i !"),
         ("<p>un<b>closed <p>&unknown; <", "unclosed\n\n&unknown; <"),
         ("</ul></a></pre>x", "x"),
         ("", ""),
     ],
-)
+)  # fmt: skip
 def test_html_reads_like_text(html, text):
     assert html_to_text(html) == text
 
@@ -64,6 +86,11 @@ def test_no_html_is_too_broken(html):
         ("<ul>{% for i in xs %}<li>{{ i }}</li>{% endfor %}</ul>", {"xs": ["a", "b"]}, "- a\n- b"),
         ('<a href="{{ u }}">shop</a>', {"u": "https://x.org/?a=1&b=2"}, "shop (https://x.org/?a=1&b=2)"),
         ('<p style="color:{{ c }}">x</p>', {"c": "red"}, "x"),
+        (
+            '<a href="https://x.org/?e={{ e | url_encode }}&region=5">x</a>',
+            {"e": "a@b"},
+            "x (https://x.org/?e=a%40b&region=5)",
+        ),
     ],
 )
 def test_the_text_template_is_made_once(html, attributes, text):
@@ -80,6 +107,8 @@ def test_the_text_template_is_made_once(html, attributes, text):
         ("{% assign s = '<i>hi</i>' %}{{ s }}", {}, "hi"),
         ("<p>a</p>\n{%- if x %}<p>b</p>{% endif %}", {"x": 1}, "a\n\nb"),
         ("<p {% if x %}class=b{% endif %}>b</p>", {"x": 1}, "b"),
+        ('<p style="display:{{ x }}">a</p>b', {"x": "none"}, "b"),
+        ('<p style="{{ x }}">a</p>b', {"x": "opacity:0"}, "b"),
         ("{% raw %}{{ x }}{% endraw %}", {}, "{{ x }}"),
         ("&#123;&#123; x }}", {"x": "never"}, "{{ x }}"),
         ("<p>\ue000{{ x }}</p>", {"x": 1}, "\ue0001"),
