@@ -31,6 +31,17 @@ and why.
 | `sender` | what goes out as this sender |
 | `channel` | everything over the channel |
 
+## What bars an address
+
+An address is barred (it goes on the suppression list of the organization) only by a rule with **bar**: one that reads
+that nobody is there, that the mailbox is disabled, or that the recipient opted out. The rules are the same for a
+server's reply while it is being sent to, for the reply that a delivery report quotes, and for the events that providers
+report; `smtp` includes delivery reports. 5.0.0 without such words bars nobody, and neither does what is said of the
+sender, its network, the content, a policy, a rate or a quota, a full mailbox, a loop, or time, whatever its code.
+
+Of a delivery report three things count: the status behind the reply code in the server's own words where it is exact,
+else the Status field, and the words.
+
 ## Meanings
 
 | meaning | what follows |
@@ -65,7 +76,8 @@ of the text in any case of letters; all that are given must match. `protocols` (
 auth, mail, rcpt, data, end) and `api` narrow a rule down. `trigger` is a number of answers in a period (`5/10m`),
 `duration` how long the scope waits at first.
 
-A code is read only right behind a reply code or in a Status field: an IP address or a version is none.
+A code is read only right behind a reply code, in a Status field, or as qmail writes it (`(#5.1.1)`): an IP address or a
+version is none. A status that is absent is the empty text to its pattern.
 
 ## Trying again
 
@@ -94,7 +106,7 @@ _TITLES = {
     "senders.toml": "The sender",
     "apis.toml": "Error codes of APIs",
     "smtp.toml": "SMTP, by code",
-    "dsn.toml": "Delivery reports",
+    "reports.toml": "Bounces by a provider's category",
     "http.toml": "HTTP, by status",
 }
 

@@ -1,20 +1,25 @@
 """Reading an answer: where the codes stand in a reply, in a report, and in one line that a person typed.
 
-A code is read only right behind a reply code, at the beginning of a reply's text, or in a report's Status field. What
-looks like one anywhere else (an IP address, `Exim 4.94.2`) is none.
+A code is read only right behind a reply code, at the beginning of a reply's text, in a report's Status field, or as
+qmail writes it (`(#5.1.1)`). What looks like one anywhere else (an IP address, `Exim 4.94.2`) is none.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from engine.answers.meanings import Phase, Protocol, ProviderAnswer
 
-__all__ = ["read_line", "read_report", "read_smtp"]
+__all__ = ["read_event", "read_line", "read_report", "read_smtp"]
 
+#: The category of an event that says no more than that the bounce is permanent.
+PERMANENT = "permanent"
 #: An enhanced status code at the beginning of a text (RFC 3463 §2: up to three digits each).
 _STATUS = re.compile(r"\s*#?([245]\.\d{1,3}\.\d{1,3})(?![\d.])[:,]?\s*")
-_REPORT_STATUS = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})(?![\d.])")
+_REPORT_STATUS = re.compile(r"\s*#?([245]\.\d{1,3}\.\d{1,3})(?![\d.])")
+#: As qmail and those who took after it write it, at the end of a sentence (https://cr.yp.to/proto/hcmssc.txt).
+_HASHED = re.compile(r"\(#([245]\.\d{1,3}\.\d{1,3})\)")
 #: A reply code in a diagnostic: at its beginning, or behind words such as `host … said:`.
 _REPLY = re.compile(
     r"(?:^|[\s:'\"(\[;>])([245]\d\d)(?=[\s-]|$)[ -]?\s*['\"#]?\s*(?:([245]\.\d{1,3}\.\d{1,3})(?![\d.]))?"
@@ -62,7 +67,27 @@ def read_report(status: str | None, diagnostic: str | None) -> ProviderAnswer:
     exact = own if own is not None and not _is_vague(own) else None
     if code is not None and own is None and str(code)[0] == "4" and field is not None and _is_vague(field):
         field = "4" + field[1:]  # a transient reply, given up on
-    return ProviderAnswer(Protocol.DSN, code, exact or field or own, words)
+    found = exact or field or own
+    if found is not None and (code is None or str(code)[0] != found[0]):
+        code = int(found[0]) * 100 + 50  # RFC 3463 §2: the class is that of the reply code
+    return ProviderAnswer(Protocol.DSN, code, found, words)
+
+
+def read_event(subtype: str | None, reason: str | None, *, permanent: bool) -> ProviderAnswer:
+    """What a provider's event says of one recipient: an answer that somebody else got.
+
+    Args:
+        subtype: An enhanced status code, or the provider's own category; with neither, and no reason, the event's word
+            that it is permanent is the category (`PERMANENT`).
+        reason: In the words of the provider, or of the server that refused.
+        permanent: Trying again does not help, as the provider says.
+    """
+    given = _REPORT_STATUS.fullmatch(subtype or "")
+    report = read_report(given[1] if given is not None else None, reason)
+    if report.code is None:
+        report = replace(report, code=550 if permanent else 450)
+    category = subtype or (PERMANENT if permanent and not reason else None)
+    return report if given is not None or not category else replace(report, error=category.strip())
 
 
 def _is_vague(status: str) -> bool:
@@ -78,9 +103,12 @@ def _reply_in(text: str) -> tuple[int | None, str | None, str]:
     if not found:
         if leading is not None:
             return None, leading[1], text[leading.end() :]
-        return None, None, text
+        hashed = _HASHED.search(text)
+        return None, None if hashed is None else hashed[1], text
     best = next((one for one in found if one[2] and not _is_vague(one[2])), found[0])
     status = best[2] or (leading[1] if leading is not None else None)
+    if status is None and (hashed := _HASHED.search(text)) is not None:
+        status = hashed[1]
     words = text[best.end() :].strip()
     if best[2]:
         words = words.replace(f"{best[1]} {best[2]} ", "").replace(f"{best[1]}-{best[2]} ", "")

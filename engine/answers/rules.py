@@ -45,10 +45,12 @@ SHIPPED = (
     "mailboxes.toml",
     "senders.toml",
     "apis.toml",
+    "reports.toml",
     "smtp.toml",
-    "dsn.toml",
     "http.toml",
 )
+#: What a server may have answered to, where a delivery report quotes its reply.
+_REPORTED = frozenset({Phase.RCPT, Phase.END})
 _TRIGGER = re.compile(r"([1-9]\d{0,5})/(\d+)([smhd])")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -103,13 +105,13 @@ class Rule(BaseModel):
     api: Annotated[str, Field(max_length=64)] | None = None
     """Only of this provider's API (`twilio`)."""
     protocols: tuple[Protocol, ...] = ()
-    """Absent: each."""
+    """Absent: each. `smtp` includes delivery reports, which quote a server's reply."""
     phases: tuple[Phase, ...] = ()
-    """Of an SMTP reply; absent: each. A rule with phases is about SMTP alone."""
+    """What the SMTP reply answers; absent: anything. A delivery report quotes one to RCPT or to the content."""
     code: Pattern | None = None
     """All of the reply code or HTTP status: `45\\d`."""
     status: Pattern | None = None
-    """All of the enhanced status code: `[45]\\.1\\.1`."""
+    """All of the enhanced status code: `[45]\\.1\\.1`. An absent one is the empty text: `(5\\.0\\.0)?`."""
     error: Pattern | None = None
     """All of the provider's own error code."""
     text: Pattern | None = None
@@ -162,18 +164,25 @@ class Rule(BaseModel):
         """Whether every pattern that it has matches."""
         if self.api is not None and self.api != answer.provider:
             return False
-        if self.protocols and answer.protocol not in self.protocols:
-            return False
-        if self.phases and answer.phase not in self.phases:
+        if not self._is_of(answer):
             return False
         for pattern, value in (
             (self.code, answer.code),
             (self.status, answer.status),
             (self.error, answer.error),
         ):
-            if pattern is not None and (value is None or not _compiled(pattern).fullmatch(str(value))):
+            if pattern is not None and not _compiled(pattern).fullmatch("" if value is None else str(value)):
                 return False
         return self.text is None or _compiled(self.text).search(answer.text) is not None
+
+    def _is_of(self, answer: ProviderAnswer) -> bool:
+        """Whether it is about answers that come this way, and to this."""
+        if answer.protocol is Protocol.DSN:
+            spoken = not self.protocols or Protocol.DSN in self.protocols or Protocol.SMTP in self.protocols
+            return spoken and (not self.phases or not _REPORTED.isdisjoint(self.phases))
+        if self.protocols and answer.protocol not in self.protocols:
+            return False
+        return not self.phases or answer.phase in self.phases
 
 
 @lru_cache(maxsize=4096)

@@ -2,7 +2,7 @@
 
 | report | the address |
 |---|---|
-| bounced for good, and the address is no good | barred, `hard_bounce` |
+| bounced, and the classifier (engine.answers) says that it bars | barred, `hard_bounce` |
 | bounced otherwise | – |
 | complained | barred, `complaint` |
 | unsubscribed | barred, `unsubscribe`, and whoever asked is told (`recipient.unsubscribed`) |
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
+    from engine.answers.meanings import Verdict
+
 __all__ = ["Taken", "Told", "reason_to_bar", "take"]
 
 
@@ -43,10 +45,14 @@ class Taken(NamedTuple):
     """Addresses that were not barred before."""
 
 
-def reason_to_bar(kind: str, *, hard: bool) -> str | None:
-    """Why an address is barred after such a report; None: it is not."""
+def reason_to_bar(kind: str, verdict: Verdict | None) -> str | None:
+    """Why an address is barred after such a report; None: it is not.
+
+    Args:
+        verdict: Of a bounce; others need none.
+    """
     if kind == "bounced":
-        return "hard_bounce" if hard else None
+        return verdict.bar_reason if verdict is not None and verdict.bar else None
     return {"complained": "complaint", "unsubscribed": "unsubscribe"}.get(kind)
 
 

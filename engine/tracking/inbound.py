@@ -19,7 +19,7 @@ from engine.inputs import Invalid
 from engine.insight.feedback import Feedback
 from engine.tracking.addresses import reached
 from engine.tracking.consequences import Told, reason_to_bar, take
-from engine.tracking.returned import Report, Returned, Unreadable, about_the_address, read_returned
+from engine.tracking.returned import Report, Returned, Unreadable, read_returned
 from state.change import clock_of
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
+    from engine.answers.classify import Classifier
     from engine.tracking.addresses import Reached
 
 __all__ = ["Inbound", "take_inbound"]
@@ -54,11 +55,18 @@ class Inbound:
 
 
 def take_inbound(
-    session: Session, org_id: UUID, raw: bytes, links: Links, *, recipient: str | None = None
+    session: Session,
+    org_id: UUID,
+    raw: bytes,
+    links: Links,
+    classifier: Classifier,
+    *,
+    recipient: str | None = None,
 ) -> Inbound:
     """Take a message as it came over the wire.
 
     Args:
+        classifier: Says which bounces bar an address.
         recipient: The envelope's, where the mail server passes it on; it may be a return path of ours.
 
     Raises:
@@ -78,7 +86,8 @@ def take_inbound(
     (how,) = reached(session, org_id, [(pair, now, report.address)])
     if how is None and invitation is None:
         return Inbound(returned.kind)
-    barred = _barred(report, invitation, how)
+    verdict = classifier.classify(report.answer) if report.answer is not None else None
+    barred = _barred(reason_to_bar(report.kind, verdict), invitation, how)
     if how is None:  # the campaign is gone; what was signed still says which address it was
         bar(session, org_id, [barred] if barred is not None else [])
         return Inbound(returned.kind, suppressed=barred and barred.reason)
@@ -111,9 +120,8 @@ def take_inbound(
     )
 
 
-def _barred(report: Report, invitation: Invitation | None, how: Reached | None) -> Barred | None:
+def _barred(reason: str | None, invitation: Invitation | None, how: Reached | None) -> Barred | None:
     """The address that must not be used from now on."""
-    reason = reason_to_bar(report.kind, hard=about_the_address(report))
     if reason is None:
         return None
     if invitation is not None:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
+    from engine.answers.classify import Classifier
     from engine.tracking.reported import Reported
 
 __all__ = ["KEPT", "MOST", "Answer", "forget_events", "take_events"]
@@ -77,8 +78,11 @@ class Answer:
 _Item = tuple[Any, "datetime", Answer]
 
 
-def take_events(session: Session, org_id: UUID, items: Sequence[Any]) -> list[Answer]:
+def take_events(session: Session, org_id: UUID, items: Sequence[Any], classifier: Classifier) -> list[Answer]:
     """Take a batch; an answer for each item, in order.
+
+    Args:
+        classifier: Says which bounces bar an address.
 
     Raises:
         Invalid: there are more than `MOST`.
@@ -91,7 +95,8 @@ def take_events(session: Session, org_id: UUID, items: Sequence[Any]) -> list[An
     if changed:
         guard(session, org_id, activates=False)  # before any row is held
         _change(session, org_id, changed)
-    told = _messages(session, org_id, [item for item in events if isinstance(item[0], MessageReport)])
+    reports = [item for item in events if isinstance(item[0], MessageReport)]
+    told = _messages(session, org_id, reports, classifier)
     told += _conversions(session, org_id, [item for item in events if isinstance(item[0], Conversion)])
     if told:
         taken = take(session, org_id, [one for one, _ in told])
@@ -180,7 +185,9 @@ def _change(session: Session, org_id: UUID, events: list[_Item]) -> None:
                 answer.reject(error)
 
 
-def _messages(session: Session, org_id: UUID, events: list[_Item]) -> list[tuple[Told, Answer]]:
+def _messages(
+    session: Session, org_id: UUID, events: list[_Item], classifier: Classifier
+) -> list[tuple[Told, Answer]]:
     """What messages' events come to; addresses without a recipient are barred at once."""
     alone: list[Barred] = []
     about: list[_Item] = []
@@ -189,7 +196,7 @@ def _messages(session: Session, org_id: UUID, events: list[_Item]) -> list[tuple
         if event.pair is not None:
             about.append((event, at, answer))
             continue
-        reason = reason_to_bar(event.kind, hard=event.hard)
+        reason = reason_to_bar(event.kind, event.verdict(classifier))
         try:
             key = read_address(medium_of_kind(event.channel), event.address, regions)
         except Invalid as error:
@@ -207,7 +214,7 @@ def _messages(session: Session, org_id: UUID, events: list[_Item]) -> list[tuple
         campaign_id, entity_id = event.pair
         answer.campaign_id, answer.recipient_id = campaign_id, entity_id
         kind = event.channel or how.channel_kind
-        reason = reason_to_bar(event.kind, hard=event.hard)
+        reason = reason_to_bar(event.kind, event.verdict(classifier))
         barred_key = how.key
         if reason is not None and event.address is not None and kind is not None:
             own = how.medium if kind == how.channel_kind else None

@@ -13,15 +13,17 @@ from uuid import UUID  # noqa: TC003 - pydantic reads it
 
 from pydantic import AwareDatetime, Field, StringConstraints, field_validator, model_validator
 
+from engine.answers.reading import read_event
 from engine.audience.attributes import check_schema, external_key, read_entity
 from engine.channels import registry
 from engine.content.links import read_message_id
 from engine.inputs import Input, Invalid, read
 from engine.insight.money import check_currency, minor
 from engine.suggestions import did_you_mean
-from engine.tracking.bounces import STATUS, address_is_gone
 
 if TYPE_CHECKING:
+    from engine.answers.classify import Classifier
+    from engine.answers.meanings import Verdict
     from engine.audience.attributes import Given
     from engine.insight.feedback import Told
 
@@ -118,13 +120,12 @@ class MessageReport(Reported):
             return None
         return self.campaign_id, self.recipient_id
 
-    @property
-    def hard(self) -> bool:
-        """Of a bounce: whether the address itself is no good."""
-        told = self.bounce_subtype or ""
-        return self.bounce_type == "permanent" and address_is_gone(
-            told if STATUS.fullmatch(told) else "5.0.0"
-        )
+    def verdict(self, classifier: Classifier) -> Verdict | None:
+        """Of a bounce: what it is about; None: it is none."""
+        if self.kind != "bounced":
+            return None
+        permanent = self.bounce_type == "permanent"
+        return classifier.classify(read_event(self.bounce_subtype, self.reason, permanent=permanent))
 
 
 class Conversion(Reported):

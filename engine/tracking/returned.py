@@ -18,18 +18,19 @@ from email.policy import compat32
 from email.utils import parseaddr
 from typing import TYPE_CHECKING, Literal
 
+from engine.answers.reading import read_report
 from engine.channels.addresses import normalise_email
-from engine.tracking.bounces import STATUS, address_is_gone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Report", "Returned", "Unreadable", "about_the_address", "read_returned"]
+    from engine.answers.meanings import ProviderAnswer
+
+__all__ = ["Report", "Returned", "Unreadable", "read_returned"]
 
 #: Recipients of one delivery report.
 _MOST = 100
 _PARTS = 200
-_REPLY = re.compile(r"\b([245])\d\d\b")
 _IDS = re.compile(r"<[^<>]{1,998}>")
 _TEXT = 1000
 
@@ -45,11 +46,16 @@ class Report:
     kind: Literal["delivered", "delayed", "bounced", "complained", "unsubscribed"]
     address: str | None
     """Whom it names, normalised; absent: nobody."""
-    status: str | None = None
-    """The enhanced status code of RFC 3463: `5.1.1`."""
+    answer: ProviderAnswer | None = None
+    """Of a delivery report: what the classifier is asked about."""
     reason: str | None = None
     """In the server's words."""
     complaint_type: str | None = None
+
+    @property
+    def status(self) -> str | None:
+        """The enhanced status code of RFC 3463: `5.1.1`."""
+        return None if self.answer is None else self.answer.status
 
     @property
     def permanent(self) -> bool:
@@ -104,11 +110,6 @@ def read_returned(raw: bytes) -> Returned:
     return replace(found, kind="auto_reply" if _automatic(message) else "reply")
 
 
-def about_the_address(report: Report) -> bool:
-    """Whether a bounce says that the address itself is no good, so that it must not be used again."""
-    return report.permanent and address_is_gone(report.status or "5.0.0")
-
-
 def _deliveries(part: Message) -> list[Report]:
     """One report for each recipient block of a delivery report (RFC 3464 §2.3)."""
     reports: list[Report] = []
@@ -119,15 +120,16 @@ def _deliveries(part: Message) -> list[Report]:
         )
         if not action or len(reports) >= _MOST:
             continue
-        reason = _header(block, "diagnostic-code").partition(";")[2].strip() or None
-        status = _status(_header(block, "status"), reason)
+        diagnostic = _header(block, "diagnostic-code")
+        reason = diagnostic.partition(";")[2].strip() or diagnostic or None
+        answer = read_report(_header(block, "status"), diagnostic)
         if action == "failed":
             kind: Literal["delivered", "delayed", "bounced"] = "bounced"
         elif action == "delayed":
             kind = "delayed"
         else:
             kind = "delivered"
-        reports.append(Report(kind, address, status, reason and reason[:_TEXT]))
+        reports.append(Report(kind, address, answer, reason and reason[:_TEXT]))
     return reports
 
 
@@ -136,18 +138,6 @@ def _blocks(part: Message) -> list[Message]:
     if isinstance(payload, list):
         return [block for block in payload if isinstance(block, Message)]
     return []
-
-
-def _status(given: str, reason: str | None) -> str | None:
-    """The enhanced code; from the server's own words where the field says nothing more exact."""
-    told = STATUS.search(given)
-    exact = STATUS.search(reason or "")
-    if told is not None and (exact is None or not told[0].endswith(".0.0")):
-        return told[0]
-    if exact is not None:
-        return exact[0]
-    basic = _REPLY.search(reason or "")
-    return f"{basic[1]}.0.0" if basic is not None else None
 
 
 def _complaint(part: Message, original: Message | None) -> list[Report]:

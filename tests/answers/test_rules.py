@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from engine.answers.classify import classifier_of
 from engine.answers.meanings import Meaning, Phase, Protocol, ProviderAnswer, Scope
 from engine.answers.page import page
-from engine.answers.reading import read_line
+from engine.answers.reading import read_event, read_line
 from engine.answers.rules import InvalidRules, read_rules, shipped_rules
 from tests.harness.child import ROOT
 
@@ -28,7 +28,9 @@ duration = "30s"
 
 
 def read_example(line: str) -> ProviderAnswer:
-    """An example of a rule: `dsn: 550 …`, `http: 429 …`, `mail: 450 …`, `550 …`."""
+    """An example of a rule: `dsn: 550 …`, `event: CATEGORY`, `http: 429 …`, `mail: 450 …`, `550 …`."""
+    if line.startswith("event:"):
+        return read_event(line.removeprefix("event:").strip() or None, None, permanent=True)
     for protocol in (Protocol.DSN, Protocol.HTTP):
         if line.startswith(f"{protocol}: "):
             return read_line(line.removeprefix(f"{protocol}: "), protocol=protocol)

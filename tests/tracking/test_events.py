@@ -157,7 +157,9 @@ def test_an_address_alone_may_be_barred(world: Mailing) -> None:
     ]
     soft = {**events[0], "id": "soft", "address": "soft@x.example", "bounce_type": "transient"}
     full = {**events[0], "id": "full", "address": "full@x.example", "bounce_subtype": "5.2.2"}
-    assert {"accepted"} == {one["status"] for one in report(world.client, *events, soft, full)}
+    vague = {**events[0], "id": "vague", "address": "vague@x.example", "bounce_subtype": "5.0.0"}
+    spam = {**events[0], "id": "spam", "address": "spam@x.example", "reason": "554 rejected as spam"}
+    assert {"accepted"} == {one["status"] for one in report(world.client, *events, soft, full, vague, spam)}
     assert [
         ("bounced@x.example", "hard_bounce"),
         ("complained@x.example", "complaint"),

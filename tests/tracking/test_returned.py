@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.tracking.returned import Report, Unreadable, about_the_address, read_returned
+from engine.tracking.returned import Unreadable, read_returned
 from tests.tracking.letters import answer, block, complaint, delivery_report, original
 
 ID = "<1.2@muster.example>"
@@ -35,7 +35,10 @@ def test_the_message_comes_back_whole_or_in_part(part: str) -> None:
     ("given", "expected"),
     [
         ({"status": "4.4.1", "diagnostic": "smtp; timed out"}, ("bounced", "4.4.1", False)),
-        ({"action": "delayed", "status": "4.4.7"}, ("delayed", "4.4.7", False)),
+        (
+            {"action": "delayed", "status": "4.4.7", "diagnostic": "smtp; 451 later"},
+            ("delayed", "4.4.7", False),
+        ),
         (
             {"action": "delivered", "status": "2.0.0", "diagnostic": "smtp; 250 ok"},
             ("delivered", "2.0.0", False),
@@ -45,22 +48,13 @@ def test_the_message_comes_back_whole_or_in_part(part: str) -> None:
             ("delivered", "2.0.0", False),
         ),
         ({"status": "5.0.0"}, ("bounced", "5.1.1", True)),
-        ({"status": "", "diagnostic": "smtp; 550 no such user"}, ("bounced", "5.0.0", True)),
+        ({"status": "", "diagnostic": "smtp; 550 no such user"}, ("bounced", None, True)),
         ({"status": "", "diagnostic": "x"}, ("bounced", None, True)),
     ],
 )
 def test_what_it_comes_to(given: dict[str, str], expected: tuple[str, str | None, bool]) -> None:
     (report,) = read_returned(delivery_report(block(**given))).reports
     assert expected == (report.kind, report.status, report.permanent)
-
-
-@pytest.mark.parametrize(
-    ("status", "gone"),
-    [("5.1.1", True), ("5.0.0", True), ("5.1.10", True), ("5.2.1", True), ("5.4.1", True), (None, True),
-     ("5.2.2", False), ("5.3.4", False), ("5.7.1", False), ("5.1.8", False), ("5.4.7", False), ("4.2.2", False)],
-)  # fmt: skip
-def test_an_address_is_given_up_only_for_what_is_its_own_fault(status: str | None, gone: bool) -> None:
-    assert gone is about_the_address(Report("bounced", "a@x.example", status))
 
 
 def test_a_report_may_be_about_several() -> None:

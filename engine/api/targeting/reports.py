@@ -10,6 +10,7 @@ from fastapi import APIRouter, Body, Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
+from engine.answers.classify import classifier_of
 from engine.api.call import Caller
 from engine.api.targeting import schemas
 from engine.api.targeting.errors import TargetingRoute
@@ -74,8 +75,9 @@ def report_events(
     """Report what happened outside: entities that changed, messages that were delivered, read, clicked or came
     back, and conversions. Each event is taken once by its `id`; what is wrong with one stops no other.
     """
+    classifier = classifier_of(call.runtime.settings.answer_rules)
     with call.transaction() as session:
-        answers = take_events(session, call.org_id, given if isinstance(given, list) else [given])
+        answers = take_events(session, call.org_id, given if isinstance(given, list) else [given], classifier)
         counts = {
             status: sum(answer.status == status for answer in answers)
             for status in ("accepted", "duplicate", "ignored", "rejected")
@@ -109,7 +111,8 @@ async def receive_email(
 def _received(call: Caller, raw: bytes, recipient: str | None) -> Response:
     settings = call.runtime.settings
     links = Links(str(settings.public_url), Secrets.of(settings).signing_keys)
+    classifier = classifier_of(settings.answer_rules)
     with call.transaction() as session:
-        found = take_inbound(session, call.org_id, raw, links, recipient=recipient)
+        found = take_inbound(session, call.org_id, raw, links, classifier, recipient=recipient)
         answer = InboundAnswer(**{name: getattr(found, name) for name in InboundAnswer.model_fields})
         return call.answer(session, answer.sent())
