@@ -38,14 +38,21 @@ def import_(
     title: Annotated[
         str | None, typer.Option(metavar="TEMPLATE", help="How one is called: '{first_name} {last_name}'.")
     ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Forget what is known of them and not in the file.")
+    ] = False,
     format_: Annotated[
         str | None, typer.Option("--format", metavar="csv|ndjson", help="[default: by the file's suffix]")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Import entities. A bad line never stops the good ones; it is listed, and the exit code is 1."""
+    """Import entities. A column that the file lacks changes nothing, an empty cell empties.
+
+    A bad line never stops the good ones; it is listed, and the exit code is 1.
+    """
     from actors.cli.context import opened
     from engine.audience.importing import import_entities
+    from engine.audience.store import Mode
 
     kind = _format(file, format_)
     with opened(context) as muster, _source(file) as (stream, size), bytes_bar(size) as advance:
@@ -57,6 +64,7 @@ def import_(
             content_type=kind,
             external_id=external_id,
             title=title,
+            mode=Mode.REPLACE if replace else Mode.MERGE,
         )
     _report(done, as_json=as_json)
 

@@ -23,7 +23,16 @@ from engine.inputs import Invalid, unstorable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["MAX_BYTES", "Given", "SchemaName", "canonical", "check_schema", "external_key", "read_entity"]
+__all__ = [
+    "MAX_BYTES",
+    "Given",
+    "SchemaName",
+    "canonical",
+    "check_schema",
+    "external_key",
+    "merged",
+    "read_entity",
+]
 
 #: Bytes of an entity's attributes as JSON.
 MAX_BYTES = 65_536
@@ -146,3 +155,12 @@ def canonical(attributes: Mapping[str, Any]) -> str:
     if len(text) > MAX_BYTES:
         raise Invalid("body", f"has {len(text)} bytes of attributes as JSON; at most {MAX_BYTES} are allowed")
     return text.decode()
+
+
+def merged(old: str, new: str) -> str:
+    """The canonical text of `old` with what `new` names changed; both are canonical. A nested object is replaced whole.
+
+    Raises:
+        Invalid: it has more than 65,536 bytes.
+    """
+    return old if old == new else canonical({**orjson.loads(old), **orjson.loads(new)})

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import or_, select, update
 
 from engine.audience.attributes import Given, canonical
-from engine.audience.store import Row, store
+from engine.audience.store import Mode, Row, store
 from engine.delivery.enrol import enrol
 from engine.inputs import Invalid
 from state.change import clock_of
@@ -115,6 +115,7 @@ def _write(session: Session, org_id: UUID, schema: str, states: Sequence[_State]
             for state in changed
             if state.external_id is not None
         ],
+        Mode.REPLACE,
     )
     others = [state for state in changed if state.external_id is None]
     if not others:

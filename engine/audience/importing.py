@@ -6,6 +6,8 @@ Promises:
 - Lines are stored in batches, each a transaction of its own, and with external ids importing again is safe:
   what stands already is skipped. So when the database goes away, what is in stays in, and the same file is
   imported again.
+- What the file does not name stays: a column that it lacks, a name that a line of NDJSON lacks. What is empty in it is
+  empty then. (`replace`: an entity has then what its line says, and nothing else.)
 - Memory holds one batch, whatever the file's size; of the troubles the first 1,000 are kept and all are
   counted.
 """
@@ -17,12 +19,13 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from engine.audience.attributes import check_schema
+from engine.audience.attributes import MAX_BYTES, check_schema, merged
 from engine.audience.csv_rows import csv_records
 from engine.audience.lines import ImportRefused, numbered_lines
 from engine.audience.ndjson_rows import ndjson_records
-from engine.audience.store import Row, store
+from engine.audience.store import Mode, Row, TooLarge, store
 from engine.audience.titles import TitleTemplate
+from engine.inputs import Invalid
 from state.database import is_connection_loss
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from engine.audience.records import Record
+    from engine.audience.store import Counts
 
 __all__ = [
     "MAX_ERRORS",
@@ -73,7 +77,7 @@ class ImportResult:
     created: int = 0
     updated: int = 0
     skipped: int = 0
-    """Unchanged, or overtaken by a later record with the same external id in the same batch."""
+    """Unchanged, or merged with a later record of the same external id in the same batch."""
     rejected: int = 0
     errors: list[LineError] = field(default_factory=list)
     """The first 1,000 of the rejected."""
@@ -125,6 +129,7 @@ def import_entities(
     content_type: str,
     external_id: str | None = None,
     title: str | None = None,
+    mode: Mode = Mode.MERGE,
     progress: Callable[[int, int], None] | None = None,
 ) -> ImportResult:
     """Upsert the entities of a file.
@@ -138,7 +143,8 @@ def import_entities(
         external_id: The column that identifies an entity; absent: a field of that very name, if there is one,
             else every record is a new entity.
         title: A template like `{First Name} {Last Name}`; absent: the field `title`. An empty title changes
-            none.
+            none, and neither does a template of which a line of NDJSON lacks a name.
+        mode: Whether attributes that a record does not name stay, or go.
         progress: Called after each batch with the lines and bytes read so far.
 
     Raises:
@@ -151,7 +157,7 @@ def import_entities(
     counted = _Counted(chunks)
     records = _reader(content_type)(numbered_lines(counted), external_id or None, template)
     result = ImportResult()
-    batch = _Batch(transaction, org_id, schema, result)
+    batch = _Batch(transaction, org_id, schema, mode, result)
     for record in records:
         if batch.take(record) and progress is not None:
             progress(record.line, counted.bytes)
@@ -172,8 +178,8 @@ def _reader(content_type: str) -> Callable[..., Iterator[Record]]:
 
 
 class _Batch:
-    """Rows on their way into the database. A later row takes the place of an earlier one of the same external
-    id.
+    """Rows on their way into the database. A later row of the same external id is merged into the earlier one, or takes
+    its place.
     """
 
     def __init__(
@@ -181,13 +187,16 @@ class _Batch:
         transaction: Callable[[], AbstractContextManager[Session]],
         org_id: UUID,
         schema: str,
+        mode: Mode,
         result: ImportResult,
     ) -> None:
-        self._transaction, self._org_id, self._schema, self._result = transaction, org_id, schema, result
-        self._keyed: dict[str, Row] = {}
+        self._transaction, self._org_id, self._schema = transaction, org_id, schema
+        self._mode, self._result = mode, result
+        self._keyed: dict[str, tuple[int, Row]] = {}
+        """Line and row of each external id."""
         self._unkeyed: list[Row] = []
         self._size = 0
-        self._overtaken = 0
+        self._joined = 0
         self._repeatable = True
         self._stored_line = 0
         self.line = 0
@@ -204,28 +213,60 @@ class _Batch:
             self._unkeyed.append(row)
             self._repeatable = False
         else:
-            self._overtaken += row.external_id in self._keyed
-            self._keyed[row.external_id] = row
+            self._take_keyed(record.line, row, row.external_id)
         self._size += len(row.attributes)
         full = len(self._keyed) + len(self._unkeyed) >= _BATCH_ROWS or self._size >= _BATCH_SIZE
         if full:
             self.flush()
         return full
 
+    def _take_keyed(self, line: int, row: Row, key: str) -> None:
+        if key in self._keyed:
+            earlier = self._keyed[key][1]
+            try:
+                row = _joined(earlier, row, self._mode)
+            except Invalid as error:
+                self._result.reject(line, str(error))
+                return
+            self._joined += 1
+        self._keyed[key] = line, row
+
     def flush(self) -> None:
         """Store what was taken."""
-        rows = [*self._keyed.values(), *self._unkeyed]
+        counts = self._stored()
+        self._result.created += counts.created
+        self._result.updated += counts.updated
+        self._result.skipped += counts.skipped + self._joined
+        self._stored_line = self.line
+        self._keyed, self._unkeyed, self._size, self._joined = {}, [], 0, 0
+
+    def _stored(self) -> Counts:
         try:
             with self._transaction() as session:
-                counts = store(session, self._org_id, self._schema, rows)
+                rows = [*(row for _, row in self._keyed.values()), *self._unkeyed]
+                return store(session, self._org_id, self._schema, rows, self._mode)
+        except TooLarge as error:
+            for key in error.external_ids:
+                line, _ = self._keyed.pop(key)
+                self._result.reject(line, f"gives {key!r} more than {MAX_BYTES} bytes of attributes as JSON")
+            return self._stored()
         except Exception as error:
             if isinstance(error, PoolTimeout) or is_connection_loss(error):
                 raise ImportInterrupted(
                     self._stored_line, self._result, repeatable=self._repeatable
                 ) from error
             raise
-        self._result.created += counts.created
-        self._result.updated += counts.updated
-        self._result.skipped += counts.skipped + self._overtaken
-        self._stored_line = self.line
-        self._keyed, self._unkeyed, self._size, self._overtaken = {}, [], 0, 0
+
+
+def _joined(earlier: Row, later: Row, mode: Mode) -> Row:
+    """Two rows of one external id as one.
+
+    Raises:
+        Invalid: together they have too many attributes.
+    """
+    return Row(
+        later.external_id,
+        later.title or earlier.title,
+        merged(earlier.attributes, later.attributes) if mode is Mode.MERGE else later.attributes,
+        earlier.title_if_none or later.title_if_none,
+    )

@@ -51,7 +51,10 @@ def _row(text: str, external_id: str | None, title: TitleTemplate | None) -> Row
     name = title.fill(body) if title is not None else given.title or ""
     if len(name) > MAX_TITLE:
         raise Invalid("title", f"has {len(name)} characters; at most {MAX_TITLE} are allowed")
-    return Row(key, name, canonical(given.attributes))
+    attributes = canonical(given.attributes)
+    if title is not None and not title.covers(body):
+        return Row(key, "", attributes, title_if_none=name)
+    return Row(key, name, attributes)
 
 
 def _load(text: str) -> Any:

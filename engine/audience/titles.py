@@ -55,6 +55,10 @@ class TitleTemplate:
                     "title", f"names the column {column!r}, which is not there{did_you_mean(column, known)}"
                 )
 
+    def covers(self, values: Mapping[str, Any]) -> bool:
+        """Whether the row names all of the columns."""
+        return all(column in values for column in self.columns)
+
     def fill(self, values: Mapping[str, Any]) -> str:
         """The title of one row; what is absent leaves no gap."""
         filled = [self._texts[0]]

@@ -212,12 +212,18 @@ def entities_path(schema: str) -> str:
 
 
 def import_entities(
-    schema: str, stream: Any, *, content_type: str, external_id: str | None, title: str | None
+    schema: str,
+    stream: Any,
+    *,
+    content_type: str,
+    external_id: str | None,
+    title: str | None,
+    mode: str | None,
 ) -> Call[ImportResult]:
     return Call(
         "POST",
         f"{entities_path(schema)}:import",
-        given(external_id=external_id, title=title),
+        given(external_id=external_id, title=title, mode=mode),
         stream=stream,
         headers={"content-type": content_type},
         patience=3600.0,

@@ -339,6 +339,7 @@ class Entities(_Resource):
         content_type: str = "text/csv",
         external_id: str | None = None,
         title: str | None = None,
+        mode: str | None = None,
         idempotency_key: str | None = None,
     ) -> ImportResult:
         """Upsert the entities of a file of any size, in constant memory. A bad line never stops the good ones.
@@ -350,9 +351,10 @@ class Entities(_Resource):
             content_type: `text/csv` or `application/x-ndjson`.
             external_id: The column that identifies an entity.
             title: A template like `{First Name} {Last Name}`.
+            mode: `merge`, the server's default: what a line does not name stays; `replace`: it goes.
             idempotency_key: Absent: a new one.
         """
         call = calls.import_entities(
-            schema, stream, content_type=content_type, external_id=external_id, title=title
+            schema, stream, content_type=content_type, external_id=external_id, title=title, mode=mode
         )
         return self._send(call, idempotency_key)

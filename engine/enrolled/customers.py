@@ -32,6 +32,8 @@ from state.errors import StateError
 from state.tables import Entity, Recipient
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy.orm import Session
 
 __all__ = ["SCHEMA", "CustomerInput", "EnrolResult", "NoContact", "create_customer"]
@@ -126,19 +128,25 @@ def _written(session: Session, org_id: UUID, campaign_id: UUID, given: CustomerI
     )
     if given.customer_agent_id is not None:
         said["agent_id"] = str(given.customer_agent_id)
-    names = " ".join(part for part in (given.name, given.surname) if part)
-    said["title"] = names or given.email or given.phone or given.customer_id
-    known = session.execute(
-        select(Entity.id).where(
+    found = session.execute(
+        select(Entity.id, Entity.attributes).where(
             Entity.org_id == org_id, Entity.schema == SCHEMA, Entity.external_id == given.customer_id
         )
-    ).scalar_one_or_none()
-    if known is None:
+    ).one_or_none()
+    if found is None:
+        said["title"] = _full_name(said) or given.email or given.phone or given.customer_id
         return upsert_entity(session, org_id, SCHEMA, {**said, "external_id": given.customer_id})[0].id
-    live = select(Recipient.entity_id).where(*rows_of(org_id, campaign_id, known))
+    live = select(Recipient.entity_id).where(*rows_of(org_id, campaign_id, found.id))
     if session.execute(live).first() is not None:
         raise _Skip(_known(given))
-    return patch_entity(session, org_id, SCHEMA, known, said).id
+    if given.name or given.surname:
+        said["title"] = _full_name({**found.attributes, **said})
+    return patch_entity(session, org_id, SCHEMA, found.id, said).id
+
+
+def _full_name(attributes: Mapping[str, Any]) -> str:
+    names = (attributes.get("name"), attributes.get("surname"))
+    return " ".join(name for name in names if isinstance(name, str) and name)
 
 
 def _known(given: CustomerInput) -> str:

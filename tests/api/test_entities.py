@@ -86,6 +86,18 @@ def test_a_csv_is_imported_line_by_line(client):
     assert (repeated["created"], repeated["updated"], repeated["skipped"]) == (0, 1, 1)
 
 
+def test_an_import_keeps_what_it_does_not_name_unless_it_is_to_replace(client):
+    client.post(IMPORT, params={"external_id": "id"}, content="id,email\n1,a@x.example\n", headers=CSV)
+    params = {"external_id": "id", "mode": "merge"}
+    client.post(IMPORT, params=params, content="id,points\n1,5\n", headers=CSV)
+    found = client.get("/v1/entity/contact").json()["results"][0]
+    assert (found["email"], found["points"]) == ("a@x.example", "5")
+    params["mode"] = "replace"
+    client.post(IMPORT, params=params, content="id,points\n1,6\n", headers=CSV)
+    found = client.get("/v1/entity/contact").json()["results"][0]
+    assert ("email" in found, found["points"]) == (False, "6")
+
+
 def test_ndjson_is_imported_and_the_colon_may_be_encoded(client):
     text = '{"external_id": "1", "title": "Ada"}\n{"external_id": \n{"external_id": "2"}\n'
     answer = client.post("/v1/entity/contact%3Aimport", content=text, headers=NDJSON)
@@ -101,6 +113,7 @@ def test_ndjson_is_imported_and_the_colon_may_be_encoded(client):
         ({}, b"PK\x03\x04rest", CSV, "workbook"),
         ({}, "a,b\n1,2\n".encode("utf-16"), CSV, "UTF-16"),
         ({"title": "a\0"}, "a\n1\n", CSV, "title"),
+        ({"mode": "overwrite"}, "a\n1\n", CSV, "mode"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_400_and_nothing_is_written(client, params, content, headers, names):

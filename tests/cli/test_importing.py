@@ -35,6 +35,17 @@ def test_a_bad_line_is_listed_and_the_others_are_in(acme: Muster, people: Path) 
     assert [error["line"] for error in as_json.json["errors"]] == [7]
 
 
+def test_what_the_file_lacks_stays_unless_it_is_to_replace(
+    acme: Muster, people: Path, tmp_path: Path
+) -> None:
+    acme.ok("import", people, *GOOD)
+    orders = tmp_path / "orders.csv"
+    orders.write_text("customer_id,orders\n1,4\n")
+    assert "1 updated" in acme.ok("import", orders, "--external-id", "customer_id").out
+    again = acme.ok("import", orders, "--external-id", "customer_id", "--replace").out
+    assert "1 updated" in again  # it was unchanged but for what the first file said
+
+
 def test_ndjson_by_its_suffix(acme: Muster, tmp_path: Path) -> None:
     path = tmp_path / "people.ndjson"
     path.write_text("\n".join(json.dumps({"id": n, "name": f"P{n}"}) for n in range(3)))

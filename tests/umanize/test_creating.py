@@ -202,3 +202,12 @@ def test_either_header_opens_the_door(desk: TargetDesk) -> None:
     answer = reader.post(f"{path}:create-customer", json={"customer_id": "A", "email": "a@b.example"})
     assert (answer.status_code, set(answer.json())) == (403, {"detail"})
     reader.close()
+
+
+def test_a_known_customers_title_keeps_what_is_not_given(desk: TargetDesk) -> None:
+    first, second, third = desk.campaign(), desk.campaign(), desk.campaign()
+    desk.create_one(first, customer_id="C-1", name="Ada", surname="Byron", email="ada@example.com")
+    desk.create_one(second, customer_id="C-1", email="ada@example.com")
+    assert desk.client.get("/v1/entity/customer?q=Ada").json()["results"][0]["_title"] == "Ada Byron"
+    desk.create_one(third, customer_id="C-1", surname="Lovelace", email="ada@example.com")
+    assert desk.client.get("/v1/entity/customer?q=Ada").json()["results"][0]["_title"] == "Ada Lovelace"

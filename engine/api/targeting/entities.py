@@ -19,6 +19,7 @@ from engine.api.targeting.errors import StreamedRoute, TargetingRoute
 from engine.api.targeting.parameters import COMMON, MISSING, Limit, Next
 from engine.audience import entities
 from engine.audience.importing import ImportInterrupted, import_entities
+from engine.audience.store import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,8 +61,11 @@ async def import_(
     *,
     external_id: Annotated[str | None, Query(description="The column that identifies an entity")] = None,
     title: Annotated[str | None, Query(description="A template like `{First Name} {Last Name}`")] = None,
+    mode: Annotated[Mode, Query(description="Whether what a line does not name stays, or goes")] = Mode.MERGE,
 ) -> Response:
-    """Upsert the entities of a CSV or NDJSON file of any size. A bad line never stops the good ones."""
+    """Upsert the entities of a CSV or NDJSON file of any size: a column that it lacks changes nothing, an empty cell
+    empties. A bad line never stops the good ones.
+    """
     kind = request.headers.get("content-type", "")
     transaction = call.runtime.transaction
 
@@ -74,6 +78,7 @@ async def import_(
             content_type=kind,
             external_id=external_id,
             title=title,
+            mode=mode,
         )
 
     try:
