@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from actors.cli.conditions import filters_of
 from actors.cli.failure import Exit, Failure
 from actors.cli.finding import find_named
+from engine.audience import where
 from engine.audience.targets import TargetInput, create_target
 from engine.campaigns.campaigns import CampaignInput, create_campaign
 from engine.campaigns.flows import FlowInput, TouchpointInput, create_flow
@@ -153,7 +153,7 @@ def _targets(session: Session, org_id: UUID, draft: Draft) -> list[UUID]:
             raise Failure("an audience takes `where` or `filter`, not both", code=Exit.USAGE)
         filters = {"filter": audience.filter}
     else:
-        filters = filters_of(audience.where, combine=audience.combination)
+        filters = where.tree_of(audience.where, combination=audience.combination)
     given = {"name": draft.name, "entity_schema": audience.entity_schema, "entity_filters": filters}
     return [create_target(session, org_id, read(TargetInput, given)).id]
 
@@ -187,7 +187,9 @@ def _touchpoint(session: Session, org_id: UUID, draft: Draft, index: int) -> dic
         raise Failure(f"steps[{index}] is one of `template`, `wait` or `action`", code=Exit.USAGE)
     given: dict[str, Any] = {"name": step.name}
     if step.where:
-        given["condition"] = filters_of(step.where, combine=step.combination)
+        given["condition"] = where.tree_of(
+            step.where, combination=step.combination, field=f"steps[{index}].where"
+        )
     if step.template is None:
         settings = step.wait if step.action is None else step.action
         # YAML reads an instant as one.

@@ -189,7 +189,8 @@ def test_a_filter_tree_is_taken_as_it_is(populated: Muster, text: Path, tmp_path
     ("args", "words"),
     [
         (("--where", "country ~ Norway"), "Country = Norway"),
-        (("--where", "country = Norway", "--where", "city in ()"), "items[1]"),
+        (("--where", "country = Norway", "--where", "city in ()"), "where[1]"),
+        (("--where", "age < 18, country = Norway"), "  age < 18, country = Norway\n          ^"),
         (("--filter", "{"), "filter"),
         (
             ("--filter", '{"items": [{"key": "a", "operator": "LIKE", "value": "b"}]}'),

@@ -13,10 +13,10 @@ import typer
 import yaml
 
 from actors.cli.app import app
-from actors.cli.conditions import filters_of
 from actors.cli.draft import Draft, read_file
 from actors.cli.failure import Exit
 from config.settings import Settings
+from engine.audience import where
 from engine.delivery.conditions import check_condition
 from engine.inputs import read
 from tests.harness.child import ROOT
@@ -117,7 +117,7 @@ def test_the_example_of_several_steps_can_be_read(tmp_path: Path) -> None:
     ]
     for step in draft.steps:
         if step.where:
-            check_condition(filters_of(step.where))
+            check_condition(where.tree_of(step.where))
 
 
 def test_the_conditions_of_the_page_can_be_used(populated: Muster, tmp_path: Path) -> None:
