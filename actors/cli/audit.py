@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from actors.cli.output import Json, emit, note, table
+from actors.cli.output import Json, emit, moment, note, table
 
 __all__ = ["audit"]
 
@@ -28,7 +28,7 @@ def audit(
         found = list_records(
             session, muster.org_id, limit=limit, next=next_, author=author, operation=operation
         )
-        records = [record_json(record) for record in found.results]
+        records = [record_json(record) | {"at": record.at} for record in found.results]
     if as_json:
         emit({"results": records, "next": found.next, "total": found.total})
         return
@@ -36,7 +36,7 @@ def audit(
         ("At", "Author", "From", "Operation", "Changes"),
         [
             (
-                record["at"][:19].replace("T", " ") + " UTC",
+                moment(record["at"]),
                 record["author"],
                 record.get("address", ""),
                 record["operation"],

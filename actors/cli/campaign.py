@@ -246,13 +246,12 @@ def schedule(
     as_json: Json = False,
 ) -> None:
     """Deliver at a time. The start is kept in the database and made once."""
-    from datetime import UTC, datetime
+    from engine.instants import read_instant
 
     try:
-        when = datetime.fromisoformat(at)
-    except ValueError:
-        raise Failure(f"{at!r} is no date and time like 2026-11-24T10:00", code=Exit.USAGE) from None
-    when = when.replace(tzinfo=UTC) if when.tzinfo is None else when
+        when = read_instant(at)
+    except ValueError as error:
+        raise Failure(f"TIME: {at!r} {error}", code=Exit.USAGE) from None
     _execute(context, campaign, percentage=percentage, priority=priority, due_at=when, as_json=as_json)
 
 
@@ -349,7 +348,7 @@ def list_(
     table(
         ("Name", "Status", "Recipients#", "Done#", "Created", "Id"),
         [
-            (row.name, row.status, going.total, going.processed, f"{row.created_at:%Y-%m-%d %H:%M}", row.id)
+            (row.name, row.status, going.total, going.processed, moment(row.created_at), row.id)
             for row, going in found
         ],
     )

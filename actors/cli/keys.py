@@ -8,7 +8,7 @@ from uuid import UUID
 import typer
 
 from actors.cli.failure import Failure
-from actors.cli.output import Json, emit, note, table
+from actors.cli.output import Json, emit, moment, note, table
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -64,8 +64,8 @@ def list_(context: typer.Context, *, as_json: Json = False) -> None:
                 row.role,
                 row.id,
                 f"{row.created_at:%Y-%m-%d}",
-                f"{row.last_used_at:%Y-%m-%d %H:%M}" if row.last_used_at else "never",
-                f"{row.revoked_at:%Y-%m-%d %H:%M}" if row.revoked_at else "",
+                moment(row.last_used_at) if row.last_used_at else "never",
+                moment(row.revoked_at) if row.revoked_at else "",
             )
             for row in found
         ],

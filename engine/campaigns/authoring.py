@@ -12,7 +12,7 @@ What may be changed follows what runs:
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003 - pydantic reads it
+from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import UUID, uuid4
 
@@ -20,12 +20,14 @@ from pydantic import Field
 from sqlalchemy import select
 
 from engine import listing
+from engine.campaigns import schedules
 from engine.campaigns.audiences import AudienceInput, write_audience
 from engine.campaigns.errors import Refusal, Refused
 from engine.campaigns.lifecycle import locked
 from engine.campaigns.messages import MessageInput, write_channels, write_messages
 from engine.events.outbox import record
 from engine.inputs import Input, Invalid, LongText, Name, read
+from engine.instants import is_past, refuse_past
 from engine.limits.changes import limits_changed
 from engine.limits.config import CampaignLimits, stored
 from state.change import clock_of
@@ -41,6 +43,8 @@ __all__ = ["TYPES", "Goals", "Plan", "PlanChange", "Strategy", "change_campaign"
 
 TYPES = ("message", "invitation", "data_collection", "engagement", "custom")
 _Amount = Annotated[float, Field(ge=0, le=1e15)]
+#: Of a day, where it is an end.
+_LAST_SECOND = time(23, 59, 59)
 _OVER = (CampaignStatus.COMPLETED, CampaignStatus.CANCELLED)
 #: What says something about a campaign and steers nothing.
 _ALWAYS = frozenset(("name", "description", "goals"))
@@ -173,7 +177,7 @@ def _apply(session: Session, campaign: Campaign, given: Plan, fields: set[str]) 
         campaign.limits = None if given.limits is None else dict(stored(given.limits) or {}) or None
         session.flush()
         limits_changed(session, campaign.org_id)
-    _set_dates(campaign, given, fields)
+    _set_dates(session, campaign, given, fields)
     channels: list[str] = (campaign.strategy or {}).get("channels") or []
     if "audience" in fields:
         kept = {} if given.audience is None else dict(campaign.audience or {})
@@ -193,10 +197,19 @@ def _merged(kept: Mapping[str, Any] | None, given: Input | None) -> dict[str, An
     return {name: value for name, value in merged.items() if value is not None}
 
 
-def _set_dates(campaign: Campaign, given: Plan, fields: set[str]) -> None:
-    for name, day in (("starts_at", "start_date"), ("ends_at", "end_date")):
-        if name in fields:
-            instant: datetime | None = getattr(given, name)
+def _set_dates(session: Session, campaign: Campaign, given: Plan, fields: set[str]) -> None:
+    """Set start and end. A start that waits follows them.
+
+    A new document that lies in the past altogether is an older one, and kept as it is; whoever changes a date, or gives
+    an end alone, does not mean the past.
+    """
+    moved = {}
+    for name, day, at in (("starts_at", "start_date", time()), ("ends_at", "end_date", _LAST_SECOND)):
+        instant: datetime | None = getattr(given, name)
+        kept_day = getattr(campaign, day)
+        kept = None if kept_day is None else datetime.combine(kept_day, at, UTC)
+        if name in fields and instant != (getattr(campaign, name) or kept):
+            moved[name] = instant
             setattr(campaign, name, instant)
             setattr(campaign, day, None if instant is None else instant.date())
     if (
@@ -205,3 +218,10 @@ def _set_dates(campaign: Campaign, given: Plan, fields: set[str]) -> None:
         and campaign.ends_at <= campaign.starts_at
     ):
         raise Invalid("ends_at", "is not behind the start")
+    now = clock_of(session).now()
+    begun = campaign.starts_at is not None and is_past(campaign.starts_at, now)
+    if isinstance(given, PlanChange) or not begun:
+        for name, instant in moved.items():
+            refuse_past(name, instant, now)
+    if moved:
+        schedules.follow_start(session, campaign)

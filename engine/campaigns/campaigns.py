@@ -12,10 +12,12 @@ from pydantic import Field, model_validator
 from sqlalchemy import delete, or_, select, update
 
 from engine import listing
+from engine.campaigns import schedules
 from engine.campaigns.errors import Refusal, Refused
 from engine.campaigns.next_best_actions import NextBestAction  # noqa: TC001 - pydantic reads it
 from engine.events.outbox import record
 from engine.inputs import Input, Invalid, LongText, Name
+from engine.instants import refuse_past
 from engine.limits.changes import limits_changed
 from engine.limits.config import CampaignLimits, stored
 from engine.tracking.attribution import LONGEST_WINDOW
@@ -185,6 +187,11 @@ def _apply(session: Session, campaign: Campaign, given: CampaignInput, fields: s
     end = values.get("end_date", campaign.end_date)
     if start is not None and end is not None and end < start:
         raise Invalid("end_date", f"{end} is before the start date {start}")
+    now = clock_of(session).now()
+    # A new campaign may say on which day it began.
+    for name in ("start_date", "end_date") if isinstance(given, CampaignChange) else ("end_date",):
+        if name in values and values[name] != getattr(campaign, name):
+            refuse_past(name, values[name], now)
     if "target_ids" in values:
         _check_targets(session, campaign.org_id, values["target_ids"])
         values["target_ids"] = [str(target_id) for target_id in dict.fromkeys(values["target_ids"])]
@@ -198,6 +205,8 @@ def _apply(session: Session, campaign: Campaign, given: CampaignInput, fields: s
     _forget(campaign, values)
     for name, value in values.items():
         setattr(campaign, name, value)
+    if campaign.id is not None and not fields.isdisjoint(("start_date", "end_date")):
+        schedules.follow_start(session, campaign)
 
 
 def _forget(campaign: Campaign, values: Mapping[str, Any]) -> None:

@@ -21,7 +21,6 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -39,6 +38,7 @@ from engine.content.templates import TemplateError
 from engine.delivery.conditions import check_condition
 from engine.delivery.sender import default_channel
 from engine.inputs import Invalid, read
+from engine.instants import read_instant
 from engine.outbound import guard_of
 from state.tables import Channel, Flow, Template, Touchpoint
 
@@ -321,7 +321,7 @@ def _wait(written: Mapping[str, Any]) -> dict[str, Any]:
     until = given.get("until")
     if until is not None:
         try:
-            datetime.fromisoformat(until)
+            read_instant(until)
         except (TypeError, ValueError):
             raise Invalid("until", "must be an instant like 2026-05-04T09:00:00Z") from None
         return {"until": until}

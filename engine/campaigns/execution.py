@@ -4,7 +4,8 @@
 |---|---|
 | nothing more | everybody who is in the audience and has had nothing yet is delivered to |
 | `reach` | the first so many percent of the audience; executing again with more sends to those who are left |
-| `due_at` in the future, or a campaign that has not begun | a start is kept for then |
+| `due_at` in the future, or a campaign that has not begun | a start is kept for then, instead of one that waits |
+| `due_at` in the past, beyond a minute | refused |
 | `test` | a dry run: nothing is sent and no status changes |
 
 What the draft left open, names of segments, templates and channels, must exist by now.
@@ -23,6 +24,7 @@ from engine.campaigns.messages import resolve_messages
 from engine.delivery.enrol import guard
 from engine.inputs import Invalid
 from engine.insight.estimate import Crowd, expected_end
+from engine.instants import SLACK
 from state.change import clock_of
 from state.transitions import CampaignStatus
 
@@ -95,7 +97,7 @@ def execute(
     elif starts_at > now:
         readiness.check(session, campaign)
         execution_id = schedules.schedule(
-            session, campaign, due_at=starts_at, reach=reach, priority=priority
+            session, campaign, due_at=starts_at, asked_at=due_at, reach=reach, priority=priority
         ).id
     else:
         execution_id = lifecycle.run(
@@ -114,8 +116,10 @@ def _start(campaign: Campaign, due_at: datetime | None, now: datetime, *, test: 
     """When it starts.
 
     Raises:
-        Invalid: that would be before the campaign begins, or after it ends.
+        Invalid: that would be in the past, before the campaign begins, or after it ends.
     """
+    if due_at is not None and due_at < now - SLACK:
+        raise Invalid("due_at", f"{due_at.isoformat()} is in the past; leave it out to start at once")
     if test:
         if due_at is not None and due_at > now:
             raise Invalid("due_at", "a dry run is made at once; leave it out")

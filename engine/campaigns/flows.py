@@ -6,7 +6,6 @@ that cannot be evaluated. A change counts from the next slice on, for whoever is
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import UUID, uuid4
 
@@ -22,6 +21,7 @@ from engine.content.stored import compile_message
 from engine.delivery.conditions import check_condition
 from engine.delivery.course import UNITS
 from engine.inputs import Input, InUse, Invalid, Name, read
+from engine.instants import read_instant
 from engine.outbound import guard_of
 from engine.suggestions import did_you_mean
 from state.change import clock_of
@@ -268,7 +268,7 @@ def _check_wait(settings: dict[str, Any]) -> None:
         if len(settings) > 1:
             raise Invalid("settings", "a wait has a length or an end, not both")
         try:
-            datetime.fromisoformat(settings["until"])
+            read_instant(settings["until"])
         except (TypeError, ValueError):
             raise Invalid("settings.until", "must be an instant like 2026-05-04T09:00:00Z") from None
         return

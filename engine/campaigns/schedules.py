@@ -8,6 +8,7 @@ from uuid import uuid4
 from sqlalchemy import select, update
 
 from engine.events.outbox import record
+from engine.inputs import Invalid
 from engine.listing import find
 from state.change import clock_of
 from state.errors import IllegalTransition
@@ -23,21 +24,33 @@ if TYPE_CHECKING:
 
     from state.tables import Campaign
 
-__all__ = ["WAITING", "call_off", "call_off_one", "next_due", "schedule"]
+__all__ = ["WAITING", "call_off", "call_off_one", "follow_start", "next_due", "schedule"]
 
 WAITING = "waiting"
 
 
 def schedule(
-    session: Session, campaign: Campaign, *, due_at: datetime, reach: float, priority: str
+    session: Session,
+    campaign: Campaign,
+    *,
+    due_at: datetime,
+    reach: float,
+    priority: str,
+    asked_at: datetime | None = None,
 ) -> ScheduledRun:
-    """Keep a start for `due_at`. The caller holds the campaign."""
+    """Keep a start for `due_at`, instead of one that waits. The caller holds the campaign.
+
+    Args:
+        asked_at: The time that was asked for; None: the campaign's start, whenever that is.
+    """
     now = clock_of(session).now()
+    call_off(session, campaign.org_id, campaign.id, f"another start took its place, at {due_at.isoformat()}")
     row = ScheduledRun(
         id=uuid4(),
         org_id=campaign.org_id,
         campaign_id=campaign.id,
         due_at=due_at,
+        asked_at=asked_at,
         reach=reach,
         priority=priority,
         created_at=now,
@@ -45,15 +58,42 @@ def schedule(
     )
     session.add(row)
     session.flush()
+    _announce(session, row)
+    return row
+
+
+def follow_start(session: Session, campaign: Campaign) -> None:
+    """Move the start that waits to where the campaign's dates put it now. The caller holds the campaign.
+
+    It is the time that was asked for, else the campaign's start; never before that start; at once where neither is.
+
+    Raises:
+        Invalid: the campaign would end before then.
+    """
+    row = next_due(session, campaign.org_id, [campaign.id]).get(campaign.id)
+    if row is None:
+        return
+    now = clock_of(session).now()
+    due_at = row.asked_at or campaign.starts_at or now
+    if campaign.starts_at is not None:
+        due_at = max(due_at, campaign.starts_at)
+    if campaign.ends_at is not None and campaign.ends_at <= due_at:
+        raise Invalid("ends_at", f"is not behind the start that is scheduled for {due_at.isoformat()}")
+    if due_at != row.due_at:
+        row.due_at, row.updated_at = due_at, now
+        session.flush()
+        _announce(session, row)
+
+
+def _announce(session: Session, row: ScheduledRun) -> None:
     record(
         session,
-        campaign.org_id,
+        row.org_id,
         "campaign.scheduled",
-        campaign_id=campaign.id,
+        campaign_id=row.campaign_id,
         job_id=row.id,
-        due_at=due_at.isoformat(),
+        due_at=row.due_at.isoformat(),
     )
-    return row
 
 
 def next_due(session: Session, org_id: UUID, campaign_ids: Sequence[UUID]) -> dict[UUID, ScheduledRun]:

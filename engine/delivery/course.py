@@ -21,6 +21,7 @@ from sqlalchemy import Table, Uuid, bindparam, func, select
 
 from engine.delivery.variants import Variants
 from engine.delivery.written import execute_named
+from engine.instants import read_instant
 from state.tables import Campaign, Channel, Job, Template, Touchpoint
 
 if TYPE_CHECKING:
@@ -229,8 +230,7 @@ def wait_ends(settings: dict[str, Any], now: datetime) -> datetime:
     """When a wait that begins `now` is over: `{"until": instant}`, or the sum of `{"days": n, "hours": n, …}`."""
     until = settings.get("until")
     if until is not None:
-        ends = datetime.fromisoformat(until)
-        return ends.replace(tzinfo=UTC) if ends.tzinfo is None else ends.astimezone(UTC)
+        return read_instant(until)
     length = timedelta(**{unit: settings[unit] for unit in UNITS if unit in settings})
     return _rounded_up(now + length, timedelta(minutes=1) if length >= _LONG else timedelta(seconds=1))
 

@@ -27,6 +27,8 @@ class ScheduledRun(Identified, Owned, Timestamped, Base):
     status: Mapped[str] = mapped_column(String(12), default="waiting")
     """waiting, started, skipped (it was missed), failed (the campaign could not be started) or cancelled."""
     due_at: Mapped[datetime]
+    asked_at: Mapped[datetime | None]
+    """The time that whoever scheduled it asked for; absent: the campaign's start, whenever that is."""
     reach: Mapped[float] = mapped_column(default=100.0)
     priority: Mapped[str] = mapped_column(String(8), default="normal")
     reason: Mapped[str | None] = mapped_column(Text)

@@ -73,8 +73,9 @@ EXECUTE = {
     "testMode": False,
     "targetPercentage": 100,
     "priority": "high",
-    "scheduledAt": "2024-11-24T10:00:00Z",
 }
+#: The example's own time to start is in the past, and refused.
+PAST = {**EXECUTE, "scheduledAt": "2024-11-24T10:00:00Z"}
 EXECUTED = {
     "executionId": "exec123",
     "status": "started",
@@ -125,6 +126,7 @@ def test_a_client_walks_every_operation(desk: Desk) -> None:  # noqa: PLR0915 - 
     assert updated["goals"] == {"targetAudience": 25000, "conversionRate": 12, "revenue": 100000}
     assert lacking(PROGRESS, {**desk.progress(campaign), "estimatedCompletion": "2024-06-20T16:45:00Z"}) == []
 
+    desk.invalid("POST", f"/{campaign}/execute", "scheduledAt", json=PAST)
     executed = desk.ask("POST", f"/{campaign}/execute", json=EXECUTE)
     assert lacking(EXECUTED, executed) == []
     assert executed["status"] == "started"

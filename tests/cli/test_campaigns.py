@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -77,6 +78,12 @@ def test_it_is_executed_in_parts_scheduled_and_copied(populated: Muster, text: P
     for wrong in (("--priority", "urgent"), ("--percentage", "0")):
         assert populated("campaign", "execute", "Norwegen", *wrong).code in (1, 2)
     assert populated("campaign", "schedule", "Norwegen", "soon").code == 2
+    for past in ("2020-01-01T10:00", "2020-01-01T10:00+14:00"):
+        refused = populated("campaign", "schedule", "Norway", past)
+        assert (refused.code, "is in the past" in refused.err) == (2, True), refused
+    shown = populated.ok("campaign", "schedule", "Norway", "2099-01-01T09:00+01:00", "--json").json
+    assert datetime.fromisoformat(shown["starts_at"]) == datetime(2099, 1, 1, 8, tzinfo=UTC)
+    assert datetime.fromisoformat(planned.out.rpartition(" for ")[2].strip()).tzinfo is not None
     populated.ok("campaign", "pause", "Norway")
     assert populated.ok("campaign", "complete", "Norway").out == "Norway: completed\n"
 
@@ -205,6 +212,7 @@ def test_a_filter_tree_is_taken_as_it_is(populated: Muster, text: Path, tmp_path
         (("--channel", "absent"), "absent"),
         (("--flow", "absent"), "absent"),
         (("--end-date", "tomorrow"), "end_date"),
+        (("--end-date", "2020-12-31"), "end_date: 2020-12-31 is in the past"),
         (("--from", "nobody"), "sender"),
     ],
 )

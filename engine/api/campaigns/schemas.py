@@ -9,17 +9,16 @@ else that is unknown is refused by name.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time
+from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, StrictBool, StrictFloat, StrictInt, model_validator
 
 from engine.campaigns.authoring import Plan, PlanChange
 from engine.inputs import Input, read
+from engine.instants import read_instant
 
 __all__ = ["CampaignBody", "CampaignChangeBody", "CloneBody", "ExecuteBody"]
-
-_DAY = 10
 
 
 def _instant(value: Any, *, last: bool = False) -> Any:
@@ -27,17 +26,8 @@ def _instant(value: Any, *, last: bool = False) -> Any:
     if not isinstance(value, str):
         if value is None:
             return None
-        raise ValueError("must be a date and time like 2024-06-01T00:00:00Z")
-    try:
-        found = datetime.fromisoformat(value)
-    except ValueError:
-        raise ValueError("must be a date and time like 2024-06-01T00:00:00Z") from None
-    if len(value) == _DAY and last:
-        found = datetime.combine(found.date(), time(23, 59, 59))
-    try:
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("is out of range") from None
+        raise ValueError("must be a date and time like 2026-11-24T10:00:00Z")
+    return read_instant(value, last=last)
 
 
 Instant = Annotated[datetime, BeforeValidator(_instant)]
