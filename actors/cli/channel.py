@@ -209,6 +209,7 @@ def _plain(row: Channel) -> dict[str, Any]:
         "doubt_policy": row.doubt_policy,
         "max_attempts": row.max_attempts,
         "retry_base_seconds": row.retry_base_seconds,
+        "retry_span_seconds": row.retry_span_seconds,
         "limits": row.limits,
         "blocked_until": row.blocked_until.isoformat() if row.blocked_until else None,
         "blocked_reason": row.blocked_reason,

@@ -83,7 +83,7 @@ version is none. A status that is absent is the empty text to its pattern.
 
 | class | attempts | how long |
 |---|---|---|
-| transient refusal of mail (`defer`) | counted | each wait is twice the one before, together an hour at least |
+| transient refusal of mail (`defer`) | counted | each wait is twice the last, an hour (`retry_span_seconds`) in all |
 | `defer` of HTTP APIs | counted | from `retry_base_seconds`, twice as long each time |
 | `slow`, channel | not counted | at once, at the rate that was found; after 1 to 60 seconds while none is taken |
 | `slow`, mail domain | not counted, 200 times | 10 seconds, doubling to 15 minutes |

@@ -46,7 +46,14 @@ __all__ = [
 
 
 #: Fields that are kept as they are given.
-_PLAIN = ("name", "is_default", "max_attempts", "retry_base_seconds", "cost_per_message")
+_PLAIN = (
+    "name",
+    "is_default",
+    "max_attempts",
+    "retry_base_seconds",
+    "retry_span_seconds",
+    "cost_per_message",
+)
 
 
 class ChannelInput(Input):
@@ -63,6 +70,8 @@ class ChannelInput(Input):
     """What becomes of a recipient whose outcome a crash left unknown; absent: as the kind has it."""
     max_attempts: int = Field(default=5, ge=1, le=100)
     retry_base_seconds: float = Field(default=30.0, gt=0, le=86_400)
+    retry_span_seconds: float = Field(default=3600.0, ge=0, le=604_800)
+    """What the waits after transient refusals of mail cover together, at least (greylisting, RFC 6647 §5)."""
     cost_per_message: float = Field(default=0.0, ge=0, le=1_000_000)
     """In the organization's currency; a campaign's budget is spent by it."""
     limits: ChannelLimits | None = None
@@ -99,6 +108,7 @@ def create_channel(session: Session, org_id: UUID, given: ChannelInput, secrets:
         doubt_policy=given.doubt_policy or registry.doubt_policy(given.kind),
         max_attempts=given.max_attempts,
         retry_base_seconds=given.retry_base_seconds,
+        retry_span_seconds=given.retry_span_seconds,
         cost_per_message=given.cost_per_message,
         limits=stored(given.limits),
         tracking=kept(given.tracking),

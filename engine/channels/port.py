@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 __all__ = [
     "ALLOWED_BY",
     "SAID",
-    "TRANSIENT_PATIENCE",
     "Channel",
     "Content",
     "Deferred",
@@ -62,8 +61,6 @@ __all__ = [
 
 #: How the operator lets channels reach an address that is not public.
 ALLOWED_BY = "MUSTER_CHANNEL_ALLOWED_NETWORKS may allow it"
-#: Seconds that back-off covers before a transient refusal of mail is given up: what greylisting takes (RFC 6647 §5).
-TRANSIENT_PATIENCE = 3600.0
 #: What there is to say of a message.
 SAID = (
     "execution_id",
@@ -162,8 +159,8 @@ class Deferred:
     text: str
     retry_after: float | None = None
     """Seconds, when the provider named them; absent: the channel's back-off."""
-    patience: float = 0.0
-    """Seconds that the back-off covers at least before the last attempt."""
+    may_be_greylisting: bool = False
+    """A mail server's refusal, which it may give up after a while (RFC 6647 §5)."""
 
 
 @dataclass(frozen=True, slots=True)

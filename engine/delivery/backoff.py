@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-__all__ = ["breaker_delay", "patient_delay", "quota_delay", "retry_delay"]
+__all__ = ["breaker_delay", "quota_delay", "retry_delay", "spread_delay"]
 
 #: A recipient never waits longer than this for its next attempt.
 LONGEST_RETRY = timedelta(hours=6)
@@ -26,13 +26,13 @@ def retry_delay(attempt: int, *, base: timedelta, jitter: float) -> timedelta:
     return min(doubled, LONGEST_RETRY) * (0.8 + 0.4 * jitter)
 
 
-def patient_delay(attempt: int, attempts: int, patience: float, *, jitter: float) -> timedelta:
+def spread_delay(attempt: int, attempts: int, span: timedelta, *, jitter: float) -> timedelta:
     """How long to wait after failed attempt number `attempt` of `attempts`, so that all waits together cover
-    `patience` seconds: each twice the one before.
+    `span`: each twice the one before.
     """
     shares = (1 << max(attempts - 1, 1)) - 1
     share = (1 << min(attempt - 1, 30)) / shares
-    return min(timedelta(seconds=patience * share), LONGEST_RETRY) * (1.0 + 0.4 * jitter)
+    return min(span * share, LONGEST_RETRY) * (1.0 + 0.4 * jitter)
 
 
 def quota_delay(failures: int, first: timedelta | None, *, jitter: float) -> timedelta:

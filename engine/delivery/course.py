@@ -206,6 +206,7 @@ def _touchpoints() -> Select[Any]:
             channel.c.doubt_policy,
             channel.c.max_attempts,
             channel.c.retry_base_seconds,
+            channel.c.retry_span_seconds,
             channel.c.blocked_until,
             channel.c.blocked_reason,
             channel.c.consecutive_failures,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from engine.channels.port import (
     Deferred,
@@ -22,18 +22,31 @@ from engine.channels.port import (
     SenderRefused,
     Throttled,
 )
-from engine.delivery.backoff import patient_delay, retry_delay
+from engine.delivery.backoff import retry_delay, spread_delay
 from state.transitions import AutomationStatus
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-__all__ = ["OUTCOME_UNKNOWN", "Policy", "Settlement", "decide"]
+__all__ = ["OUTCOME_UNKNOWN", "Policy", "Settlement", "decide", "policy_of"]
 
 #: The error code of a recipient of whom nobody can say whether the message arrived.
 OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
 
 _TEXT_LIMIT = 1000
+
+
+class _RetryTerms(Protocol):
+    """The columns of a channel that say how it tries again."""
+
+    @property
+    def doubt_policy(self) -> str: ...
+    @property
+    def max_attempts(self) -> int: ...
+    @property
+    def retry_base_seconds(self) -> float: ...
+    @property
+    def retry_span_seconds(self) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +56,18 @@ class Policy:
     doubt: str
     max_attempts: int
     retry_base: timedelta
+    retry_span: timedelta
+    """What the waits after transient refusals of mail cover together, at least."""
+
+
+def policy_of(channel: _RetryTerms) -> Policy:
+    """The policy that a channel's row, or what was read of it, holds."""
+    return Policy(
+        channel.doubt_policy,
+        channel.max_attempts,
+        timedelta(seconds=channel.retry_base_seconds),
+        timedelta(seconds=channel.retry_span_seconds),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +134,10 @@ def _decide(
 
 
 def _deferral(outcome: Deferred, attempt: int, policy: Policy, jitter: float) -> timedelta:
-    """The back-off, or what the provider named, or what its patience needs: the longest."""
+    """The back-off, or what the provider named, or what greylisting may need: the longest."""
     delay = retry_delay(attempt, base=policy.retry_base, jitter=jitter)
-    if outcome.patience:
-        patient = patient_delay(attempt, policy.max_attempts, outcome.patience, jitter=jitter)
-        delay = max(delay, patient)
+    if outcome.may_be_greylisting:
+        delay = max(delay, spread_delay(attempt, policy.max_attempts, policy.retry_span, jitter=jitter))
     if outcome.retry_after is not None:
         delay = max(delay, timedelta(seconds=outcome.retry_after))
     return delay

@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.answers.meanings import Scope
-from engine.channels.port import TRANSIENT_PATIENCE, Deferred, Outcome, SenderRefused, Throttled
+from engine.channels.port import Deferred, Outcome, SenderRefused, Throttled
 from engine.delivery import health
 from engine.delivery.slice_throttle import domain_of
 
@@ -158,7 +158,7 @@ class ScopedAnswers:
         for message, asked in found:
             outcome: Outcome = asked
             if due_at is None:
-                outcome = Deferred(asked.code, asked.text, asked.retry_after, TRANSIENT_PATIENCE)
+                outcome = Deferred(asked.code, asked.text, asked.retry_after, may_be_greylisting=True)
             yield Verdict(message.entity_id, outcome, due_at)
 
 
@@ -167,5 +167,5 @@ def _of_senders(found: list[tuple[Message, SenderRefused]], *, paused: bool) -> 
     for message, refused in found:
         outcome: Outcome = refused
         if not paused:
-            outcome = Deferred(refused.code, refused.text, None, TRANSIENT_PATIENCE)
+            outcome = Deferred(refused.code, refused.text, None, may_be_greylisting=True)
         yield Verdict(message.entity_id, outcome, None)

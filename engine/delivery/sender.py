@@ -24,7 +24,7 @@ from engine.content.errors import TemplateError
 from engine.content.links import Links
 from engine.content.stored import AnyTemplate, compile_content, compile_stored
 from engine.delivery.course import ACTION
-from engine.delivery.outcomes import Policy
+from engine.delivery.outcomes import Policy, policy_of
 from engine.tracking.tokens import Tokens
 from engine.tracking.tracked import TrackedTemplate, Tracker, wanted_of
 from state.tables import Channel as ChannelRow
@@ -56,7 +56,7 @@ log = structlog.get_logger(__name__)
 
 
 #: Requests carry an idempotency key, so that doubt is resolved by making them again.
-ACTION_POLICY = Policy("resend", 5, timedelta(seconds=30))
+ACTION_POLICY = Policy("resend", 5, timedelta(seconds=30), timedelta(0))
 _TEMPLATES_KEPT = 128
 
 
@@ -148,9 +148,7 @@ class Senders:
             channel=channel,
             channel_id=found.channel_id,
             kind=found.kind,
-            policy=Policy(
-                found.doubt_policy, found.max_attempts, timedelta(seconds=found.retry_base_seconds)
-            ),
+            policy=policy_of(found),
             template=self._message(session, org_id, step, variant),
             links=self._links if channel.links else None,
             blocked_until=found.blocked_until,
@@ -301,7 +299,7 @@ def policy_at(session: Session, org_id: UUID, touchpoint_id: UUID | None) -> Pol
     row = _channel_of(session, org_id, step)
     if row is None:
         return None
-    return Policy(row.doubt_policy, row.max_attempts, timedelta(seconds=row.retry_base_seconds))
+    return policy_of(row)
 
 
 def _channel_of(session: Session, org_id: UUID, step: Touchpoint) -> ChannelRow | None:

@@ -34,6 +34,8 @@ class Channel(Identified, Owned, Timestamped, Base):
     """resend or hold: what becomes of a recipient whose outcome a crash left unknown."""
     max_attempts: Mapped[int] = mapped_column(default=5)
     retry_base_seconds: Mapped[float] = mapped_column(default=30.0)
+    retry_span_seconds: Mapped[float] = mapped_column(default=3600.0, server_default="3600")
+    """What the waits after transient refusals of mail cover together, at least."""
     cost_per_message: Mapped[float] = mapped_column(default=0.0, server_default="0")
     """Of a message that the provider took, in the organization's currency."""
     blocked_until: Mapped[datetime | None]

@@ -42,7 +42,12 @@ def draft(client: Client, port: int) -> str:
     assert client.import_csv("contact", contacts(), external_id="id", title="{name}")["created"] == 3 * EACH
     target = client.target("contact", {"key": "email", "operator": "NOT_EMPTY"})
     channel = client.make(
-        "channel", name="mail", kind="smtp", settings=smtp_settings(port), retry_base_seconds=0.2
+        "channel",
+        name="mail",
+        kind="smtp",
+        settings=smtp_settings(port),
+        retry_base_seconds=0.2,
+        retry_span_seconds=0,
     )
     return client.campaign(target, channel, subject="Hello {{ name }}", text="Hello")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
@@ -18,7 +17,7 @@ from config.settings import Settings
 from engine.campaigns import lifecycle
 from engine.channels.port import Content, Delivered, Message, Outcome, Released
 from engine.delivery.execute import Executor
-from engine.delivery.outcomes import Policy
+from engine.delivery.outcomes import policy_of
 from engine.delivery.sender import Sender, Senders, SendLoop
 from engine.events.postman import Postman
 from engine.insight.progress import campaign_progress
@@ -120,7 +119,7 @@ class ScriptedSenders:
             channel=self.others.get(row.id, self.channel),
             channel_id=row.id,
             kind=row.kind,
-            policy=Policy(row.doubt_policy, row.max_attempts, timedelta(seconds=row.retry_base_seconds)),
+            policy=policy_of(row),
             template=self.template,
             links=None,
             blocked_until=row.blocked_until,

@@ -405,6 +405,7 @@ class Channel(System):
     doubt_policy: str
     max_attempts: int
     retry_base_seconds: float
+    retry_span_seconds: float
     cost_per_message: float
     limits: dict[str, Any] | None = None
     tracking: dict[str, bool] | None = None

@@ -246,6 +246,7 @@ def channel(row: tables.Channel) -> dict[str, Any]:
         doubt_policy=row.doubt_policy,
         max_attempts=row.max_attempts,
         retry_base_seconds=row.retry_base_seconds,
+        retry_span_seconds=row.retry_span_seconds,
         cost_per_message=row.cost_per_message,
         limits=row.limits,
         tracking=row.tracking,

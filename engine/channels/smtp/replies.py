@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from engine.answers.meanings import Meaning, Phase, Scope
 from engine.answers.reading import read_smtp
 from engine.channels.port import (
-    TRANSIENT_PATIENCE,
     Deferred,
     Delivered,
     Down,
@@ -85,9 +84,9 @@ def outcome_of_verdict(verdict: Verdict, code: str, text: str, reply: int) -> Ou
         case Meaning.DOWN:
             return Down(code, text)
         case Meaning.DEFER if certain or verdict.rule.status is not None:
-            return Deferred(code, text, seconds, TRANSIENT_PATIENCE)
+            return Deferred(code, text, seconds, may_be_greylisting=True)
         case Meaning.DEFER:
             return Throttled(code, text, seconds, Scope.MAILBOX, certain=False)
         case _ if reply // 100 == _TRANSIENT:
-            return Deferred(code, text, seconds, TRANSIENT_PATIENCE)
+            return Deferred(code, text, seconds, may_be_greylisting=True)
     return Rejected(code, text, verdict.bar_reason if verdict.bar else None)
