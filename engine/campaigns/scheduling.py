@@ -63,7 +63,9 @@ _LOCK = 0x5363_6865_6475_6C65
 
 
 def start_due(runtime: Runtime) -> int:
-    """Start, or skip, every scheduled run whose time has come; returns how many stopped waiting.
+    """Start, or skip, every scheduled run whose time had come when this began; returns how many stopped waiting.
+
+    What falls due meanwhile is for the next round, so that starts which never cease keep no other chore waiting.
 
     Raises:
         sqlalchemy.exc.OperationalError: the database is away; what was started is started, the rest waits.
@@ -79,20 +81,24 @@ def start_due(runtime: Runtime) -> int:
             reach("schedule.committed")
         return ends
 
+    with runtime.database.read() as session:
+        began = clock_of(session).now()
     ended = 0
-    while done := for_each(_due(runtime), start):  # again: another scheduler may have been at some of them
+    while done := for_each(
+        _due(runtime, began), start
+    ):  # again: another scheduler may have been at some of them
         ended += done
     return ended
 
 
-def _due(runtime: Runtime) -> Iterator[tuple[UUID, UUID, UUID]]:
-    """What can stop waiting now, oldest first: organization, campaign, run. Index ix_scheduled_run_waiting, then
+def _due(runtime: Runtime, now: datetime) -> Iterator[tuple[UUID, UUID, UUID]]:
+    """What can stop waiting at `now`, oldest first: organization, campaign, run. Index ix_scheduled_run_waiting, then
     primary keys.
     """
     after: tuple[datetime, UUID] | None = None
     while True:
         with runtime.database.read() as session:
-            page = session.execute(_page(session, after)).all()
+            page = session.execute(_page(session, now, after)).all()
         if not page:
             return
         for org_id, campaign_id, run_id, _ in page:
@@ -100,8 +106,9 @@ def _due(runtime: Runtime) -> Iterator[tuple[UUID, UUID, UUID]]:
         after = (page[-1].due_at, page[-1].id)
 
 
-def _page(session: Session, after: tuple[datetime, UUID] | None) -> Select[UUID, UUID, UUID, datetime]:
-    now = clock_of(session).now()
+def _page(
+    session: Session, now: datetime, after: tuple[datetime, UUID] | None
+) -> Select[UUID, UUID, UUID, datetime]:
     delivers = exists().where(Job.campaign_id == Campaign.id, Job.status.in_(OPEN))
     can_start = Campaign.status.in_((CampaignStatus.DRAFT, CampaignStatus.ACTIVE)) & ~delivers
     page = (
