@@ -92,8 +92,9 @@ version is none. A status that is absent is the empty text to its pattern.
 | `sender_fault` | not counted | until a person resumes the campaign |
 
 A channel finds its rate by itself: it falls to 85 % of what was taken when the provider says that it is too fast (60 %
-when it says so again at once), and grows again with time. The rate is kept in the database for an hour, so that all
-workers share it, and one that dies takes nothing along.
+when it says so again at once), comes back to just below the rate that was refused within eight seconds (six messages,
+where these take longer), stays there, and then tries more and more. The rate is kept in the database for an hour after
+it was last found, so that all workers share it, and one that dies takes nothing along.
 
 ## The same words from several domains
 

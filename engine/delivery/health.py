@@ -13,7 +13,7 @@ recipients, the organization, the channel, the job.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import func, or_, select, update
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from engine.delivery.slices import Lease
     from engine.limits.effective import EffectiveLimits
 
-__all__ = ["PROBE", "block", "let_go_on", "probe", "recover", "slow_channel", "slow_domain", "wait"]
+__all__ = ["PROBE", "Slowed", "block", "let_go_on", "probe", "recover", "slow_channel", "slow_domain", "wait"]
 
 #: Messages that a half-open breaker lets through.
 PROBE = 5
@@ -44,6 +44,17 @@ _PROBING = "half open: a few messages are tried"
 #: then, it waits as well, twice as long each time.
 _AGAIN = timedelta(seconds=2)
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=1), timedelta(minutes=1)
+#: A provider that names so few seconds limits a rate, and the channel soon comes back to it.
+_BRIEF = 5.0
+
+
+class Slowed(NamedTuple):
+    """What slowing a channel down came to."""
+
+    until: datetime | None
+    """Nothing may be sent before then; None: the channel goes on, at the rate that was found."""
+    first_rate: bool = False
+    """It was not limited before: what it sent then counts against its rate as well."""
 
 
 def wait(session: Session, lease: Lease, *, until: datetime, reason: str, kind: str) -> None:
@@ -99,6 +110,8 @@ def block(
         channel.throttled_at = channel.blocked_until = now + pause(trouble.retry_after)
         channel.blocked_reason = reason
         channel.throttled_rate = slow_down(allowed, observed)
+        brief = trouble.retry_after is not None and trouble.retry_after <= _BRIEF
+        channel.returns_to_rate = allowed if brief else None
     session.flush()
     until = channel.blocked_until or now
     channel.blocked_for = _blocked_for(trouble, is_open=channel.breaker_opened_at is not None)
@@ -130,7 +143,7 @@ def slow_channel(
     effective: EffectiveLimits | None,
     observed: float,
     progressed: bool,
-) -> datetime | None:
+) -> Slowed:
     """Let a channel go on at a lower rate, for all workers; what another one found out just before counts once.
 
     Args:
@@ -138,18 +151,16 @@ def slow_channel(
         observed: Messages a second that the provider took of this process.
         progressed: The slice's provider took any.
 
-    Returns:
-        Until when nothing may be sent; None: the channel goes on, at the rate that was found.
     """
     now = clock_of(session).now()
     mark_changed(session, lease.org_id)
     channel = _lock(session, lease, channel_id)
     if channel is None:
-        return None
+        return Slowed(None)
     known = None if effective is None else effective.slowdown
     fresh = channel.throttled_at is not None and channel.throttled_at > now - FOUND_KEPT
     if fresh and (known is None or known.since != channel.throttled_at):
-        return channel.blocked_until if _ahead(channel.blocked_until, now) else None
+        return Slowed(channel.blocked_until if _ahead(channel.blocked_until, now) else None)
     allowed = min((bucket.rate for bucket in effective.general(now)), default=None) if effective else None
     again, last = False, None
     if fresh and allowed is not None and channel.throttled_at is not None:
@@ -160,7 +171,7 @@ def slow_channel(
         owners = func.count(Slice.lease_owner.distinct())
         leased = select(owners).where(Slice.org_id == lease.org_id, Slice.state == SliceState.LEASED)
         observed *= max(session.execute(leased).scalar_one(), 1)
-    channel.throttled_rate = find_rate(allowed, observed, again=again)
+    channel.throttled_rate, channel.returns_to_rate = find_rate(allowed, observed, again=again)
     channel.throttled_at = now
     channel.blocked_reason = f"{trouble.code}: {trouble.text}"[:500]
     channel.blocked_for = "throttled"
@@ -170,7 +181,7 @@ def slow_channel(
     elif again and not progressed:
         channel.blocked_until = now + min(max(_FIRST_PAUSE, 2 * (last or _FIRST_PAUSE)), _LONGEST_PAUSE)
     session.flush()
-    return channel.blocked_until
+    return Slowed(channel.blocked_until, first_rate=allowed is None)
 
 
 def probe(session: Session, lease: Lease, channel_id: UUID, *, lasts: timedelta) -> datetime | None:

@@ -185,6 +185,8 @@ class SliceRun:
         self.wire.accept(judgement.verdicts)
         self.wire.trouble = self.wire.trouble or judgement.trouble
         self.ledger.persist(learn)
+        if judgement.first_rate:
+            self.throttles.begin_empty(sender.channel_id)
 
     def _pause_for_sender(self) -> None:
         """Pause the campaign whose sender is refused: everybody is pending, and the reason says what to mend."""

@@ -71,6 +71,8 @@ class Judgement(NamedTuple):
     verdicts: list[Verdict]
     trouble: Throttled | SenderRefused | None
     """Why the channel is left alone for the rest of the lease."""
+    first_rate: bool = False
+    """The channel found a rate, and was not limited before."""
 
 
 class ScopedAnswers:
@@ -113,9 +115,10 @@ class ScopedAnswers:
                 of_domain[domain].append((message, asked))
         verdicts: list[Verdict] = []
         trouble: Throttled | SenderRefused | None = None
+        first_rate = False
         if of_channel:
             last = of_channel[-1][1]
-            until = health.slow_channel(
+            until, first_rate = health.slow_channel(
                 session,
                 facts.lease,
                 facts.channel_id,
@@ -135,7 +138,7 @@ class ScopedAnswers:
             if alone or self._sender_count >= refused.threshold:
                 trouble = refused
             verdicts += _of_senders(self._senders, paused=trouble is refused)
-        return Judgement(verdicts, trouble)
+        return Judgement(verdicts, trouble, first_rate)
 
     def _of_domain(
         self, session: Session, facts: WaveFacts, domain: str, found: list[tuple[Message, Throttled]]

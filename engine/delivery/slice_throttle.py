@@ -86,6 +86,12 @@ class SliceThrottles:
                     limit_context, effective, lease, self._clock, address_of
                 )
 
+    def begin_empty(self, channel_id: UUID) -> None:
+        """A channel has just found its first rate: what it sent without one counts as well."""
+        throttle = self.by_channel.get(channel_id)
+        if throttle is not None:
+            throttle.begin_empty()
+
     def pace(self, now: datetime) -> int | None:
         """How many slices of the job are worked on at a time, at most; None: as many as its window holds."""
         paces = [throttle.effective.pace(now) for throttle in self.by_channel.values()]
@@ -136,6 +142,10 @@ class SliceThrottle:
     def learn(self, effective: EffectiveLimits) -> None:
         """Other limits apply from now on."""
         self.effective = self._pacing.effective = effective
+
+    def begin_empty(self) -> None:
+        """Let the bucket of a rate that was just found begin empty."""
+        self._pacing.begin_empty()
 
     def next_run_at(self, due_at: datetime | None) -> tuple[datetime | None, str | None]:
         """When the slice is to be taken again, and what keeps it.

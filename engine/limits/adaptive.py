@@ -4,18 +4,29 @@
   what was allowed before (multiplicative decrease).
 - Left alone: the rate grows steadily (additive increase), and after a while nothing is held back any more. It grows
   with time, so that recovery needs no message, no write, and nobody's attention.
+- A channel finds its rate: it falls to a part of the rate at which it was refused, comes back quickly to just below
+  that, stays there for a while, and then tries more and more (as CUBIC does, RFC 9438 §4).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-__all__ = ["FOUND_KEPT", "LONGEST_PAUSE", "RECOVERY", "Slowdown", "find_rate", "pause", "slow_down"]
+__all__ = [
+    "FOUND_KEPT",
+    "LONGEST_PAUSE",
+    "RECOVERY",
+    "FoundRate",
+    "Slowdown",
+    "find_rate",
+    "pause",
+    "slow_down",
+]
 
 #: How long it takes to be back at what was configured, and to be forgotten where nothing was.
 RECOVERY = timedelta(minutes=10)
@@ -23,9 +34,16 @@ LONGEST_PAUSE = timedelta(minutes=15)
 _FIRST_PAUSE = timedelta(seconds=10)
 #: How long a rate that a channel found is kept after its provider last asked for less.
 FOUND_KEPT = timedelta(hours=1)
-#: A rate that was found grows slowly at first and then faster: by itself in so many seconds, without the square. It
-#: falls to these parts of it.
-_GROWTH, _DECREASE, _STRONG_DECREASE = 60.0, 0.85, 0.6
+#: A channel falls to this part of the rate at which it was refused, and comes back to just below that rate; less where
+#: it is refused again at once, because the rate was far off.
+_DECREASE, _RETURN = 0.85, 0.97
+_STRONG_DECREASE, _STRONG_RETURN = 0.6, 0.9
+#: What the provider took until it first refused is not known as well as a rate that was kept to.
+_FIRST_RETURN = 0.95
+#: Seconds in which it comes back, and at least so many messages long.
+_COMES_BACK, _IN_MESSAGES = 8.0, 6.0
+#: From there on it grows by itself in so many seconds, without and with the square.
+_GROWTH, _FASTER_GROWTH = 60.0, 20.0
 _SLOWEST_CHANNEL = 1 / 60
 #: A provider is tried at least so often, in messages a second.
 _SLOWEST = 0.2
@@ -42,7 +60,11 @@ class Slowdown:
     """Messages a second at `since`."""
     since: datetime
     found: bool = False
-    """It is a rate that a channel has found: it grows in proportion to itself, and is kept for `FOUND_KEPT`."""
+    """It is a rate that a channel has found, and kept for `FOUND_KEPT`."""
+    returns_to: float | None = None
+    """Of a rate that was found: what it comes back to soon; absent: to itself."""
+    resumes_at: datetime | None = None
+    """Nothing is sent, and the rate does not grow, before then."""
 
     @property
     def until(self) -> datetime:
@@ -55,15 +77,34 @@ class Slowdown:
         Args:
             ceiling: What is configured; None: nothing.
         """
-        passed = max((now - self.since).total_seconds(), 0.0)
         if now >= self.until:
             return None
+        grows_from = self.since if self.resumes_at is None else max(self.since, self.resumes_at)
+        passed = max((now - grows_from).total_seconds(), 0.0)
         if self.found:
-            found = self.rate * (1 + passed / _GROWTH + (2 * passed / _GROWTH) ** 2)
-            return None if ceiling is not None and found >= ceiling else found
-        step = _STEP if ceiling is None else ceiling / RECOVERY.total_seconds()
-        rate = self.rate + step * passed
+            rate = self._found_after(passed)
+        else:
+            rate = self.rate + passed * (_STEP if ceiling is None else ceiling / RECOVERY.total_seconds())
         return None if ceiling is not None and rate >= ceiling else rate
+
+    def _found_after(self, seconds: float) -> float:
+        seconds *= min(1.0, self.rate * _COMES_BACK / _IN_MESSAGES)  # slow ones take their time
+        base = self.rate
+        if self.returns_to is not None and self.returns_to > base:
+            if seconds < _COMES_BACK:
+                return base + (self.returns_to - base) * (1 - (1 - seconds / _COMES_BACK) ** 3)
+            seconds -= _COMES_BACK
+            base = self.returns_to
+        return base * (1 + seconds / _GROWTH + (seconds / _FASTER_GROWTH) ** 2)
+
+
+class FoundRate(NamedTuple):
+    """What a channel goes on with that was too fast."""
+
+    rate: float
+    """Messages a second."""
+    returns_to: float
+    """What it soon comes back to."""
 
 
 def slow_down(allowed: float | None, observed: float) -> float:
@@ -78,7 +119,7 @@ def slow_down(allowed: float | None, observed: float) -> float:
     return max(allowed / 2, _SLOWEST)
 
 
-def find_rate(allowed: float | None, observed: float, *, again: bool) -> float:
+def find_rate(allowed: float | None, observed: float, *, again: bool) -> FoundRate:
     """The rate of a channel whose provider says that it is too fast.
 
     Args:
@@ -87,8 +128,11 @@ def find_rate(allowed: float | None, observed: float, *, again: bool) -> float:
         again: It says so again at once: the rate is far off.
     """
     if allowed is None:
-        return max(observed, 1.0) * _DECREASE
-    return max(allowed * (_STRONG_DECREASE if again else _DECREASE), _SLOWEST_CHANNEL)
+        taken = max(observed, 1.0)
+        return FoundRate(taken * _DECREASE, taken * _FIRST_RETURN)
+    if again:
+        return FoundRate(max(allowed * _STRONG_DECREASE, _SLOWEST_CHANNEL), allowed * _STRONG_RETURN)
+    return FoundRate(max(allowed * _DECREASE, _SLOWEST_CHANNEL), allowed * _RETURN)
 
 
 def pause(retry_after: float | None, *, last: timedelta | None = None) -> timedelta:

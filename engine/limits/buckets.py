@@ -145,6 +145,14 @@ class Buckets(Protocol):
         """
         ...
 
+    def begin_empty(self, org_id: UUID, bucket: Bucket) -> None:
+        """Let nothing be leased from a bucket for one `HORIZON`: what was sent before it was known counts as well.
+
+        Raises:
+            BucketsAway: Redis does not answer.
+        """
+        ...
+
     def close(self) -> None:
         """Give back connections. Safe to call twice."""
         ...
@@ -161,6 +169,7 @@ class RedisBuckets:
         self._client = redis_client(url, give_up=_GIVE_UP_SECONDS)
         self._take = self._client.register_script(_script("take"))
         self._queue = self._client.register_script(_script("queue"))
+        self._begin = self._client.register_script(_script("begin"))
         self._now = now
 
     def take(
@@ -204,6 +213,15 @@ class RedisBuckets:
         except redis.RedisError as error:
             raise BucketsAway(f"Redis does not answer: {error}") from error
         return float(turn) / 1e6
+
+    def begin_empty(self, org_id: UUID, bucket: Bucket) -> None:
+        """See `Buckets.begin_empty`."""
+        space = f"muster:limits:{{{org_id}}}:"
+        now = "" if self._now is None else self._now()
+        try:
+            self._begin(keys=[space + "era", space + bucket.key], args=[now, HORIZON * 1000, bucket.spacing])
+        except redis.RedisError as error:
+            raise BucketsAway(f"Redis does not answer: {error}") from error
 
     def close(self) -> None:
         """See `Buckets.close`."""

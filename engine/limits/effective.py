@@ -170,6 +170,8 @@ def read_effective_limits(
             Channel.name,
             Channel.throttled_at,
             Channel.throttled_rate,
+            Channel.returns_to_rate,
+            Channel.blocked_until,
         )
         .select_from(Organization)
         .outerjoin(Campaign, (Campaign.org_id == Organization.id) & (Campaign.id == campaign_id))
@@ -196,7 +198,13 @@ def read_effective_limits(
         and row.throttled_rate is not None
         and row.throttled_at > now - FOUND_KEPT
     ):
-        slowdown = Slowdown(row.throttled_rate, row.throttled_at, found=True)
+        slowdown = Slowdown(
+            row.throttled_rate,
+            row.throttled_at,
+            found=True,
+            returns_to=row.returns_to_rate,
+            resumes_at=row.blocked_until,
+        )
     if not (row.organization or row.campaign or row.channel or throttles or slowdown):
         return None
     organization = OrganizationLimits.model_validate(row.organization or {})

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import islice
@@ -225,6 +226,12 @@ class Pacing:
     def leave_over(self, permits: int) -> None:
         """Keep permits of the current lease that nobody used, for the next wave."""
         self._spare += permits
+
+    def begin_empty(self) -> None:
+        """Let the channel's bucket, which has just been made, begin empty."""
+        for bucket in self.effective.general(self._clock.now()):
+            with suppress(BucketsAway):  # then nothing is leased anyway
+                self._buckets.begin_empty(self.effective.org_id, bucket)
 
     def queue_up(self, domains: Mapping[str, int], wait: Wait) -> Wait:
         """A later wait than `wait`: when the messages that are left, by mail domain, have had those before them.

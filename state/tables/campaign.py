@@ -53,6 +53,8 @@ class Channel(Identified, Owned, Timestamped, Base):
     """When the provider last asked the whole channel to slow down."""
     throttled_rate: Mapped[float | None]
     """Messages a second that it was slowed down to then; it grows with time by itself."""
+    returns_to_rate: Mapped[float | None]
+    """What that rate comes back to soon: just below the one at which the provider refused; absent: not known."""
 
 
 class Template(Identified, Owned, Timestamped, Base):

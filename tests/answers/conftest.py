@@ -1,4 +1,4 @@
-"""A bench whose channel is a real one, to a mail server in a process of its own that answers as a provider does."""
+"""A bench whose channel is a real one, to a server in a process of its own that answers as a provider does."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def clock() -> MovableClock:
 
 
 class ProviderBench(Bench):
-    """Everybody is sent to over SMTP, by a worker of one thread."""
+    """Everybody is sent to over SMTP or HTTP, by a worker of one thread."""
 
     def __init__(self, database: Database, org_id: UUID) -> None:
         super().__init__(database, org_id)
@@ -72,14 +72,9 @@ class ProviderBench(Bench):
         self._servers.append(server)
         assert server.stdin is not None
         assert server.stdout is not None
-        settings = {
-            "host": "127.0.0.1",
-            "port": int(server.stdout.readline()),
-            "security": "none",
-            "from_email": "news@shop.example",
-            "helo": "client.example",
-        }
-        self.senders.channel = registry.build("smtp", settings, {}, LOOPBACK)  # type: ignore[assignment]
+        port = int(server.stdout.readline())
+        kind, settings = ("http", _api(port)) if "http" in rules else ("smtp", _mail_server(port))
+        self.senders.channel = registry.build(kind, settings, {}, LOOPBACK)  # type: ignore[assignment]
 
         def ask() -> dict[str, Any]:
             assert server.stdin is not None
@@ -125,6 +120,24 @@ class ProviderBench(Bench):
         for server in self._servers:
             server.communicate(timeout=10)
         super().close()
+
+
+def _mail_server(port: int) -> dict[str, Any]:
+    return {
+        "host": "127.0.0.1",
+        "port": port,
+        "security": "none",
+        "from_email": "news@shop.example",
+        "helo": "client.example",
+    }
+
+
+def _api(port: int) -> dict[str, Any]:
+    return {
+        "url": f"http://127.0.0.1:{port}/send",
+        "medium": "email",
+        "body": {"to": "{{ message.address }}", "text": "{{ message.text }}"},
+    }
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
 """Campaigns to providers that refuse for reasons of their own: it costs time, and no recipient. On both databases, over
-a mail server in a process of its own.
+a server in a process of its own.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,19 +21,27 @@ def channel(bench: ProviderBench) -> Channel:
         return session.query(Channel).one()
 
 
+SES = "454 Throttling failure: Maximum sending rate exceeded"
+
+
 @pytest.mark.parametrize(
-    "over",
+    "provider",
     [
-        "454 Throttling failure: Maximum sending rate exceeded",  # a rule reads the words
-        "451 4.3.0 come back another time",  # no rule does: the same words from several domains
+        pytest.param({"over": SES}, id="a rule reads the words"),
+        pytest.param({"over": "451 4.3.0 come back another time"}, id="the same words from several domains"),
+        pytest.param({"http": {"status": 429}}, id="429 without Retry-After"),
+        pytest.param({"http": {"status": 429, "headers": {"Retry-After": "1"}}}, id="429 with Retry-After"),
     ],
 )
-def test_a_channel_finds_the_rate_of_its_account(bench: ProviderBench, over: str) -> None:
-    """As of Amazon SES: so many a second, else 454 after the content. It was 4.7 a minute instead of 14 a second."""
-    rate, size = 25, 300
+def test_a_channel_finds_the_rate_of_its_account(bench: ProviderBench, provider: dict[str, Any]) -> None:
+    """So many a second, else a refusal: all within 1.3 of the time that the rate allows.
+
+    It was 4.7 a minute instead of 14 a second with Amazon SES's 454, and 868 of 1,500 in 100 seconds with 429.
+    """
+    rate, size = 12, 96
     people = bench.people(size, domains=30)
-    took = bench.provider(rate=rate, over=over)
-    campaign = bench.campaign()
+    took = bench.provider(rate=rate, **provider)
+    campaign = bench.campaign(max_attempts=1)
     bench.activate(campaign)
     began = time.monotonic()
     bench.run_until(bench.is_over)
@@ -45,7 +53,7 @@ def test_a_channel_finds_the_rate_of_its_account(bench: ProviderBench, over: str
     print(  # noqa: T201 - the figures are what the test is for
         f"\n{size} at {rate} a second: {seconds:.1f} s, ideal {size / rate:.1f} s, {told['refused']} refused"
     )
-    assert seconds <= 1.3 * size / rate + 4, "and two sweeps"
+    assert seconds <= 1.3 * size / rate + 4, "and the last sweeps, on a busy machine"
     found = channel(bench).throttled_rate
     assert found is not None
     assert 0.4 * rate <= found <= 1.3 * rate

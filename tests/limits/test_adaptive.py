@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -84,15 +85,75 @@ def test_a_seat_is_not_kept_for_ever():
 
 
 def test_a_channel_finds_a_rate_and_comes_back_to_it():
-    assert 17 == find_rate(None, 20, again=False)
-    assert 8.5 == pytest.approx(find_rate(10, 3, again=False))
-    assert 6 == pytest.approx(find_rate(10, 3, again=True))
-    assert 0 < find_rate(0.001, 0, again=True) <= 1 / 60
-    found = Slowdown(10, NOW, found=True)
-    rates = [found.rate_at(NOW + timedelta(seconds=s), ceiling=None) for s in (0, 5, 10, 60, 600)]
+    assert (17, 19) == pytest.approx(find_rate(None, 20, again=False))
+    assert (8.5, 9.7) == pytest.approx(find_rate(10, 3, again=False))
+    assert (6, 9) == pytest.approx(find_rate(10, 3, again=True))
+    assert 0 < find_rate(0.001, 0, again=True).rate <= 1 / 60
+    found = Slowdown(8.5, NOW, found=True, returns_to=9.7)
+    rates = [found.rate_at(NOW + timedelta(seconds=s), ceiling=None) for s in (0, 4, 8, 14, 68, 600)]
     assert rates == sorted(rates)
-    assert 10 == rates[0]
-    assert rates[2] < 13, "slowly at first"
-    assert 10 * 6 == pytest.approx(rates[3]), "then faster"
+    assert 8.5 == rates[0]
+    assert 9.5 < rates[1] < 9.7, "it soon comes back"
+    assert 9.7 == pytest.approx(rates[2])
+    assert rates[3] < 12, "and stays there"
+    assert rates[4] > 9.7 * 10, "then faster"
     assert found.rate_at(NOW + timedelta(seconds=60), ceiling=50) is None, "what is configured holds"
     assert found.rate_at(NOW + FOUND_KEPT, ceiling=None) is None
+
+
+def test_a_slow_rate_comes_back_slowly_and_none_grows_while_nothing_is_sent():
+    """Five a minute are tried again in minutes, not seconds; a pause tells nothing."""
+    slow = Slowdown(0.08, NOW, found=True, returns_to=0.09)
+    assert slow.rate_at(NOW + timedelta(seconds=30), ceiling=None) < 0.09
+    assert 0.09 == pytest.approx(slow.rate_at(NOW + timedelta(seconds=75), ceiling=None))
+    paused = Slowdown(10, NOW, found=True, returns_to=12, resumes_at=NOW + timedelta(minutes=5))
+    assert 10 == paused.rate_at(NOW + timedelta(minutes=5), ceiling=None)
+
+
+class SlidingWindow:
+    """A provider that takes so many messages within any so many seconds."""
+
+    def __init__(self, rate: int, per: float) -> None:
+        self._rate, self._per, self._times = rate, per, deque[float]()
+
+    def takes(self, at: float) -> bool:
+        while self._times and at - self._times[0] >= self._per:
+            self._times.popleft()
+        taken = len(self._times) < self._rate
+        if taken:
+            self._times.append(at)
+        return taken
+
+
+class FixedWindow(SlidingWindow):
+    """One that counts from full second to full second."""
+
+    def takes(self, at: float) -> bool:
+        self._times = deque(t for t in self._times if t // self._per == at // self._per)
+        return super().takes(at)
+
+
+@pytest.mark.parametrize("provider", [SlidingWindow, FixedWindow])
+@pytest.mark.parametrize(("rate", "per"), [(2, 1), (14, 1), (100, 1)])
+def test_the_found_rate_is_near_the_allowed_one(provider, rate, per):
+    """A sender that keeps to it needs at most 1.3 times as long as the provider allows."""
+    size, ideal, found = 1500, rate / per, None
+    takes = provider(rate, per).takes
+    now = last = 0.0
+    taken = [0.0]
+    left = size
+    while left:
+        at = NOW + timedelta(seconds=now)
+        allowed = None if found is None else found.rate_at(at, ceiling=None)
+        if takes(now):
+            left -= 1
+            taken.append(now)
+        else:
+            observed = sum(1 for t in taken if t > now - 1)
+            again = found is not None and now - last < max(2, 3 / allowed)
+            lower = find_rate(allowed, observed, again=again)
+            found = Slowdown(lower.rate, at, found=True, returns_to=lower.returns_to)
+            now, last = (now + 1, now + 1) if allowed is None else (now, now)
+            allowed = found.rate
+        now += 0.002 if allowed is None else 1 / allowed
+    assert now <= 1.3 * size / ideal

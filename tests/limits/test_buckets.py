@@ -210,3 +210,20 @@ def test_without_redis_nothing_is_leased():
         away.take(uuid4(), [CHANNEL], unlimited=1)
     with pytest.raises(BucketsAway):
         away.queue_up(uuid4(), [Wish(CHANNEL, 1)])
+
+
+def test_a_bucket_that_begins_empty_leases_nothing_for_a_horizon(buckets, org, instant):
+    """What was sent before it was known counts as well; an earlier lease is not forgotten."""
+    buckets.begin_empty(org, CHANNEL)
+    first = buckets.take(org, [CHANNEL], unlimited=1)
+    assert isinstance(first, Grant)
+    assert HORIZON == pytest.approx(first.wait, abs=0.01)
+    buckets.begin_empty(org, CHANNEL)
+    second = buckets.take(org, [CHANNEL], unlimited=1)
+    assert isinstance(second, Denied) or second.wait >= first.wait
+    fresh = uuid4()
+    buckets.begin_empty(fresh, CHANNEL)
+    instant.forward(HORIZON)
+    begun = buckets.take(fresh, [CHANNEL], unlimited=1)
+    assert isinstance(begun, Grant)
+    assert 0 == begun.wait, "its era began with it"

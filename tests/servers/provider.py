@@ -1,10 +1,11 @@
-"""A mail server that answers as providers do: `python -m tests.servers.provider RULES`, RULES being JSON.
+"""A provider that answers as real ones do: `python -m tests.servers.provider RULES`, RULES being JSON.
 
     {"rate": 20}                          # so many messages a second, else `over` in reply to the content
     {"rate": 5, "per": 60, "at": "mail"}  # so many in any minute, else `over` in reply to MAIL; refusals count, too
     {"quota": 30, "refusals": 3}          # so many, then `over` to the next messages, so many times
     {"always": "553 …", "at": "mail"}     # the same reply to everybody
     {"poison": "x@d.example"}             # RCPT of this one is answered 421, and the connection closed
+    {"http": {"status": 429}, "rate": 20} # an HTTP API, whose refusals have a status, `headers` and a JSON `body`
 
 It prints its port, and at every line of its standard input what it took: `{"taken": [addresses], "refused": n}`.
 """
@@ -94,11 +95,33 @@ class Provider:
         await writer.drain()
         writer.close()
 
+    async def serve_http(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One client of an HTTP API: each POST is a message, and its body says to whom (`to`)."""
+        refuses = self.rules["http"]
+        while line := await reader.readline():
+            length = 0
+            while (header := await reader.readline()).strip():
+                name, _, value = header.partition(b":")
+                length = int(value) if name.lower() == b"content-length" else length
+            body = await reader.readexactly(length)
+            refused = line.startswith(b"POST ") and self.refusal("content") is not None
+            if not refused and line.startswith(b"POST "):
+                self.taken.append(json.loads(body)["to"])
+            status = refuses["status"] if refused else 200
+            said = json.dumps(refuses.get("body", {}) if refused else {"id": "1"}).encode()
+            headers = {"Content-Type": "application/json", "Content-Length": len(said)}
+            headers |= refuses.get("headers", {}) if refused else {}
+            head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+            writer.write(f"HTTP/1.1 {status} -\r\n{head}\r\n".encode() + said)
+            await writer.drain()
+        writer.close()
+
 
 async def main() -> None:
     """Serve until standard input ends."""
     provider = Provider(json.loads(sys.argv[1]))
-    server = await asyncio.start_server(provider.serve, "127.0.0.1", 0)
+    serve = provider.serve_http if "http" in provider.rules else provider.serve
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201 - whoever started it reads the port
     loop = asyncio.get_running_loop()
     while await loop.run_in_executor(None, sys.stdin.readline):

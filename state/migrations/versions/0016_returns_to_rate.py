@@ -1,0 +1,13 @@
+"""returns to rate"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0016"
+down_revision = "0015"
+
+
+def upgrade() -> None:
+    op.add_column("channel", sa.Column("returns_to_rate", sa.Double(), nullable=True))
