@@ -1,7 +1,7 @@
 """Channels as rows: a kind, its settings, and credentials that go in and never come out.
 
 Settings and credentials are checked by the kind's own models (engine.channels.registry) and by building the
-channel, so that what is kept can be used. Whatever an operator changes takes effect at the next slice, also
+channel, so that what is kept can be used. Whatever an operator changes takes effect at the next wave, also
 for jobs that wait for this channel's provider: they are let go on at once.
 """
 

@@ -1,7 +1,7 @@
 """Automation flows: the touchpoints that a campaign runs each recipient through, in order (docs/sequences.md).
 
 What cannot be run is refused when it is written: a template that does not parse, a wait without an end, a condition
-that cannot be evaluated. A change counts from the next slice on, for whoever is left.
+that cannot be evaluated. A change counts from the next wave on, for whoever is left.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def touchpoints_of(session: Session, org_id: UUID, flow_ids: Sequence[UUID]) -> 
 
 
 def update_flow(session: Session, org_id: UUID, flow_id: UUID, given: FlowChange) -> Flow:
-    """Change a flow; running jobs follow it from their next slice on.
+    """Change a flow; running jobs follow it from their next wave on.
 
     Raises:
         NotFound: there is none.

@@ -138,7 +138,7 @@ def list_templates(
 
 
 def update_template(session: Session, org_id: UUID, template_id: UUID, given: TemplateChange) -> Template:
-    """Change a template; running jobs use it from their next slice on.
+    """Change a template; running jobs use it from their next wave on.
 
     Raises:
         NotFound: there is none.

@@ -3,7 +3,7 @@
 A touchpoint belongs to the flow of its campaign, which is made with the first one; without a campaign it is a draft
 that nothing runs. What its author writes comes back as it was; what of it can be run is read by
 `engine.campaigns.configuration`, and what cannot makes it `update_needed`, never an error. Running jobs follow every
-change from their next slice on.
+change from their next wave on.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Giving something back while it is still in use: when the last user is done.
 
-A channel that is edited is replaced at the next slice, and closed; the waves it is sending then must not notice. So
+A channel that is edited is replaced at the next wave, and closed; the waves it is sending then must not notice. So
 closing takes effect as soon as no wave is under way, and a wave that begins afterwards is the last user once more.
 """
 

@@ -4,6 +4,7 @@ Promises:
 - A wave is committed as `in_progress` before a message of it exists, and what is known of the wave before is settled
   in the same transaction: on PostgreSQL, where all is as usual, in one round trip (`engine.delivery.one_trip`).
 - Nobody is claimed once the job, the channel, limits or the process say so.
+- Whoever is claimed is known as they are, or were a moment ago (`engine.delivery.freshness`).
 - Whoever is claimed gets a message or a settlement that says why there is none.
 """
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from engine.channels.port import Message
     from engine.delivery import one_trip
+    from engine.delivery.freshness import SliceFreshness
     from engine.delivery.ledger import Ledger
     from engine.delivery.parts import Agenda, Part
     from engine.delivery.slice_throttle import SliceThrottle, SliceThrottles
@@ -64,6 +66,7 @@ class Claims:
         throttles: SliceThrottles,
         wire: Wire,
         ledger: Ledger,
+        freshness: SliceFreshness,
         stopping: Event,
     ) -> None:
         self._database = runtime.database
@@ -73,6 +76,7 @@ class Claims:
         self._throttles = throttles
         self._wire = wire
         self._ledger = ledger
+        self._freshness = freshness
         self._stopping = stopping
 
     @property
@@ -85,6 +89,7 @@ class Claims:
         throttle = self.throttle
         return not (
             self._ledger.stopped
+            or self._freshness.is_outdated
             or self._wire.trouble is not None
             or self._stopping.is_set()
             or (throttle is not None and throttle.wait is not None)
@@ -107,7 +112,12 @@ class Claims:
         return wave, left
 
     def claim(self, part: Part, wave: list[Due]) -> list[Message]:
-        """Claim a wave, settling what is known of the one before in the same transaction, and make it ready to send."""
+        """Claim a wave, settling what is known of the one before in the same transaction, and make it ready to send.
+        Nobody is claimed where what is sent has changed.
+        """
+        wave = self._freshness.refresh(self._ledger, part, wave)
+        if self._freshness.is_outdated:
+            return []
         address_of = self._wire.sender.channel.address_of
         addresses = [None if due.attributes is None else address_of(due.attributes) for due in wave]
         usual = part.stage is None and self._ledger.is_usual()

@@ -4,7 +4,7 @@ A recipient's row says at which touchpoint it is (`touchpoint_id`; absent: it ha
 it has begun to wait; at anything else it is to be run through it. Rules:
 
 - Only active touchpoints are run; whoever is at one that is not goes on behind it.
-- An edit counts from the next lease on, for whoever is left: everybody goes on from the touchpoint they are at, in its
+- An edit counts from the next wave on, for whoever is left: everybody goes on from the touchpoint they are at, in its
   new place. What was moved ahead of it is not made up for, what lies behind it and was run through already is passed
   over. When that touchpoint was removed, they go on with whatever has taken its place (`step`).
 - A wait that has begun ends when it was to end.

@@ -52,6 +52,7 @@ class RecipientStatements(Statements):
     def __init__(self, *, postgresql: bool) -> None:
         super().__init__(postgresql=postgresql)
         self.load = self._load()
+        self.reload = self._reload()
         self.claim = self._claim(self._claimable())
         self.claim_again = self._claim(self._claimable(again=True))
         self.settle = {
@@ -88,6 +89,13 @@ class RecipientStatements(Statements):
             .select_from(_recipient.outerjoin(people, entity.id == recipient.entity_id))
             .where(*self._of_slice(), which, recipient.due_at.is_(None) | (recipient.due_at <= NOW))
             .order_by(recipient.entity_id)
+        )
+
+    def _reload(self) -> Select[Any]:
+        """Entities as they are now: those of `p_ids` that are still there. Primary key; the organization as `load`."""
+        attributes = case((_entity.c.org_id == ORG, cast(_entity.c.attributes, Text)))
+        return select(_entity.c.id, attributes, _entity.c.title, _entity.c.external_id).where(
+            self._among(_entity.c.id)
         )
 
     def _people(self) -> FromClause:

@@ -17,6 +17,7 @@ from engine.channels.port import SenderRefused
 from engine.delivery import health, slices, waves
 from engine.delivery.cancel import cancel_left
 from engine.delivery.claims import Claims
+from engine.delivery.freshness import SliceFreshness
 from engine.delivery.ledger import Ledger
 from engine.delivery.parts import agenda
 from engine.delivery.reschedule import block_channels, next_run_at
@@ -61,14 +62,26 @@ class SliceRun:
         self.executor = executor
         self.lease = lease
         self.started = time.monotonic()
+        steady = executor.limit_context.steady
+        loaded_at = steady()
         self.flush_interval = runtime.settings.flush_interval.total_seconds()
         self.agenda = agenda(session, lease, executor.senders, now, lasts=runtime.settings.lease)
         """What is due."""
         self.throttles = SliceThrottles(executor.limit_context, lease, clock)
         self.wire = Wire(clock)
         self.ledger = Ledger(runtime, lease, self.agenda, self.throttles, self.wire, executor.turns)
+        self.freshness = SliceFreshness(
+            runtime.database, lease, self.agenda.course, executor.senders, steady, loaded_at
+        )
         self.claims = Claims(
-            runtime, lease, self.agenda, self.throttles, self.wire, self.ledger, executor.stopping
+            runtime,
+            lease,
+            self.agenda,
+            self.throttles,
+            self.wire,
+            self.ledger,
+            self.freshness,
+            executor.stopping,
         )
         self.troubles: dict[UUID, Throttled | SenderRefused | Down] = {}
         """Channels that are left alone for the rest of the lease."""
@@ -96,8 +109,10 @@ class SliceRun:
         log.info("slice.closed", seconds=round(time.monotonic() - self.started, 3), **self.wire.counts)
 
     def _ends(self) -> bool:
-        """Whether nothing more may be claimed: the job was paused or cancelled, or this process shuts down."""
-        return self.ledger.stopped or self.executor.stopping.is_set()
+        """Whether nothing more may be claimed: the job was paused or cancelled, what is sent has changed, or this
+        process shuts down.
+        """
+        return self.ledger.stopped or self.freshness.is_outdated or self.executor.stopping.is_set()
 
     def _send(self, part: Part, sender: Sender) -> None:
         """Send a part, unless its channel had trouble or must wait."""

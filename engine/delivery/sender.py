@@ -1,6 +1,6 @@
 """What a slice is sent with: the flow's channel and template, made ready once and kept while their rows stay the same.
 
-A template or channel that is edited applies to the next slice, also of a job that is paused. Channels live as long as
+A template or channel that is edited applies to the next wave, also of a job that is paused. Channels live as long as
 the process, because their connections do.
 """
 

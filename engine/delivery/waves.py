@@ -48,6 +48,7 @@ __all__ = [
     "Run",
     "Stage",
     "Unsettled",
+    "attributes_of",
     "claim",
     "correct",
     "land_rest",
@@ -73,13 +74,24 @@ class Due(NamedTuple):
         """Of a row that begins as `RecipientStatements.load` says."""
         entity_id, error_code, text, title, external_id, step = row
         doubted = error_code == OUTCOME_UNKNOWN
-        if text is None:
-            return cls(entity_id, None, doubted, step)
-        attributes = loads(text)
-        attributes["_id"] = str(entity_id)
-        attributes["_title"] = title
-        attributes["external_id"] = external_id
-        return cls(entity_id, attributes, doubted, step)
+        return cls(entity_id, attributes_of(entity_id, text, title, external_id), doubted, step)
+
+
+def attributes_of(
+    entity_id: UUID, text: str | None, title: str, external_id: str | None
+) -> dict[str, Any] | None:
+    """What a template may say about an entity; None: there is no such entity.
+
+    Args:
+        text: Its attributes as JSON.
+    """
+    if text is None:
+        return None
+    attributes: dict[str, Any] = loads(text)
+    attributes["_id"] = str(entity_id)
+    attributes["_title"] = title
+    attributes["external_id"] = external_id
+    return attributes
 
 
 def load(session: Session, lease: Lease) -> list[Due]:

@@ -64,7 +64,7 @@ def get(template_id: UUID, call: Caller) -> Response:
     responses=MISSING,
 )
 def update(template_id: UUID, given: TemplateChange, call: Caller) -> Response:
-    """Change a template; running jobs use it from their next slice on."""
+    """Change a template; running jobs use it from their next wave on."""
     with call.transaction() as session:
         template = templates.update_template(session, call.org_id, template_id, given)
         return call.answer(session, views.template(template))
