@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, time
-from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -33,33 +32,28 @@ from babel.dates import (
     get_period_names,
 )
 from babel.numbers import NumberPattern, is_currency, parse_pattern
-from liquid.exceptions import FilterArgumentError, FilterValueError
 from liquid.filter import liquid_filter
 from liquid.undefined import is_undefined
 
 from engine.content.locales import Place
 from engine.content.moments import read_moment
+from engine.content.values import UnusableArgument, UnusableValue, absent, described, number, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from decimal import Decimal
 
 __all__ = ["LOCATED", "OPTIONS", "SAMPLES", "SAMPLE_PLACE", "titlecase"]
 
 _STYLES = ("short", "medium", "long", "full")
 _LONGEST_FORMAT = 100
 _MOST_DIGITS = 12
-_NUMBER = re.compile(r"[+-]?[0-9]{1,20}(?:\.[0-9]{1,20})?")
-_LARGEST = Decimal(10) ** 20
 #: What strftime would write in English.
 _WORDS = re.compile(r"%(.)", re.DOTALL)
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _absent(value: Any) -> bool:
-    return value is None or value == "" or is_undefined(value)
 
 
 # --- dates -----------------------------------------------------------------------------------------------------------
@@ -69,19 +63,17 @@ def _dated(writer: Callable[[date | datetime, str, Place], str]) -> Callable[...
     """A filter that writes moments."""
 
     def written(value: Any, style: Any = "medium", *, place: Place) -> str:
-        if _absent(value):
+        if absent(value):
             return ""
         if is_undefined(style):
             style = "medium"
         if not isinstance(style, str) or len(style) > _LONGEST_FORMAT:
-            raise FilterArgumentError(
-                f"the format is a text of at most {_LONGEST_FORMAT} characters", token=None
-            )
-        moment = read_moment(value, _now)
+            raise UnusableArgument(f"the format is a text of at most {_LONGEST_FORMAT} characters")
+        moment = read_moment(value, _now, place.locale)
         if moment is None:
-            if isinstance(value, str | int | float):
-                return str(value)
-            raise FilterArgumentError(f"expected a date, found {type(value).__name__}", token=None)
+            if isinstance(value, str | int | float) and not isinstance(value, bool):
+                return text_of(value)
+            raise UnusableValue(f"{described(value)} is not a date", token=None)
         return writer(moment, style, place)
 
     return liquid_filter(written)
@@ -120,7 +112,7 @@ def _custom(moment: date | datetime, form: str, place: Place) -> str:
         try:
             return format_datetime(local, form, tzinfo=_tzinfo(place), locale=place.locale)
         except (ValueError, KeyError, AttributeError, TypeError) as error:
-            raise FilterArgumentError(f"{form!r} is no date format: {error}", token=None) from error
+            raise UnusableArgument(f"{form!r} is no date format: {error}") from error
     return local.strftime(_WORDS.sub(lambda match: _word(match, local, place.locale), form))
 
 
@@ -153,27 +145,11 @@ def _word(match: re.Match[str], local: datetime, locale: Locale) -> str:
 # --- numbers ---------------------------------------------------------------------------------------------------------
 
 
-def _decimal(value: Any) -> Decimal:
-    """The number that a value is.
-
-    Raises:
-        FilterValueError: it is none, or has more digits than anybody counts.
-    """
-    if isinstance(value, str) and _NUMBER.fullmatch(text := value.strip()):
-        return Decimal(text)
-    if not isinstance(value, bool) and isinstance(value, int | float | Decimal):
-        number = Decimal(str(value)) if isinstance(value, float) else Decimal(value)
-        if number.is_finite() and abs(number) < _LARGEST:
-            return number
-    said = repr(value) if isinstance(value, str | int | float) else type(value).__name__
-    raise FilterValueError(f"{said[:60]} is not a number", token=None)
-
-
-def _digits(value: Any) -> int | None:
+def _digits(value: Any, which: int | str = 0) -> int | None:
     if value is None or is_undefined(value):
         return None
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_DIGITS:
-        raise FilterArgumentError(f"the number of decimals is 0 to {_MOST_DIGITS}", token=None)
+        raise UnusableArgument(f"the number of decimals is 0 to {_MOST_DIGITS}", which)
     return value
 
 
@@ -203,12 +179,12 @@ def _money(number: Decimal, code: str, digits: int | None, locale: Locale) -> st
 
 @liquid_filter
 def _number(value: Any, digits: Any = None, *, place: Place) -> str:
-    return "" if _absent(value) else _figure(_decimal(value), "number", _digits(digits), place.locale)
+    return "" if absent(value) else _figure(number(value), "number", _digits(digits), place.locale)
 
 
 @liquid_filter
 def _percent(value: Any, digits: Any = None, *, place: Place) -> str:
-    return "" if _absent(value) else _figure(_decimal(value), "percent", _digits(digits), place.locale)
+    return "" if absent(value) else _figure(number(value), "percent", _digits(digits), place.locale)
 
 
 @liquid_filter
@@ -216,8 +192,8 @@ def _currency(value: Any, code: Any = None, *, digits: Any = None, place: Place)
     known = _known_currency(code) if isinstance(code, str) and len(code) <= _LONGEST_FORMAT else None
     if known is None:
         said = "nothing" if code is None or is_undefined(code) else repr(str(code)[:20])
-        raise FilterArgumentError(f"needs an ISO 4217 currency such as 'EUR', found {said}", token=None)
-    return "" if _absent(value) else _money(_decimal(value), known, _digits(digits), place.locale)
+        raise UnusableArgument(f"needs an ISO 4217 currency such as 'EUR', found {said}")
+    return "" if absent(value) else _money(number(value), known, _digits(digits, "digits"), place.locale)
 
 
 @lru_cache(maxsize=256)
@@ -244,9 +220,9 @@ _BEFORE = {
 
 @liquid_filter
 def _possessive(value: Any, *, place: Place) -> str:
-    if _absent(value):
+    if absent(value):
         return ""
-    name = str(value).strip()
+    name = text_of(value).strip()
     if not name:
         return ""
     language = place.locale.language
@@ -273,7 +249,7 @@ _ELISION = re.compile(r"([odl])(['’])(?=[^\W\d_]{2})", re.IGNORECASE)
 @liquid_filter
 def titlecase(value: Any) -> str:
     """Each word with a capital, the rest small; words that mix both (`McDonald`, `de la Cruz`) stay."""
-    return "" if _absent(value) else _WORD.sub(_titled, str(value))
+    return "" if absent(value) else _WORD.sub(_titled, text_of(value))
 
 
 def _titled(match: re.Match[str]) -> str:

@@ -26,6 +26,7 @@ from liquid.builtin.expressions.primitive import (
     StringLiteral,
     TrueLiteral,
 )
+from liquid.builtin.filters.array import join as upstream_join
 from liquid.exceptions import (
     LiquidError,
     LiquidSyntaxError,
@@ -33,10 +34,13 @@ from liquid.exceptions import (
     LoopIterationLimitError,
     OutputStreamLimitError,
 )
-from liquid.filter import with_context
+from liquid.filter import with_context, with_environment
 from liquid.output import LimitedStringIO
 
+from engine.content.arithmetic import ARITHMETIC
+from engine.content.expressions import own
 from engine.content.filters import LOCATED, OPTIONS, SAMPLE_PLACE, SAMPLES, titlecase
+from engine.content.values import liquid_text, text_of
 from engine.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -143,7 +147,7 @@ class SandboxTemplate(BoundTemplate):
         given = self.global_variables()
         needed: set[tuple[str, ...]] = set()
         handled: set[tuple[str, ...]] = set()
-        for node in _nodes(self.nodes, self):
+        for node in self.all_nodes():
             for expression in node.expressions():
                 plain = isinstance(expression, FilteredExpression) and not any(
                     used.name == "default" for used in expression.filters or ()
@@ -154,9 +158,13 @@ class SandboxTemplate(BoundTemplate):
                         (needed if plain else handled).add(path)
         return frozenset(needed - handled)
 
+    def all_nodes(self) -> Iterator[Node]:
+        """Every node in it, also those inside others."""
+        return _nodes(self.nodes, self)
+
     def expressions(self) -> Iterator[Expression]:
         """Every expression in it, also those inside others."""
-        for node in _nodes(self.nodes, self):
+        for node in self.all_nodes():
             for expression in node.expressions():
                 yield from _within(expression)
 
@@ -173,8 +181,9 @@ class _Sandbox(Environment):
         super().setup_tags_and_filters(extra=extra)
         for tag in _UNREACHABLE:
             del self.tags[tag]
+        self.filters |= {name: _of_text(self.filters[name]) for name in _OF_TEXT}
+        self.filters |= {**ARITHMETIC, "join": _join, "titlecase": titlecase}
         self.filters = {name: _bounded(name, function) for name, function in self.filters.items()}
-        self.filters["titlecase"] = _bounded("titlecase", titlecase)
         self.filters |= {name: _located(function) for name, function in LOCATED.items()}
 
 
@@ -205,9 +214,12 @@ def parse(source: str, *, html: bool) -> SandboxTemplate:
         raise LiquidSyntaxError(f"longer than {SOURCE_LIMIT} characters", token=None)
     template = _ENVIRONMENTS[html].from_string(source)
     assert isinstance(template, SandboxTemplate)  # noqa: S101 - for the type checker: it is the environment's class
-    for expression in template.expressions():
-        if type(expression) is RangeLiteral:
-            expression.__class__ = _BoundedRange  # upstream has no hook for it; the layout is the same
+    parts: list[Node | Expression] = [*template.all_nodes(), *template.expressions()]
+    for part in parts:
+        if type(part) is RangeLiteral:
+            part.__class__ = _BoundedRange  # upstream has no hook for it; the layout is the same
+        else:
+            own(part)
     for used in template.filters():
         if used.name not in template.env.filters:
             hint = did_you_mean(used.name, template.env.filters)
@@ -245,6 +257,23 @@ def _within(expression: Expression) -> Iterator[Expression]:
     yield expression
     for child in expression.children():
         yield from _within(child)
+
+
+def _of_text(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter of texts, which upstream would give other values in Python's notation."""
+
+    @wraps(function)
+    def of_text(value: Any, *args: Any, **options: Any) -> Any:
+        return function(liquid_text(value), *map(liquid_text, args), **options)
+
+    return of_text
+
+
+@with_environment
+def _join(value: Any, *args: Any, environment: Environment) -> Any:
+    """Upstream's `join` over the texts of a list's items."""
+    items = [text_of(item) for item in value] if isinstance(value, list | tuple | range) else text_of(value)
+    return upstream_join(items, *map(liquid_text, args), environment=environment)
 
 
 def _bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -296,5 +325,23 @@ def _joined(value: Any, glue: Any = " ") -> int:
     return len(value) * len(str(glue)) if isinstance(value, (list, tuple, range)) else 0
 
 
+#: Filters of python-liquid that write other values than texts as `str` does.
+_OF_TEXT = (
+    *("append", "base64_decode", "base64_encode", "base64_url_safe_decode", "base64_url_safe_encode"),
+    *("capitalize", "downcase", "escape", "escape_once", "escapejs", "lstrip", "newline_to_br", "prepend"),
+    *("remove", "remove_first", "remove_last", "replace", "replace_first", "replace_last", "rstrip", "safe"),
+    *(
+        "split",
+        "squish",
+        "strip",
+        "strip_html",
+        "strip_newlines",
+        "truncate",
+        "truncatewords",
+        "upcase",
+        "url_decode",
+        "url_encode",
+    ),
+)
 _FORESEEN: dict[str, Callable[..., int]] = {"replace": _replaced, "join": _joined}
 _ENVIRONMENTS = {html: _Sandbox(autoescape=html) for html in (False, True)}

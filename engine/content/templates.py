@@ -214,7 +214,7 @@ class CompiledTemplate:
         except LiquidError as error:
             raise RenderError(self._field(slot), _line(error), str(error.message)) from error
         except Exception as error:  # filters meet values nobody foresaw
-            raise RenderError(self._field(slot), None, f"{type(error).__name__}: {error}") from error
+            raise RenderError(self._field(slot), None, _unforeseen(error)) from error
         html, text, name = said[_HTML], said[_TEXT], said[_NAME]
         if text is None:
             text = None if html is None else html_to_text(html)
@@ -369,6 +369,13 @@ def _sender_email(sender: Mapping[str, Any]) -> str | None:
 
 def _said(values: Mapping[str, Any] | None) -> str:
     return json.dumps(values or {}, sort_keys=True, default=repr)
+
+
+def _unforeseen(error: Exception) -> str:
+    """What is said of an error of Python's."""
+    if isinstance(error, UnicodeError):
+        return "holds half of a surrogate pair"
+    return "a value cannot be used where it stands"
 
 
 def _line(error: LiquidError, source: str = "") -> int | None:

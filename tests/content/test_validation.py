@@ -115,7 +115,7 @@ def test_without_entities_nobody_can_say_what_a_variable_will_be(database, org_i
         ),
         (
             {"content": {"text": "{{ first_name | currency: 'EUR' }}"}},
-            ["text, line 1: 'Ada' is not a number"],
+            ["text, line 1: 'Ada' is not a number (first_name)"],
         ),
         (
             {
@@ -125,7 +125,7 @@ def test_without_entities_nobody_can_say_what_a_variable_will_be(database, org_i
                     "translations": {"fr": {"text": "{{ first_name | number }}"}},
                 }
             },
-            ["fr: translations.fr.text, line 1: 'Ada' is not a number"],
+            ["fr: translations.fr.text, line 1: 'Ada' is not a number (first_name)"],
         ),
         ({"content": {"text": "x"}, "channel_id": uuid4()}, ["channel_id: does not exist"]),
         (

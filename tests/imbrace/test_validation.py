@@ -44,7 +44,7 @@ def test_a_message_is_rendered_for_somebody_of_the_audience(api: Api, imbrace: h
     assert errors(imbrace, campaign, "Hi {{ nick }}") == [
         "nick: is no attribute of contact, and has no default"
     ]
-    assert errors(imbrace, campaign, "{{ n | number }}") == ["text, line 1: 'many' is not a number"]
+    assert errors(imbrace, campaign, "{{ n | number }}") == ["text, line 1: 'many' is not a number (n)"]
     variants = [{"id": "a", "message": "ok"}, {"id": "b", "message": "{{ who }}"}]
     found = errors(imbrace, campaign, None, variants=variants)
     assert found == ["variants[1].who: is no attribute of contact, and has no default"]
