@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from hypothesis import settings
 from sqlalchemy import event
 
 from state.database import Database
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from uuid import UUID
+
+# How long an example takes says more about the machine than about the product.
+settings.register_profile("muster", deadline=None)
+settings.load_profile("muster")
 
 POSTGRESQL = os.environ.get("MUSTER_TEST_POSTGRESQL", "postgresql://postgres@127.0.0.1:5432/postgres")
 REDIS = os.environ.get("MUSTER_TEST_REDIS", "redis://127.0.0.1:6379/9")
