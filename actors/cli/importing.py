@@ -20,15 +20,19 @@ if TYPE_CHECKING:
 __all__ = ["bytes_bar", "chunks", "import_"]
 
 _BLOCK = 1 << 18
-_FORMATS = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
-_SUFFIXES = {".csv": "csv", ".tsv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson"}
+_FORMATS = {
+    "csv": "text/csv",
+    "ndjson": "application/x-ndjson",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+_SUFFIXES = {".csv": "csv", ".tsv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson", ".xlsx": "xlsx"}
 #: Rejected lines shown to a person; --json prints all that the import kept.
 _SHOWN = 20
 
 
 def import_(
     context: typer.Context,
-    file: Annotated[str, typer.Argument(help="A CSV or NDJSON file; - reads standard input.")],
+    file: Annotated[str, typer.Argument(help="A CSV, NDJSON or XLSX file; - reads standard input.")],
     *,
     schema: Annotated[str, typer.Option(help="What they are: contact, contract, customer …")] = "contact",
     external_id: Annotated[
@@ -41,8 +45,15 @@ def import_(
     replace: Annotated[
         bool, typer.Option("--replace", help="Forget what is known of them and not in the file.")
     ] = False,
+    delimiter: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CHARACTER", help="Between columns of CSV: ';' or a word like tab. [default: found out]"
+        ),
+    ] = None,
     format_: Annotated[
-        str | None, typer.Option("--format", metavar="csv|ndjson", help="[default: by the file's suffix]")
+        str | None,
+        typer.Option("--format", metavar="csv|ndjson|xlsx", help="[default: by the file's suffix]"),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -64,6 +75,7 @@ def import_(
             content_type=kind,
             external_id=external_id,
             title=title,
+            delimiter=delimiter,
             mode=Mode.REPLACE if replace else Mode.MERGE,
         )
     _report(done, as_json=as_json)
@@ -130,7 +142,7 @@ def _format(file: str, said: str | None) -> str:
         return _FORMATS[_SUFFIXES[suffix]]
     raise Failure(
         f"what {file} holds cannot be told from its name",
-        "say --format csv or --format ndjson",
+        "say --format csv, ndjson or xlsx",
         code=Exit.USAGE,
     )
 
@@ -145,6 +157,7 @@ def _report(done: ImportResult, *, as_json: bool) -> None:
                 "skipped": done.skipped,
                 "rejected": rejected,
                 "errors": [{"line": line.line, "message": line.message} for line in done.errors],
+                "notes": [{"line": line.line, "message": line.message} for line in done.notes],
             }
         )
     else:
@@ -152,6 +165,8 @@ def _report(done: ImportResult, *, as_json: bool) -> None:
             f"{done.created:,} created, {done.updated:,} updated, {done.skipped:,} unchanged, "
             f"{rejected:,} rejected"
         )
+        for remark in done.notes[:_SHOWN]:
+            note(f"line {remark.line} {remark.message}")
         if done.errors:
             table(
                 ("Line#", "Why it was rejected"), [(line.line, line.message) for line in done.errors[:_SHOWN]]

@@ -1,9 +1,11 @@
-"""CSV (RFC 4180) as rows to store, whatever is wrong with some of its lines.
+"""CSV (RFC 4180) as records, whatever is wrong with some of its lines.
 
-The first line names the columns; the delimiter (comma, semicolon or tab) is told from it. A quoted field may
-span lines. When a record turns out bad (a quotation mark that is never closed, too many or too few fields),
-its *first* line is reported and reading goes on with its second: a stray quotation mark costs one line and
-not all that follow.
+The first line names the columns. The delimiter is what the caller says, else what Excel's line `sep=;` says, else the
+one by which the first records have as many fields as the header. A quoted field may span lines. When a record turns
+out bad (a quotation mark that is never closed, too many or too few fields), its *first* line is reported and reading
+goes on with its second: a stray quotation mark costs one line and not all that follow.
+
+Files that were joined are read on: byte order marks and lines `sep=` in their middle are none of their rows.
 """
 
 from __future__ import annotations
@@ -11,25 +13,31 @@ from __future__ import annotations
 import csv
 import re
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from engine.audience.attributes import MAX_TITLE, OWN_FIELDS, canonical, external_key
-from engine.audience.lines import MAX_LINE, ImportRefused
-from engine.audience.records import Record
-from engine.audience.store import Row
-from engine.inputs import Invalid
-from engine.suggestions import did_you_mean
+from engine.audience.columns import records_of
+from engine.audience.headers import Fields, Header
+from engine.audience.lines import MAX_LINE, ImportRefused, Line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
-    from engine.audience.lines import Line
+    from engine.audience.records import Record
     from engine.audience.titles import TitleTemplate
 
-__all__ = ["Fields", "csv_fields", "csv_records"]
+__all__ = ["csv_fields", "csv_records", "read_delimiter"]
 
-_QUOTED = re.compile(r'"[^"]*"')
-_MAX_NAME = 255
+_BOM = "\ufeff"
+#: Tried in this order; the first of equals is taken.
+_CANDIDATES = ",;\t|"
+#: Words for delimiters that a shell or a URL makes hard to write.
+_WORDS = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "pipe": "|"}
+#: Lines, and characters of them, that the delimiter is found by.
+_SAMPLE_LINES = 40
+_SAMPLE_SIZE = 262_144
+_SAMPLE_RECORDS = 21
+
+_SEP = re.compile(r'"?sep=(?P<delimiter>\\t|[^"\r\n])?"?(?P=delimiter)*[ \r]*', re.IGNORECASE)
 
 #: What the csv module says, by a part of it, and what we say.
 _MESSAGES = {
@@ -47,17 +55,19 @@ class _Broken(Exception):
 class _Feed:
     """Gives the csv module its lines, remembers those of the record under way, and takes them back."""
 
-    def __init__(self, lines: Iterator[Line]) -> None:
-        self._lines = lines
+    def __init__(self, lines: Iterable[Line]) -> None:
+        self._lines = iter(lines)
         self._returned: deque[Line] = deque()
         self._taken: list[Line] = []
         self._size = 0
+        self._header = ""
+        """The first line's text, as far as it is the header's."""
 
     def __iter__(self) -> _Feed:
         return self
 
     def __next__(self) -> str:
-        line = self._returned.popleft() if self._returned else next(self._lines)
+        line = self._line_of_record() if self._taken else self._line_to_begin()
         self._taken.append(line)
         self._size += len(line.text) + 1
         if line.trouble is not None:
@@ -69,14 +79,34 @@ class _Feed:
             raise _Broken(f"opens a quotation mark that is not closed within {MAX_LINE} characters")
         return line.text + "\n"
 
-    def delimiter(self) -> str:
-        """The one that the header uses; a header of one column uses none."""
-        header = next((line for line in self._lines if line.trouble or line.text.strip()), None)
-        if header is None:
-            return ","
-        self._returned.append(header)
-        bare = _QUOTED.sub("", header.text)
-        return max(",;\t", key=bare.count)
+    def _line_of_record(self) -> Line:
+        """The next line; what a file that was joined to it without a line feed begins with is a line of its own."""
+        line = self._returned.popleft() if self._returned else next(self._lines)
+        if _BOM in line.text[1:]:
+            before, _, after = line.text.rpartition(_BOM)
+            if before and (after.rstrip() == self._header or _SEP.fullmatch(after)):
+                self._returned.appendleft(Line(line.number, after))
+                return Line(line.number, before)
+        return line
+
+    def _line_to_begin(self) -> Line:
+        while True:
+            line = self._line_of_record()
+            if line.text.startswith(_BOM):
+                line = Line(line.number, line.text.lstrip(_BOM), line.trouble)
+            if line.text[:5].lower().lstrip('"')[:4] != "sep=" or _SEP.fullmatch(line.text) is None:
+                self._header = self._header or line.text.rstrip()
+                return line
+
+    def sample(self) -> list[Line]:
+        """The first lines, which stay to be read."""
+        size = 0
+        for line in self._lines:
+            self._returned.append(line)
+            size += len(line.text)
+            if len(self._returned) >= _SAMPLE_LINES or size > _SAMPLE_SIZE:
+                break
+        return list(self._returned)
 
     def line(self) -> int:
         """Where the record under way starts; the next one starts after it."""
@@ -94,18 +124,93 @@ class _Feed:
         self._size = 0
 
 
-class Fields(NamedTuple):
-    """One record, or what is wrong with it."""
+def csv_records(
+    lines: Iterable[Line],
+    external_id: str | None,
+    title: TitleTemplate | None,
+    *,
+    delimiter: str | None = None,
+) -> Iterator[Record]:
+    """The file's records in order; blank lines are none.
 
-    line: int
-    values: list[str]
-    trouble: str | None = None
+    Raises:
+        ImportRefused: there is no header, or it lacks a column that `external_id` or `title` names.
+    """
+    named = {*([] if external_id is None else [external_id]), *([] if title is None else title.columns)}
+    found = csv_fields(lines, key=external_id, named=named, delimiter=delimiter)
+    return records_of(found, external_id, title)
 
 
-def _fields(feed: _Feed, delimiter: str) -> Iterator[Fields]:
-    """The file's records as fields; all have as many as the first."""
+def csv_fields(
+    lines: Iterable[Line],
+    *,
+    key: str | None = None,
+    named: Collection[str] = (),
+    delimiter: str | None = None,
+) -> Iterator[Fields]:
+    """The file's records, a header first; blank ones are none, and what is odd is noted once a kind.
+
+    Args:
+        lines: The file's.
+        key: The column that identifies, if the caller knows one.
+        named: Columns that the caller knows to be there.
+        delimiter: Absent: it is found out.
+    """
+    feed = _Feed(lines)
+    sample = feed.sample()
+    return _fields(feed, delimiter or _declared(sample) or _found(sample, named), Header(key))
+
+
+def read_delimiter(text: str) -> str:
+    """A delimiter as a person says it: one character, or a word for it.
+
+    Raises:
+        ImportRefused: it can be none.
+    """
+    delimiter = _WORDS.get(text.strip().lower(), text)
+    if len(delimiter) != 1 or delimiter in '"\r\n\0' or delimiter == _BOM:
+        words = ", ".join(word for word in _WORDS if word.isalpha())
+        raise ImportRefused("delimiter", f"must be one character, and no quotation mark, or one of {words}")
+    return delimiter
+
+
+def _declared(sample: list[Line]) -> str | None:
+    """What a first line `sep=;` says."""
+    first = next((line.text.lstrip(_BOM) for line in sample if line.text.strip()), "")
+    match = _SEP.fullmatch(first)
+    return None if match is None or not match["delimiter"] else match["delimiter"].replace("\\t", "\t")
+
+
+def _found(sample: list[Line], named: Collection[str]) -> str:
+    """The delimiter whose records fit the header best: it has the columns that must be there, more than one column,
+    and as many fields in as many records as can be.
+    """
+
+    def score(delimiter: str) -> tuple[int, bool, float, int]:
+        header = Header()
+        fit = total = 0
+        for fields in _fields(_Feed(sample), delimiter, header):
+            if header.names is None:  # a first line that is none by this delimiter
+                return 0, False, 0.0, 0
+            total += 1
+            fit += fields.trouble is None
+            if total == _SAMPLE_RECORDS:
+                break
+        names = header.names or []
+        rows = total - 1
+        return (
+            sum(name in names for name in named),
+            len(names) > 1,
+            (fit - 1) / rows if rows > 0 else 1.0,
+            len(names),
+        )
+
+    return max(_CANDIDATES, key=score)
+
+
+def _fields(feed: _Feed, delimiter: str, header: Header) -> Iterator[Fields]:
     reader = csv.reader(feed, delimiter=delimiter, strict=True)
-    width = None
+    noted = False
     while True:
         try:
             values = next(reader)
@@ -116,97 +221,13 @@ def _fields(feed: _Feed, delimiter: str) -> Iterator[Fields]:
             known = (ours for theirs, ours in _MESSAGES.items() if theirs in trouble)
             yield Fields(feed.again(), [], next(known, trouble))
             continue
-        if not values:
+        fields = header.read(0, values)
+        if fields is None:
             feed.line()  # blank
-        elif width is not None and len(values) != width:
-            trouble = f"has {len(values)} fields where the header has {width}"
-            yield Fields(feed.again(), [], trouble)
+        elif fields.trouble is not None:
+            yield fields._replace(line=feed.again())
         else:
-            width = len(values)
-            yield Fields(feed.line(), values)
-
-
-class _Columns:
-    """The header: which columns become attributes, and which are the entity's own fields."""
-
-    def __init__(self, header: list[str]) -> None:
-        self.names = [name.strip() for name in header]
-        self.troubles: list[str] = []
-        self.kept: list[int] = []
-        seen: set[str] = set()
-        for index, name in enumerate(self.names):
-            if not name:
-                self.troubles.append(f"gives column {index + 1} no name; the column is left out")
-            elif name in seen:
-                self.troubles.append(f"names two columns {name!r}; only the first of them is read")
-            elif len(name) > _MAX_NAME:
-                self.troubles.append(
-                    f"gives column {index + 1} a name longer than {_MAX_NAME}; it is left out"
-                )
-            else:
-                seen.add(name)
-                self.kept.append(index)
-        self.own = OWN_FIELDS & seen
-
-    def check(self, external_id: str | None, title: TitleTemplate | None) -> None:
-        """Refuse what is asked for and not there."""
-        known = [self.names[index] for index in self.kept]
-        if external_id is not None and external_id not in known:
-            hint = did_you_mean(external_id, known)
-            raise ImportRefused("external_id", f"names the column {external_id!r}, which is not there{hint}")
-        if title is not None:
-            title.check(known)
-
-    def values(self, fields: list[str]) -> dict[str, str]:
-        """The fields by name."""
-        if len(self.kept) == len(fields):
-            return dict(zip(self.names, fields, strict=True))
-        return {self.names[index]: fields[index] for index in self.kept}
-
-
-def csv_fields(lines: Iterator[Line]) -> Iterator[Fields]:
-    """The file's records as fields, the header first; blank lines are none."""
-    feed = _Feed(lines)
-    return _fields(feed, feed.delimiter())
-
-
-def csv_records(
-    lines: Iterator[Line], external_id: str | None, title: TitleTemplate | None
-) -> Iterator[Record]:
-    """The file's records in order; blank lines are none.
-
-    Raises:
-        ImportRefused: there is no header, or it lacks a column that `external_id` or `title` names.
-    """
-    found = csv_fields(lines)
-    header = next(found, None)
-    if header is None:
-        raise ImportRefused("file", "is empty; its first line must name the columns")
-    if header.trouble is not None:
-        raise ImportRefused("file", f"has a first line, to name the columns, that {header.trouble}")
-    columns = _Columns(header.values)
-    columns.check(external_id, title)
-    yield from (Record(header.line, None, trouble) for trouble in columns.troubles)
-    for line, fields, trouble in found:
-        if trouble is not None:
-            yield Record(line, None, trouble)
-        elif fields == header.values:
-            yield Record(line, None, "is the header again")
-        else:
-            try:
-                yield Record(line, _row(columns, fields, external_id, title))
-            except Invalid as error:
-                yield Record(line, None, str(error))
-
-
-def _row(columns: _Columns, fields: list[str], external_id: str | None, title: TitleTemplate | None) -> Row:
-    values = columns.values(fields)
-    key = external_key(values.get(external_id or "external_id"))
-    if key is None and external_id is not None:
-        raise Invalid(external_id, "is empty; it must hold the external id")
-    name = title.fill(values) if title is not None else values.get("title", values.get("_title", ""))
-    if len(name) > MAX_TITLE:
-        raise Invalid("title", f"has {len(name)} characters; at most {MAX_TITLE} are allowed")
-    for own in columns.own:
-        del values[own]
-    return Row(key, name, canonical(values))
+            surplus = fields.note is not None and not fields.is_header
+            note = None if surplus and noted else fields.note
+            noted = noted or fields.note is not None
+            yield fields._replace(line=feed.line(), note=note)

@@ -1,4 +1,4 @@
-"""Import of entities from a stream of CSV or NDJSON, of any size, in constant memory.
+"""Import of entities from CSV or NDJSON of any size, as a stream, in constant memory; from workbooks of a bounded size.
 
 Promises:
 - A bad line is reported by its number and never stops the good ones; a file that is no UTF-8 text, or lacks a
@@ -20,11 +20,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from engine.audience.attributes import MAX_BYTES, check_schema, merged
-from engine.audience.csv_rows import csv_records
-from engine.audience.lines import ImportRefused, numbered_lines
-from engine.audience.ndjson_rows import ndjson_records
+from engine.audience.formats import Columns, records_in
+from engine.audience.lines import ImportRefused
 from engine.audience.store import Mode, Row, TooLarge, store
-from engine.audience.titles import TitleTemplate
 from engine.inputs import Invalid
 from state.database import is_connection_loss
 
@@ -40,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_ERRORS",
+    "MAX_NOTES",
     "ImportInterrupted",
     "ImportRefused",
     "ImportResult",
@@ -49,22 +48,15 @@ __all__ = [
 
 #: Troubles that are kept with line and message; the rest is counted.
 MAX_ERRORS = 1_000
+MAX_NOTES = 100
 #: Rows, and characters of their attributes, that are written at once.
 _BATCH_ROWS = 1_000
 _BATCH_SIZE = 4_194_304
 
-_READERS = {"text/csv": csv_records, "application/x-ndjson": ndjson_records}
-_SAME = {
-    "application/csv": "text/csv",
-    "text/tab-separated-values": "text/csv",
-    "application/ndjson": "application/x-ndjson",
-    "application/jsonl": "application/x-ndjson",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class LineError:
-    """What is wrong with one line."""
+    """What is wrong with one line, or odd about it."""
 
     line: int
     message: str
@@ -81,6 +73,13 @@ class ImportResult:
     rejected: int = 0
     errors: list[LineError] = field(default_factory=list)
     """The first 1,000 of the rejected."""
+    notes: list[LineError] = field(default_factory=list)
+    """What is odd about lines and leaves nobody out; the first 100."""
+
+    def note(self, line: int, message: str) -> None:
+        """Keep a remark."""
+        if len(self.notes) < MAX_NOTES:
+            self.notes.append(LineError(line, message))
 
     def reject(self, line: int, message: str) -> None:
         """Count a trouble."""
@@ -129,6 +128,7 @@ def import_entities(
     content_type: str,
     external_id: str | None = None,
     title: str | None = None,
+    delimiter: str | None = None,
     mode: Mode = Mode.MERGE,
     progress: Callable[[int, int], None] | None = None,
 ) -> ImportResult:
@@ -139,11 +139,12 @@ def import_entities(
         org_id: Whose entities they are.
         schema: Their schema.
         chunks: The file, or a request's body, in pieces of any size; read once.
-        content_type: `text/csv` or `application/x-ndjson`; parameters (`; charset=utf-8`) are ignored.
+        content_type: Of CSV, NDJSON or XLSX (engine.audience.formats); parameters (`; charset=utf-8`) are ignored.
         external_id: The column that identifies an entity; absent: a field of that very name, if there is one,
             else every record is a new entity.
         title: A template like `{First Name} {Last Name}`; absent: the field `title`. An empty title changes
             none, and neither does a template of which a line of NDJSON lacks a name.
+        delimiter: What stands between the columns of CSV: a character, or a word for it; absent: it is found out.
         mode: Whether attributes that a record does not name stay, or go.
         progress: Called after each batch with the lines and bytes read so far.
 
@@ -153,9 +154,8 @@ def import_entities(
         Invalid: `schema` is none.
     """
     check_schema(schema)
-    template = TitleTemplate(title) if title else None
     counted = _Counted(chunks)
-    records = _reader(content_type)(numbered_lines(counted), external_id or None, template)
+    records = records_in(content_type, counted, Columns(external_id, title, delimiter))
     result = ImportResult()
     batch = _Batch(transaction, org_id, schema, mode, result)
     for record in records:
@@ -165,16 +165,6 @@ def import_entities(
     if progress is not None:
         progress(batch.line, counted.bytes)
     return result
-
-
-def _reader(content_type: str) -> Callable[..., Iterator[Record]]:
-    plain = content_type.split(";", maxsplit=1)[0].strip().lower()
-    reader = _READERS.get(_SAME.get(plain, plain))
-    if reader is None:
-        raise ImportRefused(
-            "content_type", f"{plain or 'nothing'!r} cannot be imported; use {' or '.join(_READERS)}"
-        )
-    return reader
 
 
 class _Batch:
@@ -206,8 +196,11 @@ class _Batch:
         """Take a record; True when that filled the batch and it was stored."""
         self.line = record.line
         row = record.row
+        if record.note is not None:
+            self._result.note(record.line, record.note)
+        if record.trouble is not None:
+            self._result.reject(record.line, record.trouble)
         if row is None:
-            self._result.reject(record.line, record.trouble or "")
             return False
         if row.external_id is None:
             self._unkeyed.append(row)

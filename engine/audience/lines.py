@@ -29,7 +29,11 @@ _SIGNATURES = (
     (b"\x00\x00\xfe\xff", f"is UTF-32, not UTF-8; {_SAVE_AS}"),
     (b"\xff\xfe", f"is UTF-16, not UTF-8; {_SAVE_AS}, or convert it: iconv -f UTF-16 -t UTF-8"),
     (b"\xfe\xff", f"is UTF-16, not UTF-8; {_SAVE_AS}, or convert it: iconv -f UTF-16 -t UTF-8"),
-    (b"PK\x03\x04", "is a workbook or a ZIP archive; export the sheet as CSV UTF-8"),
+    (b"PK\x03\x04", "is a workbook or a ZIP archive; say that it is XLSX, or export the sheet as CSV UTF-8"),
+    (
+        b"\xd0\xcf\x11\xe0",
+        "is a workbook of an old form (XLS) or has a password; save it as XLSX or CSV UTF-8",
+    ),
     (b"\x1f\x8b", "is compressed with gzip; decompress it first"),
 )
 _BOM = b"\xef\xbb\xbf"

@@ -31,9 +31,11 @@ def ndjson_records(
     for number, text, trouble in lines:
         if trouble is not None:
             yield Record(number, None, trouble)
-        elif text and not text.isspace():
+        elif (
+            plain := text.lstrip("\ufeff")
+        ) and not plain.isspace():  # files that were joined have such in the middle
             try:
-                yield Record(number, _row(text, external_id, title))
+                yield Record(number, _row(plain, external_id, title))
             except Invalid as error:
                 yield Record(number, None, str(error))
 

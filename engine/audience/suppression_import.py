@@ -91,22 +91,23 @@ def import_suppressions(database: Database, org_id: UUID, chunks: Iterable[bytes
 
 def _records(chunks: Iterable[bytes], result: Imported) -> Iterator[tuple[int, dict[str, str]]]:
     """Line numbers and cells by column; what is wrong with a line is rejected."""
-    header: list[str] = []
     names: list[str] | None = None
-    for number, values, trouble in csv_fields(numbered_lines(chunks)):
-        if trouble is not None:
-            result.reject(number, trouble)
-        elif names is None:
-            header, names = values, _header(values)
-        elif values != header:  # a file of several that were joined has it again
-            cells = {name: value.strip() for name, value in zip(names, values, strict=True)}
-            yield number, {name: cell for name, cell in cells.items() if cell}
+    for fields in csv_fields(numbered_lines(chunks), key="address"):
+        if fields.trouble is not None:
+            result.reject(fields.line, fields.trouble)
+        elif fields.is_header:  # a file of several that were joined has more than one
+            names = _header(fields.values)
+        elif names is not None:
+            cells = {name: value.strip() for name, value in zip(names, fields.values, strict=False)}
+            yield fields.line, {name: cell for name, cell in cells.items() if cell}
     if names is None:
         raise ImportRefused("file", f"is empty; its first line names the columns {', '.join(COLUMNS)}")
 
 
 def _header(cells: list[str]) -> list[str]:
     names = [_BETWEEN_WORDS.sub("_", cell.strip().lower()) for cell in cells]
+    while names and not names[-1]:  # a delimiter at the end of the line
+        names.pop()
     for wanted in (("address",), ("channel_kind", "medium")):
         if not any(name in names for name in wanted):
             columns = " or ".join(map(repr, wanted))

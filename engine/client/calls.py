@@ -216,14 +216,12 @@ def import_entities(
     stream: Any,
     *,
     content_type: str,
-    external_id: str | None,
-    title: str | None,
-    mode: str | None,
+    **columns: str | None,
 ) -> Call[ImportResult]:
     return Call(
         "POST",
         f"{entities_path(schema)}:import",
-        given(external_id=external_id, title=title, mode=mode),
+        given(**columns),
         stream=stream,
         headers={"content-type": content_type},
         patience=3600.0,

@@ -339,6 +339,7 @@ class Entities(_Resource):
         content_type: str = "text/csv",
         external_id: str | None = None,
         title: str | None = None,
+        delimiter: str | None = None,
         mode: str | None = None,
         idempotency_key: str | None = None,
     ) -> ImportResult:
@@ -348,13 +349,20 @@ class Entities(_Resource):
             schema: What they are.
             stream: Bytes, a binary file, an iterable of bytes, or a function that begins one anew. Only bytes and a
                 function can be sent again when the connection is lost.
-            content_type: `text/csv` or `application/x-ndjson`.
+            content_type: `text/csv`, `application/x-ndjson` or XLSX's.
             external_id: The column that identifies an entity.
             title: A template like `{First Name} {Last Name}`.
+            delimiter: Of CSV; absent: it is found out.
             mode: `merge`, the server's default: what a line does not name stays; `replace`: it goes.
             idempotency_key: Absent: a new one.
         """
         call = calls.import_entities(
-            schema, stream, content_type=content_type, external_id=external_id, title=title, mode=mode
+            schema,
+            stream,
+            content_type=content_type,
+            external_id=external_id,
+            title=title,
+            delimiter=delimiter,
+            mode=mode,
         )
         return self._send(call, idempotency_key)

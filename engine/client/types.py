@@ -235,6 +235,7 @@ class ImportResult(TypedDict):
     skipped: int
     rejected: int
     errors: list[LineError]
+    notes: list[LineError]
 
 
 class Page(TypedDict, Generic[T]):

@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from engine.api import bodies
+from tests.audience.test_import_forms import PEOPLE, workbook
 
 CSV = {"content-type": "text/csv"}
 NDJSON = {"content-type": "application/x-ndjson"}
@@ -96,6 +97,24 @@ def test_an_import_keeps_what_it_does_not_name_unless_it_is_to_replace(client):
     client.post(IMPORT, params=params, content="id,points\n1,6\n", headers=CSV)
     found = client.get("/v1/entity/contact").json()["results"][0]
     assert ("email" in found, found["points"]) == (False, "6")
+
+
+def test_a_workbook_is_imported_and_remarks_are_told(client):
+    headers = {"content-type": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
+    data = workbook(PEOPLE, others=["Archive"])
+    answer = client.post(IMPORT, params={"external_id": "id"}, content=data, headers=headers).json()
+    assert (answer["created"], [error["line"] for error in answer["errors"]]) == (2, [7])
+    assert answer["notes"][0] == {"line": 3, "message": "of 2 sheets only 'People' is read"}
+    refused = client.post(IMPORT, content=b"id\n1\n", headers=headers)
+    assert (refused.status_code, "workbook" in refused.json()["message"]) == (400, True)
+
+
+def test_a_delimiter_may_be_said(client):
+    params = {"external_id": "a", "delimiter": "pipe"}
+    client.post(IMPORT, params=params, content="a|b,c\n1|2,3\n", headers=CSV)
+    assert client.get("/v1/entity/contact").json()["results"][0]["b,c"] == "2,3"
+    answer = client.post(IMPORT, params={"delimiter": "--"}, content="a\n1\n", headers=CSV)
+    assert (answer.status_code, "delimiter" in answer.json()["message"]) == (400, True)
 
 
 def test_ndjson_is_imported_and_the_colon_may_be_encoded(client):

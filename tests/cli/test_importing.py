@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.audience.test_import_forms import PEOPLE, workbook
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -18,7 +20,7 @@ GOOD = ("--external-id", "customer_id", "--title", "{first_name}")
 def test_a_file_is_imported_and_importing_it_again_changes_nothing(acme: Muster, people: Path) -> None:
     assert "5 created, 0 updated, 0 unchanged, 0 rejected" in acme.ok("import", people, *GOOD).out
     again = acme.ok("import", people, *GOOD, "--json").json
-    assert again == {"created": 0, "updated": 0, "skipped": 5, "rejected": 0, "errors": []}
+    assert again == {"created": 0, "updated": 0, "skipped": 5, "rejected": 0, "errors": [], "notes": []}
 
 
 def test_a_bad_line_is_listed_and_the_others_are_in(acme: Muster, people: Path) -> None:
@@ -52,6 +54,31 @@ def test_ndjson_by_its_suffix(acme: Muster, tmp_path: Path) -> None:
     assert "3 created" in acme.ok("import", path, "--schema", "customer", "--external-id", "id").out
 
 
+def test_remarks_leave_nobody_out(acme: Muster, tmp_path: Path) -> None:
+    path = tmp_path / "people.csv"
+    path.write_bytes(b"\xef\xbb\xbfsep=;\r\nid;name;\r\n1;Ada;\r\nid;name;\r\n2;Bo;\r\n")
+    result = acme.ok("import", path, "--external-id", "id")
+    assert "2 created, 0 updated, 0 unchanged, 0 rejected" in result.out
+    assert "line 4 is the header again" in result.err
+    found = acme.ok("import", path, "--external-id", "id", "--json").json
+    assert [4] == [note["line"] for note in found["notes"]][-1:]
+
+
+def test_a_delimiter_can_be_said(acme: Muster, tmp_path: Path) -> None:
+    path = tmp_path / "people.csv"
+    path.write_text("id~name\n1~Ada\n")
+    assert "1 created" in acme.ok("import", path, "--external-id", "id", "--delimiter", "~").out
+    assert acme("import", path, "--external-id", "id", "--delimiter", "two").code == 2
+
+
+def test_a_workbook_by_its_suffix(acme: Muster, tmp_path: Path) -> None:
+    path = tmp_path / "people.xlsx"
+    path.write_bytes(workbook(PEOPLE, others=["Archive"]))
+    result = acme("import", path, "--external-id", "id", "--title", "{name}")
+    assert (result.code, "2 created" in result.out, "only 'People' is read" in result.err) == (1, True, True)
+    assert acme("import", path, "--format", "csv").code == 2
+
+
 def test_standard_input_needs_its_format_said(acme: Muster, people: Path) -> None:
     assert acme("import", "-", *GOOD, stdin=people.read_bytes()).code == 2
     assert "5 created" in acme.ok("import", "-", "--format", "csv", *GOOD, stdin=people.read_bytes()).out
@@ -62,7 +89,7 @@ def test_standard_input_needs_its_format_said(acme: Muster, people: Path) -> Non
     [
         (("--external-id", "custommer_id"), "customer_id"),
         (("--title", "{first name}"), "first_name"),
-        (("--format", "xml"), "csv, ndjson"),
+        (("--format", "xml"), "csv, ndjson, xlsx"),
         (("--schema", "no schema!"), "schema"),
     ],
 )

@@ -18,6 +18,7 @@ from engine.api.targeting import schemas, views
 from engine.api.targeting.errors import StreamedRoute, TargetingRoute
 from engine.api.targeting.parameters import COMMON, MISSING, Limit, Next
 from engine.audience import entities
+from engine.audience.formats import CSV, NDJSON, XLSX
 from engine.audience.importing import ImportInterrupted, import_entities
 from engine.audience.store import Mode
 
@@ -41,7 +42,8 @@ _UNAVAILABLE = 503
 _FILE: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "content": {kind: {"schema": {"type": "string"}} for kind in ("text/csv", "application/x-ndjson")},
+        "content": {kind: {"schema": {"type": "string"}} for kind in (CSV, NDJSON)}
+        | {XLSX: {"schema": {"type": "string", "format": "binary"}}},
     }
 }
 _Attributes = Annotated[Any, Body(description="`{_id?, external_id?, title?, …attributes}`")]
@@ -61,10 +63,12 @@ async def import_(
     *,
     external_id: Annotated[str | None, Query(description="The column that identifies an entity")] = None,
     title: Annotated[str | None, Query(description="A template like `{First Name} {Last Name}`")] = None,
+    delimiter: Annotated[str | None, Query(description="Of CSV; absent: it is found out")] = None,
     mode: Annotated[Mode, Query(description="Whether what a line does not name stays, or goes")] = Mode.MERGE,
 ) -> Response:
-    """Upsert the entities of a CSV or NDJSON file of any size: a column that it lacks changes nothing, an empty cell
-    empties. A bad line never stops the good ones.
+    """Upsert the entities of a CSV or NDJSON file of any size, or of a workbook.
+
+    A column that it lacks changes nothing, an empty cell empties. A bad line never stops the good ones.
     """
     kind = request.headers.get("content-type", "")
     transaction = call.runtime.transaction
@@ -78,6 +82,7 @@ async def import_(
             content_type=kind,
             external_id=external_id,
             title=title,
+            delimiter=delimiter,
             mode=mode,
         )
 
@@ -101,6 +106,7 @@ async def import_(
         skipped=result.skipped,
         rejected=result.rejected,
         errors=[schemas.LineError(line=one.line, message=one.message) for one in result.errors],
+        notes=[schemas.LineError(line=one.line, message=one.message) for one in result.notes],
     )
     return json_answer(answer.sent())
 

@@ -503,6 +503,8 @@ class EntityImport(SuppressionImport):
     """What became of a file of entities."""
 
     updated: int
+    notes: list[LineError]
+    """What is odd about lines and leaves nobody out."""
 
 
 class Results(Answer):

@@ -1,0 +1,110 @@
+"""Records of a table (CSV, a sheet) as rows to store: a column is an attribute, or one of the entity's own fields."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.audience.attributes import MAX_TITLE, OWN_FIELDS, canonical, external_key
+from engine.audience.lines import ImportRefused
+from engine.audience.records import Record
+from engine.audience.store import Row
+from engine.inputs import Invalid
+from engine.suggestions import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from engine.audience.headers import Fields
+    from engine.audience.titles import TitleTemplate
+
+__all__ = ["records_of"]
+
+_MAX_NAME = 255
+
+
+class _Columns:
+    """A header: which columns become attributes, and which are the entity's own fields."""
+
+    def __init__(self, header: list[str]) -> None:
+        self.names = [name.strip().strip("\ufeff") for name in header]
+        while self.names and not self.names[-1]:
+            self.names.pop()
+        self.notes: list[str] = []
+        self.kept: list[int] = []
+        seen: set[str] = set()
+        for index, name in enumerate(self.names):
+            if not name:
+                self.notes.append(f"gives column {index + 1} no name; the column is left out")
+            elif name in seen:
+                self.notes.append(f"names two columns {name!r}; only the first of them is read")
+            elif len(name) > _MAX_NAME:
+                self.notes.append(f"gives column {index + 1} a name longer than {_MAX_NAME}; it is left out")
+            else:
+                seen.add(name)
+                self.kept.append(index)
+        self.own = OWN_FIELDS & seen
+
+    def check(self, external_id: str | None, title: TitleTemplate | None) -> None:
+        """Refuse what is asked for and not there."""
+        known = [self.names[index] for index in self.kept]
+        if external_id is not None and external_id not in known:
+            hint = did_you_mean(external_id, known)
+            raise ImportRefused("external_id", f"names the column {external_id!r}, which is not there{hint}")
+        if title is not None:
+            title.check(known)
+
+    def values(self, fields: list[str]) -> dict[str, str]:
+        """The fields by name."""
+        if len(self.kept) == len(fields):
+            return dict(zip(self.names, fields, strict=True))
+        return {self.names[index]: fields[index] for index in self.kept}
+
+
+def records_of(
+    found: Iterator[Fields], external_id: str | None, title: TitleTemplate | None
+) -> Iterator[Record]:
+    """The table's records in order.
+
+    Raises:
+        ImportRefused: there is no header, or the first lacks a column that `external_id` or `title` names.
+    """
+    header = next(found, None)
+    if header is None:
+        raise ImportRefused("file", "is empty; its first line must name the columns")
+    if header.trouble is not None:
+        raise ImportRefused("file", f"has a first line, to name the columns, that {header.trouble}")
+    columns = _Columns(header.values)
+    columns.check(external_id, title)
+    yield from _notes(header, columns)
+    for fields in found:
+        if fields.trouble is not None:
+            yield Record(fields.line, None, fields.trouble)
+        elif fields.is_header:
+            columns = _Columns(fields.values)
+            yield from _notes(fields, columns)
+        else:
+            try:
+                row = _row(columns, fields.values, external_id, title)
+            except Invalid as error:
+                yield Record(fields.line, None, str(error))
+            else:
+                yield Record(fields.line, row, note=fields.note)
+
+
+def _notes(header: Fields, columns: _Columns) -> Iterator[Record]:
+    notes = columns.notes if header.note is None else [header.note, *columns.notes]
+    return (Record(header.line, None, note=note) for note in notes)
+
+
+def _row(columns: _Columns, fields: list[str], external_id: str | None, title: TitleTemplate | None) -> Row:
+    values = columns.values(fields)
+    key = external_key(values.get(external_id or "external_id"))
+    if key is None and external_id is not None:
+        raise Invalid(external_id, "is empty; it must hold the external id")
+    name = title.fill(values) if title is not None else values.get("title", values.get("_title", ""))
+    if len(name) > MAX_TITLE:
+        raise Invalid("title", f"has {len(name)} characters; at most {MAX_TITLE} are allowed")
+    complete = title is None or title.covers(values)
+    for own in columns.own:
+        del values[own]
+    return Row(key, name, canonical(values)) if complete else Row(key, "", canonical(values), name)
