@@ -22,6 +22,7 @@ from actors.cli import (
     importing,
     keys,
     org,
+    plan,
     processes,
     recipients,
     retrigger,
@@ -120,6 +121,7 @@ app.command(rich_help_panel=START)(processes.worker)
 app.command(rich_help_panel=START)(processes.scheduler)
 app.command("import", rich_help_panel=WORK)(importing.import_)
 app.add_typer(campaign.app, name="campaign", rich_help_panel=WORK)
+app.command(rich_help_panel=WORK)(plan.plan)
 app.command(rich_help_panel=WORK)(watch.watch)
 app.command(rich_help_panel=WORK)(retrigger.retrigger)
 app.command(rich_help_panel=WORK)(recipients.recipients)

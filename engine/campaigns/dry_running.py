@@ -13,22 +13,21 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import and_, not_, or_, select, update
+from sqlalchemy import select, update
 
 from engine.audience.filters import FilterError
-from engine.audience.targets import audience
 from engine.campaigns.dry_runs import OPEN
+from engine.campaigns.run_audience import run_targets, share_of_target
 from engine.campaigns.validation import Finding, Rehearsal
 from engine.channels.port import Surroundings
 from engine.channels.secrets import Secrets
 from engine.commands import RunDry
 from engine.runtime import wake
 from state.change import clock_of
-from state.sampling import within
-from state.tables import Campaign, DryRun, Entity, Target
+from state.tables import Campaign, DryRun, Entity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
@@ -100,15 +99,13 @@ def _page(session: Session, row: DryRun, campaign: Campaign, rehearsal: Rehearsa
     position: dict[str, Any] = row.checkpoint or {"target": 0, "after": None}
     if row.status == "queued":
         row.status, row.started_at = "running", now
-    targets = _targets(session, campaign)
+    targets = run_targets(session, campaign)
     index: int = position["target"]
     if index >= len(targets):
         return False
+    share = share_of_target(session, row.org_id, row.campaign_id, targets, index, reach=row.reach)
     people = session.scalars(
-        select(Entity)
-        .where(*_conditions(session, row, targets, index), *_behind(position["after"]))
-        .order_by(Entity.id)
-        .limit(_PAGE)
+        select(Entity).where(*share, *_behind(position["after"])).order_by(Entity.id).limit(_PAGE)
     ).all()
     findings = rehearsal.page(session, people)
     row.total += len(people)
@@ -123,30 +120,6 @@ def _page(session: Session, row: DryRun, campaign: Campaign, rehearsal: Rehearsa
     session.flush()
     session.expunge_all()
     return True
-
-
-def _targets(session: Session, campaign: Campaign) -> list[Target]:
-    wanted = [UUID(target_id) for target_id in campaign.target_ids]
-    found = {
-        target.id: target
-        for target in session.scalars(
-            select(Target).where(Target.org_id == campaign.org_id, Target.id.in_(wanted))
-        )
-    }
-    return [found[target_id] for target_id in wanted if target_id in found]
-
-
-def _conditions(
-    session: Session, row: DryRun, targets: Sequence[Target], index: int
-) -> list[ColumnElement[bool]]:
-    """Those of a target who were in none before it, as far as the run reaches."""
-    now = clock_of(session).now()
-    conditions = audience(session, row.org_id, targets[index], now)
-    if index:
-        before = (and_(*audience(session, row.org_id, target, now)) for target in targets[:index])
-        conditions = [*conditions, not_(or_(*before))]
-    sampled = within(session, row.campaign_id, Entity.id, row.reach)
-    return conditions if sampled is None else [*conditions, sampled]
 
 
 def _behind(after: str | None) -> list[ColumnElement[bool]]:

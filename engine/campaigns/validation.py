@@ -18,7 +18,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from engine.audience.suppression import Organization, suppressed
+from engine.audience.suppression import suppressed
 from engine.audience.targets import audience_page, bases
 from engine.campaigns.channels import build_channel
 from engine.channels import registry
@@ -51,6 +51,8 @@ __all__ = [
     "Examination",
     "Finding",
     "Rehearsal",
+    "Rehearsed",
+    "RehearsedStep",
     "Said",
     "Sample",
     "attributes_of",
@@ -114,7 +116,7 @@ class Finding(NamedTuple):
     message: str
 
 
-class _Step(NamedTuple):
+class RehearsedStep(NamedTuple):
     """A message touchpoint, ready."""
 
     touchpoint_id: UUID
@@ -143,6 +145,24 @@ class _Step(NamedTuple):
             return "TEMPLATE_ERROR", str(error)
         problems = self.channel.problems_of(content, self.settings)
         return ("CONTENT_INVALID", problems[0]) if problems else None
+
+
+class Rehearsed(NamedTuple):
+    """One recipient at one message."""
+
+    entity: Entity
+    step: RehearsedStep
+    variant: str | None
+    address: str | None
+    trouble: tuple[str, str] | None
+    """Code and message of why it would not be sent; None: it would."""
+
+
+class _Whose(NamedTuple):
+    """For whom suppressions are asked."""
+
+    org_id: UUID
+    campaign_id: UUID
 
 
 def examine(
@@ -240,8 +260,8 @@ class Rehearsal:
         """Make ready what can be; `errors` says what cannot, which nobody could be sent."""
         self.errors: list[str] = []
         self._org_id = org_id = campaign.org_id
-        self._campaign_id = campaign.id
-        self._steps: list[_Step] = []
+        self._whose = _Whose(org_id, campaign.id)
+        self._steps: list[RehearsedStep] = []
         touchpoints = session.scalars(
             select(Touchpoint)
             .where(
@@ -255,25 +275,36 @@ class Rehearsal:
         for touchpoint in touchpoints:
             self._prepare(session, touchpoint, secrets, surroundings)
 
-    def page(self, session: Session, people: Sequence[Entity]) -> list[Finding]:
-        """Who of these would not be sent to, by the first message that they would not get. One statement a message."""
-        findings: dict[UUID, Finding] = {}
+    @property
+    def steps(self) -> Sequence[RehearsedStep]:
+        """The messages that are ready, in the flow's order."""
+        return self._steps
+
+    def messages(self, session: Session, people: Sequence[Entity]) -> Iterator[Rehearsed]:
+        """Each message that these would be sent, and the first that each of them would not. One statement a message."""
+        lost: set[UUID] = set()
         given: dict[UUID, str] = {}
         for step in self._steps:
             addresses = {one.id: step.channel.address_of(attributes_of(one)) for one in people}
-            barred = suppressed(
-                session, Organization(self._org_id), step.channel.medium, filter(None, addresses.values())
-            )
+            barred = suppressed(session, self._whose, step.channel.medium, filter(None, addresses.values()))
             for one in people:
                 variant = None
                 if step.variants is not None:
-                    variant = step.variants.of(self._campaign_id, one.id, given.get(one.id))
+                    variant = step.variants.of(self._whose.campaign_id, one.id, given.get(one.id))
                     given.setdefault(one.id, variant)
-                if one.id not in findings:
+                if one.id not in lost:
                     trouble = step.trouble_of(one, variant, addresses[one.id], barred)
                     if trouble is not None:
-                        findings[one.id] = Finding(one.id, step.touchpoint_id, *trouble)
-        return list(findings.values())
+                        lost.add(one.id)
+                    yield Rehearsed(one, step, variant, addresses[one.id], trouble)
+
+    def page(self, session: Session, people: Sequence[Entity]) -> list[Finding]:
+        """Who of these would not be sent to, by the first message that they would not get. One statement a message."""
+        return [
+            Finding(one.entity.id, one.step.touchpoint_id, *one.trouble)
+            for one in self.messages(session, people)
+            if one.trouble is not None
+        ]
 
     async def unreachable(self) -> list[str]:
         """Ask each channel whether its provider answers; what is wrong, by channel. Closes them."""
@@ -308,7 +339,7 @@ class Rehearsal:
             return
         settings = registry.settings_model(row.kind).model_validate(row.settings)  # as it was built from them
         variants = Variants(said.variants) if said.variants else None
-        self._steps.append(_Step(touchpoint.id, row, channel, settings, variants, templates))
+        self._steps.append(RehearsedStep(touchpoint.id, row, channel, settings, variants, templates))
 
 
 def _channel_of(session: Session, org_id: UUID, channel_id: UUID | None) -> Channel | None:

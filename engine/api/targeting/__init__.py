@@ -12,6 +12,7 @@ from engine.api.targeting import (
     job,
     matching,
     organization,
+    plans,
     portal_status,
     portals,
     recipient,
@@ -30,6 +31,7 @@ __all__ = ["ROUTERS"]
 #: In the order in which their paths are tried.
 ROUTERS = (
     audit.router,
+    plans.router,  # before `{id}`, which `{id}:plan` would be
     campaigns.router,
     first_contact.router,
     channels.router,
