@@ -1,88 +1,77 @@
-"""The time zone of a recipient: what it says itself, else that of its country.
+"""The time zone of a recipient: what it says itself, else that of its country, as address books have both.
+
+An attribute tells a zone, or a country, by its name in any case and spelling (`Time Zone`, `tz`, `Country/Region`); its
+value is read by `engine.limits.zone_names` and `engine.limits.countries`. What cannot be read counts as not said.
 
 A country with several zones stands for the one in which most of its people live: for an hour's precision there a
-recipient needs a `timezone` of its own.
+recipient needs a zone of its own.
 """
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
-from importlib.resources import files
-from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from babel import Locale
+from engine.limits.countries import zone_of_country
+from engine.limits.zone_names import is_zone, read_zone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["is_zone", "zone_of"]
+__all__ = ["is_zone", "place_is_unreadable", "zone_of"]
 
-_NAMES = ("timezone", "time_zone")
-_COUNTRY = ("country", "country_code")
-#: Where tz's list of zones by country does not begin with the zone of most people.
-_MOST_PEOPLE = {
-    "AU": "Australia/Sydney",
-    "BR": "America/Sao_Paulo",
-    "CA": "America/Toronto",
-    "CD": "Africa/Kinshasa",
-    "ID": "Asia/Jakarta",
-    "KZ": "Asia/Almaty",
-    "MN": "Asia/Ulaanbaatar",
-    "MX": "America/Mexico_City",
-    "RU": "Europe/Moscow",
-}
-_CODE = 2
+#: Names without case and what is no letter, likeliest first.
+_ZONE = re.compile(
+    r"(.* )?(time ?zone|zeitzone)( ?(id|name|iana|code|offset))?|(.* )?tz( ?(id|name|database name))?"
+    r"|(iana|olson) ?zone|(utc|gmt) ?offset"
+)
+_COUNTRY = re.compile(
+    r"((home|business|work|company|mailing|postal|billing|shipping|primary|permanent|residential|address|contact|customer|user"
+    r"|default|other|person|account|location) ?(address ?)?)?country"
+    r" ?(code|name|region|or region|region name|iso|iso ?[23]|iso ?code|iso ?alpha ?[23]|code ?iso|of residence)?"
+    r"|land|länder ?code|laender ?code|länderkürzel|herkunftsland|wohnsitzland|pays|país|pais|paese|kraj|nation"
+)
+_BETWEEN = re.compile(r"[\W_]+")
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+class _Names(NamedTuple):
+    zones: tuple[str, ...]
+    countries: tuple[str, ...]
 
 
 def zone_of(attributes: Mapping[str, Any]) -> str | None:
     """The recipient's zone (IANA), or None when nothing tells."""
-    for name in _NAMES:
-        value = attributes.get(name)
-        if isinstance(value, str) and is_zone(value):
-            return value
-    for name in _COUNTRY:
-        value = attributes.get(name)
-        if isinstance(value, str) and (zone := _of_country(value.strip().casefold())) is not None:
+    names = _names(tuple(attributes))
+    for name in names.zones:
+        value = attributes[name]
+        if isinstance(value, str) and (zone := read_zone(value)) is not None:
+            return zone
+    for name in names.countries:
+        value = attributes[name]
+        if isinstance(value, str) and (zone := zone_of_country(value)) is not None:
             return zone
     return None
 
 
-@lru_cache(maxsize=2048)
-def is_zone(name: str) -> bool:
-    """Whether it is a time zone of the IANA database."""
-    try:
-        ZoneInfo(name)
-    except (KeyError, OSError, ValueError):  # unknown, a directory of zones, no name at all
-        return False
-    return True
+def place_is_unreadable(attributes: Mapping[str, Any]) -> bool:
+    """Whether it says a zone or a country, and nobody can say which."""
+    names = _names(tuple(attributes))
+    said = [attributes[name] for name in (*names.zones, *names.countries)]
+    return any(value is not None and str(value).strip() for value in said) and zone_of(attributes) is None
 
 
-@lru_cache(maxsize=2048)
-def _of_country(text: str) -> str | None:
-    """Of a code (`de`) or an English or German name (`germany`), in lower case."""
-    code = text.upper() if len(text) == _CODE else _codes().get(text)
-    return None if code is None else _MOST_PEOPLE.get(code) or _first_zones().get(code)
+@lru_cache(maxsize=1024)
+def _names(attributes: tuple[str, ...]) -> _Names:
+    """Which attributes tell a zone, and which a country; shorter names first."""
+    ordered = sorted(attributes, key=len)
+    return _Names(
+        tuple(name for name in ordered if _ZONE.fullmatch(_plain(name))),
+        tuple(name for name in ordered if _COUNTRY.fullmatch(_plain(name))),
+    )
 
 
-@lru_cache(maxsize=1)
-def _first_zones() -> dict[str, str]:
-    """The first zone of each country in tz's own list."""
-    zones: dict[str, str] = {}
-    table = files("tzdata").joinpath("zoneinfo", "zone.tab").read_text(encoding="utf-8")
-    for line in table.splitlines():
-        if line and not line.startswith("#"):
-            code, _, zone = line.split("\t")[:3]
-            zones.setdefault(code, zone)
-    return zones
-
-
-@lru_cache(maxsize=1)
-def _codes() -> dict[str, str]:
-    """Country codes by English and German name, in lower case."""
-    return {
-        name.casefold(): code
-        for language in ("en", "de")
-        for code, name in Locale(language).territories.items()
-        if len(code) == _CODE
-    }
+def _plain(name: str) -> str:
+    """In lower case, with single blanks between its words."""
+    return _BETWEEN.sub(" ", _HUMP.sub(" ", name)).strip().lower()

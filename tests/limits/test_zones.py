@@ -1,0 +1,147 @@
+"""Where somebody is: whatever tells a zone, as address books, programs and people write it."""
+
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from engine.limits import countries, zone_names
+from engine.limits.countries import country_of
+from engine.limits.zones import place_is_unreadable, zone_of
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "timezone",
+        "Time Zone",
+        "time_zone",
+        "TimeZone",
+        "TIMEZONE",
+        "time-zone",
+        "tz",
+        "TZ name",
+        "User Time Zone",
+        "Zeitzone",
+    ],
+)
+def test_a_zones_name_may_be_spelled_in_any_way(name):
+    assert "Asia/Tokyo" == zone_of({"id": "1", name: "Asia/Tokyo", "country": "DE"})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "country", "Country", "COUNTRY", "country_code", "CountryCode", "Country/Region", "Country or Region",
+        "Mailing Country", "home_country", "Business Country/Region", "Land", "País",
+    ],
+)  # fmt: skip
+def test_a_countrys_name_may_be_spelled_in_any_way(name):
+    assert "Europe/Oslo" == zone_of({"id": "1", name: "NO"})
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["phone country code", "country_of_birth", "zone", "island", "landline", "timezoned", "nationality"],
+)
+def test_other_attributes_tell_no_place(name):
+    assert zone_of({name: "NO"}) is None
+    assert not place_is_unreadable({name: "Nowhere"})
+
+
+@pytest.mark.parametrize(
+    ("text", "zone"),
+    [
+        (" America/New_York ", "America/New_York"),
+        ("america/new_york", "America/New_York"),
+        ("AMERICA/NEW YORK", "America/New_York"),
+        ("\ufeffEurope/Berlin\u00a0", "Europe/Berlin"),
+        ("New York", "America/New_York"),
+        ("Sao Paulo", "America/Sao_Paulo"),
+        ("UTC", "UTC"), ("utc", "UTC"), ("Z", "UTC"), ("GMT+0", "UTC"), ("+00:00", "UTC"),
+        ("UTC-5", "Etc/GMT+5"), ("-05:00", "Etc/GMT+5"), ("GMT+2", "Etc/GMT-2"), ("gmt +02:00", "Etc/GMT-2"),
+        ("+0530", "Asia/Kolkata"), ("UTC+5:45", "Asia/Kathmandu"), ("UTC\u22123", "Etc/GMT+3"), ("+14", "Etc/GMT-14"),
+        ("Eastern Standard Time", "America/New_York"),
+        ("Pacific Daylight Time", "America/Los_Angeles"),
+        ("W. Europe Standard Time", "Europe/Berlin"),
+        ("tokyo standard time", "Asia/Tokyo"),
+        ("(UTC-05:00) Eastern Time (US & Canada)", "America/New_York"),
+        ("(UTC+01:00) Amsterdam, Berlin, Bern, Rome, Stockholm, Vienna", "Europe/Amsterdam"),
+        ("(GMT+03:30) Somewhere", "Asia/Tehran"),
+        ("PST", "America/Los_Angeles"), ("CEST", "Europe/Berlin"),
+    ],
+)  # fmt: skip
+def test_a_zone_is_read_as_it_is_meant(text, zone):
+    found = zone_of({"timezone": text})
+    assert found is not None
+    assert zone == found
+    ZoneInfo(found)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Mars/Olympus",
+        "CST",
+        "IST",
+        "5",
+        "-15",
+        "UTC+99",
+        "+05:99",
+        "+05:10",
+        "../etc/passwd",
+        "America",
+        "x" * 1000,
+    ],
+)
+def test_what_nobody_can_read_is_no_zone_but_the_country_counts(text):
+    assert zone_of({"timezone": text}) is None
+    assert place_is_unreadable({"timezone": text})
+    assert "Europe/Berlin" == zone_of({"timezone": text, "Country": "Germany"})
+    assert not place_is_unreadable({"timezone": text, "Country": "Germany"})
+
+
+@pytest.mark.parametrize(
+    ("code", "texts"),
+    [
+        ("US", ["us", " US ", "USA", "U.S.A.", "United States",
+            "united states of america", "The United States", "Vereinigte Staaten", "États-Unis"]),
+        ("GB", ["GB", "uk", "U.K.", "GBR", "United Kingdom", "Great Britain", "England", "Großbritannien"]),
+        ("DE", ["de", "DEU", "Germany", "Deutschland", "Allemagne", "Alemania", "Germany (DE)",
+            "Federal Republic of Germany"]),
+        ("AT", ["AUT", "Österreich", "osterreich", "Austria"]),
+        ("TR", ["Turkey", "Türkiye", "TURKIYE", "Türkei"]),
+        ("KR", ["South Korea", "Republic of Korea", "Korea, Republic of"]),
+        ("CZ", ["Czech Republic", "Czechia", "Česko"]),
+        ("BO", ["Bolivia, Plurinational State of", "Bolivia"]),
+        ("KN", ["St. Kitts & Nevis", "Saint Kitts and Nevis"]),
+        ("NL", ["the Netherlands", "Holland", "Nederland"]),
+    ],
+)  # fmt: skip
+def test_countries_go_by_codes_and_usual_names(code, texts):
+    assert dict.fromkeys(texts, code) == {text: country_of(text) for text in texts}
+
+
+@pytest.mark.parametrize("text", ["Atlantis", "XX", "ZZZ", "49", "", "  ", "u", "x" * 1000])
+def test_what_is_no_country_has_no_zone(text):
+    assert zone_of({"country": text}) is None
+
+
+def test_who_says_nothing_is_not_called_unreadable():
+    for attributes in ({}, {"timezone": ""}, {"timezone": None, "country": " "}, {"name": "Ada"}):
+        assert not place_is_unreadable(attributes)
+    assert place_is_unreadable({"timezone": 5})
+
+
+def test_every_zone_that_is_named_exists():
+    for zone in {
+        *zone_names._known().values(),
+        *zone_names._windows().values(),
+        *zone_names._ODD_OFFSETS.values(),
+        *zone_names._CHANGING_OFFSETS.values(),
+        *countries._MOST_PEOPLE.values(),
+        *countries._first_zones().values(),
+    }:
+        ZoneInfo(zone)
+    assert set(countries._USUAL.values()) <= set(countries._first_zones())
