@@ -86,11 +86,12 @@ SchemaName = Annotated[str, AfterValidator(_schema_name)]
 
 
 def external_key(value: object) -> str | None:
-    """An external id as text; None when there is none (null, or blank).
+    """An external id as text; None when there is none (null, or blank). `1.0` of JSON is the integer `1`.
 
     Raises:
         Invalid: it is no text or integer, or longer than 255 characters.
     """
+    value = _plain(value)
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, str | int):

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from engine.audience.filters import Group
     from engine.audience.values import Attribute, Dialect, Value
 
-__all__ = ["Own", "dialect_of", "field_passes", "predicate"]
+__all__ = ["Own", "dialect_of", "field_passes", "predicate", "unreadable"]
 
 Own = Callable[[Condition], "ColumnElement[bool] | None"]
 Sql = Any
@@ -82,6 +82,40 @@ def field_passes(
     else:
         positive = or_(*(_text_passes(dialect, column, test) for test in tests))
     return positive.is_not(true()) if is_negative(condition.operator) else positive
+
+
+def unreadable(
+    session: Session, condition: Condition, now: datetime
+) -> tuple[str, ColumnElement[bool]] | None:
+    """What a condition cannot read: in words that follow "values are" (`no numbers`), and the condition on `Entity`
+    that its attribute holds something, and nothing of that kind. None for conditions that read texts.
+    """
+    if condition.key in INSTANT_FIELDS or condition.key in TEXT_FIELDS:
+        return None
+    dialect = dialect_of(session)
+    attribute = dialect.attribute(condition.key)
+    for test in tests_of(condition, now):
+        if isinstance(test, Says):
+            says = or_(*(_says(dialect, attribute, Says(yes)) for yes in (True, False)))
+            return "neither yes nor no", and_(~attribute.is_empty, says.is_not(true()))
+        if isinstance(test, Compared) and test.text is None:
+            value = attribute.value
+            readable = [(value.kind.in_(dialect.string), _reads(dialect, value.string, test))]
+            if test.number is not None:
+                readable.append((value.kind.in_(dialect.number), true()))
+            listed = attribute.is_list if condition.operator in _ANY_ELEMENT else false()
+            what = "no numbers" if test.number is not None else "no dates"
+            return what, and_(~attribute.is_empty, ~listed, case(*readable).is_not(true()))
+    return None
+
+
+def _reads(dialect: Dialect, text: Sql, test: Compared) -> ColumnElement[bool]:
+    """Whether a text reads as what the test compares."""
+    if test.number is not None:
+        return dialect.number_of(text).is_not(None)
+    if isinstance(test.span, Days):
+        return or_(dialect.day_of(text).is_not(None), dialect.zoned_second_of(text).is_not(None))
+    return dialect.second_of(text).is_not(None)
 
 
 def dialect_of(session: Session) -> Dialect:

@@ -206,5 +206,7 @@ def test_a_target_counts_who_is_in_it_now(client, stranger):
     client.post("/v1/entity/contact", json={"name": "no address"})
     client.post("/v1/entity/contract", json={"email": "x@x.example"})
     stranger.post("/v1/entity/contact", json={"email": "s@x.example"})
+    assert client.post(f"/v1/target/{target}:preview").json() == {"count": 3, "notes": []}
+    assert stranger.post(f"/v1/target/{target}:preview").status_code == 404
     assert client.post(f"/v1/target/{target}:count").json() == {"count": 3}
     assert stranger.post(f"/v1/target/{target}:count").status_code == 404

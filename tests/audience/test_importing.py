@@ -238,6 +238,13 @@ def test_ndjson_by_a_named_field(database, org_id):
     assert [(2, "nr: is absent or empty; it must hold the external id")] == errors(result)
 
 
+def test_a_whole_float_is_the_integers_id(database, org_id):
+    lines = ['{"nr": 1.0, "a": 1}', '{"nr": 1, "b": 2}', '{"nr": "1", "c": 3}', '{"nr": 1.5}', '{"nr": 1e22}']
+    result = load(database, org_id, "\n".join(lines), content_type=NDJSON, external_id="nr")
+    assert {"1": ("", {"nr": "1", "a": 1, "b": 2, "c": 3})} == stored(database, org_id)
+    assert [4, 5] == [line for line, _ in errors(result)]
+
+
 def test_a_thousand_troubles_are_kept_and_all_are_counted(database, org_id):
     result = load(database, org_id, "id,a\n" + "x\n" * 1500 + "1,x\n", external_id="id")
     assert (1, 1500, 1000) == (result.created, result.rejected, len(result.errors))

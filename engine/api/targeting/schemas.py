@@ -307,6 +307,20 @@ class Count(Answer):
     count: int
 
 
+class PreviewNote(Answer):
+    """Something to know before a campaign for a target is activated."""
+
+    message: str
+    count: int
+    key: str | None = None
+
+
+class TargetPreview(Count):
+    """Whom a campaign for a target would be for, and what is odd about their data."""
+
+    notes: list[PreviewNote]
+
+
 class Step(Answer):
     """One touchpoint of a flow."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from engine.api.targeting import schemas, views
 from engine.api.targeting.errors import TargetingRoute
 from engine.api.targeting.parameters import COMMON, MISSING, Limit, Next
 from engine.audience import targets
+from engine.audience.preview import preview_target
 from engine.audience.targets import TargetChange, TargetInput
 from state.change import clock_of
 
@@ -54,6 +56,20 @@ def count(target_id: UUID, call: Caller) -> Response:
         target = targets.get_target(session, call.org_id, target_id)
         found = targets.count(session, call.org_id, target, clock_of(session).now())
     return json_answer(schemas.Count(count=found).sent())
+
+
+@router.post(
+    "/v1/target/{target_id}:preview",
+    operation_id="previewTarget",
+    response_model=schemas.TargetPreview,
+    responses=MISSING,
+)
+def preview(target_id: UUID, call: Caller) -> Response:
+    """Count the entities that are in a target now, and the values that its conditions cannot read."""
+    with call.read() as session:
+        target = targets.get_target(session, call.org_id, target_id)
+        found = preview_target(session, call.org_id, target, clock_of(session).now())
+    return json_answer(schemas.TargetPreview.model_validate(asdict(found)).sent())
 
 
 @router.get(

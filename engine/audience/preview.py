@@ -1,0 +1,111 @@
+"""What a target would do, told before anybody is written to: how many are in it, and which values it cannot read.
+
+A condition reads the values of its attribute as numbers, dates or yes and no. What reads as nothing of that kind
+matches neither way (engine.audience.comparisons), so who has such a value may be missing: the preview counts them,
+over all entities of the schema. Places that cannot be read (engine.limits.zones) are counted among the first 10,000 of
+the audience; the organization's time zone is used for them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import and_, func, select
+
+from engine.audience.calendar import organization_time
+from engine.audience.filters import conditions_of, parse_filters
+from engine.audience.predicate import unreadable
+from engine.audience.targets import audience, has_filters
+from engine.limits.zones import place_is_unreadable
+from state.tables import Entity
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+    from sqlalchemy import ColumnElement
+    from sqlalchemy.orm import Session
+
+    from state.tables import Target
+
+__all__ = ["PreviewNote", "TargetPreview", "preview_target"]
+
+#: Of the audience, whose places are looked at.
+_PLACES = 10_000
+_AT_ONCE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewNote:
+    """Something to know before a campaign for the target is activated."""
+
+    message: str
+    """A sentence: `age: 12 values are no numbers`."""
+    count: int
+    """How many entities it is about."""
+    key: str | None = None
+    """The attribute."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetPreview:
+    """Whom a campaign for a target would be for, and what is odd about their data."""
+
+    count: int
+    notes: list[PreviewNote]
+
+
+def preview_target(session: Session, org_id: UUID, target: Target, now: datetime) -> TargetPreview:
+    """Two statements, the first over all entities of the schema.
+
+    Raises:
+        FilterError: the stored filters cannot be used.
+    """
+    tree = parse_filters(target.entity_filters)
+    if tree is None or not has_filters(target):
+        note = PreviewNote("has no filters: a campaign for it would be for nobody", 0)
+        return TargetPreview(0, [note])
+    within = and_(*audience(session, org_id, target, now))
+    conditions = list(conditions_of(tree))
+    local = organization_time(session, org_id, now, conditions)
+    odd: dict[tuple[str, str], ColumnElement[bool]] = {}
+    for condition in conditions:
+        found = unreadable(session, condition, local)
+        if found is not None:
+            odd.setdefault((condition.key, found[0]), found[1])
+    counts = session.execute(
+        select(func.count().filter(within), *(func.count().filter(one) for one in odd.values()))
+        .select_from(Entity)
+        .where(Entity.org_id == org_id, Entity.schema == target.entity_schema)
+    ).one()
+    notes = [
+        PreviewNote(f"{key}: {_values(count)} {reading}", count, key)
+        for (key, reading), count in zip(odd, counts[1:], strict=True)
+        if count
+    ]
+    return TargetPreview(counts[0], [*notes, *_places(session, within)])
+
+
+def _values(count: int) -> str:
+    return "1 value is" if count == 1 else f"{count:,} values are"
+
+
+def _places(session: Session, within: ColumnElement[bool]) -> list[PreviewNote]:
+    rows = session.scalars(
+        select(Entity.attributes)
+        .where(within)
+        .order_by(Entity.id)
+        .limit(_PLACES)
+        .execution_options(yield_per=_AT_ONCE)
+    )
+    seen = unread = 0
+    for attributes in rows:
+        seen += 1
+        unread += place_is_unreadable(attributes)
+    if not unread:
+        return []
+    among = f" of the first {_PLACES:,}" if seen == _PLACES else ""
+    one = "1 person has a time zone or country that cannot be read"
+    several = f"{unread:,} people have a time zone or country that cannot be read"
+    return [PreviewNote(f"{one if unread == 1 else several}{among}; the organization's zone is used", unread)]
