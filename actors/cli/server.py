@@ -16,6 +16,7 @@ import uvicorn
 
 from actors.cli.failure import Failure
 from engine.api.app import create_app
+from engine.api.connections import LimitedConnection, allow_connections
 from engine.heartbeat import Heartbeat
 from state.tables import ProcessKind
 
@@ -59,6 +60,7 @@ class ApiService:
         if self._thread is not None:
             return
         listener = self.bind()
+        allow_connections()
         grace = int(self.runtime.settings.shutdown_grace.total_seconds())
         self._app = create_app(self.runtime)
         config = uvicorn.Config(
@@ -67,6 +69,7 @@ class ApiService:
             access_log=False,
             timeout_graceful_shutdown=grace,
             server_header=False,
+            http=LimitedConnection,
         )
         self._server = uvicorn.Server(config)
         self._thread = Thread(target=self._server.run, args=([listener],), name="api", daemon=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.from_thread
+from anyio.to_thread import run_sync
 from starlette.requests import ClientDisconnect, Request
 
 from engine.api.errors import BodyTooLarge, BodyTooSlow
@@ -14,17 +16,23 @@ from engine.api.errors import BodyTooLarge, BodyTooSlow
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from starlette.types import Message, Scope
+    from starlette.types import Message, Receive, Scope
 
-__all__ = ["MAX_BODY", "BodyStream", "read_body", "with_body"]
+__all__ = ["LONG_BODY", "USUAL_BODY", "USUAL_VALUES", "BodyStream", "check_values", "read_body", "with_body"]
 
-#: Bytes of a JSON body. A retrigger of 200,000 recipients fits.
-MAX_BODY = 8 * 1024 * 1024
+#: Bytes of a JSON body.
+USUAL_BODY = 1024 * 1024
+#: Bytes where more is needed: a template with its attachments, a mail, a retrigger of 200,000 recipients.
+LONG_BODY = 8 * 1024 * 1024
+#: JSON values in a body.
+USUAL_VALUES = 50_000
+#: Bytes from which on a body is parsed in a thread: no other request waits for it.
+_PARSED_ASIDE = 64 * 1024
 #: Seconds that a sender may be silent in the middle of a body.
 SILENCE = 60.0
 
 
-async def read_body(request: Request, *, limit: int = MAX_BODY) -> bytes:
+async def read_body(request: Request, *, limit: int = USUAL_BODY) -> bytes:
     """The whole body.
 
     Raises:
@@ -47,6 +55,36 @@ async def read_body(request: Request, *, limit: int = MAX_BODY) -> bytes:
         chunks.append(chunk)
 
 
+def check_values(body: bytes, limit: int) -> None:
+    """Refuse a JSON body of more values than `limit` before it is parsed: each takes many times its bytes in memory.
+
+    Commas and opening brackets are counted, also those in texts; a body has no more values than that.
+
+    Raises:
+        BodyTooLarge: there are more.
+    """
+    if sum(map(body.count, (b",", b"[", b"{"))) > limit:
+        raise BodyTooLarge(f"the body holds more than {limit} values")
+
+
+class _BodyRequest(Request):
+    """A request whose body is in memory."""
+
+    def __init__(self, scope: Scope, receive: Receive, body: bytes) -> None:
+        super().__init__(scope, receive)
+        self._whole = body
+
+    async def json(self) -> Any:
+        """The body, parsed; a long one in a thread.
+
+        Raises:
+            json.JSONDecodeError: it is not JSON.
+        """
+        if len(self._whole) <= _PARSED_ASIDE:
+            return await super().json()
+        return await run_sync(json.loads, self._whole)
+
+
 def with_body(request: Request, body: bytes) -> Request:
     """The same request with its body in memory, to be read as JSON whatever its content type says.
 
@@ -58,7 +96,7 @@ def with_body(request: Request, body: bytes) -> Request:
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return Request(scope, receive)
+    return _BodyRequest(scope, receive, body)
 
 
 class BodyStream:

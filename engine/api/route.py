@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from fastapi.routing import APIRoute
 from structlog.contextvars import get_contextvars
 
-from engine.api.bodies import MAX_BODY, BodyStream, read_body, with_body
+from engine.api.bodies import USUAL_BODY, USUAL_VALUES, BodyStream, check_values, read_body, with_body
 from engine.api.call import Call
 from engine.api.errors import Forbidden
 from engine.api.identity import BEARER, identify
@@ -41,8 +41,10 @@ class Route(APIRoute, ABC):
     """What a mutating request needs; reading needs a viewer."""
     streams: ClassVar[bool] = False
     """Whether the endpoint reads the body itself, while it arrives."""
-    longest: ClassVar[int] = MAX_BODY
+    longest: ClassVar[int] = USUAL_BODY
     """Bytes of a body."""
+    most_values: ClassVar[int | None] = USUAL_VALUES
+    """JSON values of a body; None: it is not JSON."""
     credentials: ClassVar[Sequence[str]] = (BEARER,)
     """Headers that may hold the credential; the first that is there decides."""
 
@@ -92,6 +94,8 @@ class Route(APIRoute, ABC):
         body = b""
         if stream is None:
             body = await read_body(request, limit=self.longest)
+            if self.most_values is not None:
+                check_values(body, self.most_values)
             request = with_body(request, body)
         key = request.headers.get("idempotency-key")
         if key is None:

@@ -12,6 +12,7 @@ import uvicorn
 
 from config.settings import Settings
 from engine.api.app import create_app
+from engine.api.connections import LimitedConnection
 from engine.api_keys import create_key
 from engine.organizations import create_organization
 from engine.runtime import Runtime
@@ -31,7 +32,15 @@ class _Server(uvicorn.Server):
 
     def __init__(self, app: object) -> None:
         super().__init__(
-            uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, ws="none", access_log=False)
+            uvicorn.Config(
+                app,
+                host="127.0.0.1",
+                port=0,
+                log_config=None,
+                ws="none",
+                access_log=False,
+                http=LimitedConnection,
+            )
         )
         self.listening = Event()
 

@@ -170,7 +170,7 @@ def test_a_file_larger_than_any_other_body_is_imported_in_constant_memory(api, c
         tracemalloc.stop()
     assert answer.status_code == 200, answer.text
     assert answer.json()["created"] == 12_000
-    assert 12_000 * len(wide) > 2 * bodies.MAX_BODY
+    assert 12_000 * len(wide) > 2 * bodies.LONG_BODY
     assert peak < 20_000_000, f"{peak / 1e6:.0f} MB"
 
 

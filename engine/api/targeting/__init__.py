@@ -46,7 +46,7 @@ ROUTERS = (
     portals.router,
     recipient.router,
     recipients.router,
-    reports.router,
+    *reports.ROUTERS,
     setup.router,
     status.router,
     *suppression.ROUTERS,

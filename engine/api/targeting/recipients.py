@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, FailFast
 from starlette.responses import Response
 
 from engine.api.answers import json_answer
 from engine.api.call import Caller
 from engine.api.targeting import schemas, views
-from engine.api.targeting.errors import TargetingRoute
 from engine.api.targeting.parameters import COMMON, Limit, Next
+from engine.api.targeting.routes import RetriggerRoute
 from engine.delivery.retrigger import Retriggered, retrigger
 from engine.insight.email import sends_email
 from engine.insight.recipients import list_recipients
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["router"]
 
-router = APIRouter(route_class=TargetingRoute, responses=COMMON)
+router = APIRouter(route_class=RetriggerRoute, responses=COMMON)
 
 
 @router.get(
@@ -71,7 +71,7 @@ def get_recipients(
 class RetriggerRequest(BaseModel):
     """Who is to run again. Upstream does not close this object."""
 
-    recipient_ids: list[UUID]
+    recipient_ids: Annotated[list[UUID], FailFast()]
 
 
 @router.post(

@@ -15,14 +15,19 @@ from engine.api.call import Caller
 from engine.api.targeting import schemas
 from engine.api.targeting.errors import TargetingRoute
 from engine.api.targeting.parameters import COMMON
+from engine.api.targeting.routes import MailRoute
 from engine.channels.secrets import Secrets
 from engine.content.links import Links
 from engine.tracking.inbound import take_inbound
 from engine.tracking.intake import Answer, take_events
 
-__all__ = ["router"]
+__all__ = ["ROUTERS"]
 
-router = APIRouter(route_class=TargetingRoute, tags=["Feedback"], responses=COMMON)
+_shape: dict[str, Any] = {"tags": ["Feedback"], "responses": COMMON}
+_events = APIRouter(route_class=TargetingRoute, **_shape)
+_mail = APIRouter(route_class=MailRoute, **_shape)
+
+ROUTERS = (_events, _mail)
 
 _MESSAGE = {
     "requestBody": {
@@ -67,7 +72,7 @@ class InboundAnswer(schemas.Answer):
     suppressed: str | None = Field(default=None, description="Why the address must not be used from now on.")
 
 
-@router.post("/v1/events", operation_id="reportEvents", response_model=EventAnswers)
+@_events.post("/v1/events", operation_id="reportEvents", response_model=EventAnswers)
 def report_events(
     given: Annotated[Any, Body(description="An event, or a list of at most 1,000 (docs/tracking.md).")],
     call: Caller,
@@ -92,7 +97,7 @@ def _answer(answer: Answer) -> EventAnswer:
     return EventAnswer(**{name: getattr(answer, name) for name in EventAnswer.model_fields})
 
 
-@router.post(
+@_mail.post(
     "/v1/inbound/email", operation_id="receiveEmail", response_model=InboundAnswer, openapi_extra=_MESSAGE
 )
 async def receive_email(

@@ -1,15 +1,18 @@
-"""Kinds of route that differ in who may use them, or in what an unknown campaign is answered."""
+"""Kinds of route that differ in who may use them, how long their bodies are, or in what an unknown campaign is
+answered.
+"""
 
 from __future__ import annotations
 
 from starlette.responses import Response
 
 from engine.api.answers import json_answer
+from engine.api.bodies import LONG_BODY
 from engine.api.targeting.errors import TargetingRoute
 from engine.campaigns.errors import Refusal, Refused
 from engine.principal import Role
 
-__all__ = ["FindingRoute", "ReadingRoute"]
+__all__ = ["FindingRoute", "LongRoute", "MailRoute", "ReadingRoute", "RetriggerRoute"]
 
 _NOT_FOUND = 404
 
@@ -28,3 +31,21 @@ class ReadingRoute(TargetingRoute):
     """A question too long for a URL: it is posted, changes nothing, and a viewer may ask it."""
 
     role = Role.VIEWER
+
+
+class LongRoute(TargetingRoute):
+    """A route whose bodies hold files: templates with their attachments."""
+
+    longest = LONG_BODY
+
+
+class RetriggerRoute(LongRoute):
+    """A route whose bodies name many recipients: 200,000 and more."""
+
+    most_values = 250_000
+
+
+class MailRoute(LongRoute):
+    """A route whose bodies are mails, not JSON."""
+
+    most_values = None

@@ -12,9 +12,8 @@ from engine.api.answers import NO_CONTENT, json_answer
 from engine.api.call import Call, Caller
 from engine.api.secrets import secrets_of
 from engine.api.targeting import schemas, views
-from engine.api.targeting.errors import TargetingRoute
 from engine.api.targeting.parameters import COMMON, CONFLICT, MISSING, Limit, Next
-from engine.api.targeting.routes import ReadingRoute
+from engine.api.targeting.routes import LongRoute, ReadingRoute
 from engine.campaigns import attachments, previews, templates
 from engine.campaigns.attachments import AttachmentInput
 from engine.campaigns.previews import PreviewInput, Test, TestInput
@@ -25,7 +24,7 @@ __all__ = ["reading", "router"]
 
 #: Looking at a template changes nothing.
 reading = APIRouter(route_class=ReadingRoute, tags=["Template"], responses=COMMON)
-router = APIRouter(route_class=TargetingRoute, tags=["Template"], responses=COMMON)
+router = APIRouter(route_class=LongRoute, tags=["Template"], responses=COMMON)
 
 
 @router.post("/v1/template", operation_id="createTemplate", status_code=201, response_model=schemas.Template)

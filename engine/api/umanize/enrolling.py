@@ -25,6 +25,7 @@ class BulkRoute(UmanizeRoute):
     """Its bodies are as long as a hundred thousand items are."""
 
     longest = 32 * 1024 * 1024
+    most_values = 20 * MOST
 
 
 @dataclass(slots=True)
