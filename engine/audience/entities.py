@@ -19,6 +19,7 @@ from sqlalchemy.exc import IntegrityError
 from engine import listing
 from engine.audience.attributes import Given, canonical, check_schema, read_entity
 from engine.audience.comparisons import Holds
+from engine.audience.former import bring_back, remember
 from engine.audience.predicate import dialect_of
 from engine.delivery.enrol import enrol, guard
 from engine.inputs import Invalid, unstorable
@@ -80,6 +81,9 @@ def upsert_entity(session: Session, org_id: UUID, schema: str, body: Any) -> tup
         _replace(session, given.id, values)
         enrol(session, org_id, schema, [given.id])
         return get_entity(session, org_id, schema, given.id), False
+    if given.id is None:
+        former = bring_back(session, org_id, schema, [given.external_id])
+        entity_id = former.get(given.external_id or "", entity_id)
     row = {"org_id": org_id, "schema": schema, **values, "created_at": now, "updated_at": now}
     found = _insert(session, entity_id, row, by_external_id=given.id is None)
     enrol(session, org_id, schema, [found])
@@ -117,14 +121,22 @@ def patch_entity(session: Session, org_id: UUID, schema: str, entity_id: UUID, b
 
 
 def delete_entity(session: Session, org_id: UUID, schema: str, entity_id: UUID) -> None:
-    """Remove an entity. What campaigns recorded of it stays.
+    """Remove an entity. What campaigns recorded of it stays, and holds for whoever is created with its external id.
 
     Raises:
         NotFound: there is none of that id in the schema.
     """
-    statement = delete(Entity).where(Entity.org_id == org_id, Entity.schema == schema, Entity.id == entity_id)
-    if session.execute(statement.execution_options(synchronize_session=False)).rowcount == 0:  # type: ignore[attr-defined]
+    statement = (
+        delete(Entity)
+        .where(Entity.org_id == org_id, Entity.schema == schema, Entity.id == entity_id)
+        .returning(Entity.external_id)
+        .execution_options(synchronize_session=False)
+    )
+    gone = session.execute(statement).first()
+    if gone is None:
         raise NotFound("entity", entity_id)
+    if gone.external_id is not None:
+        remember(session, org_id, schema, entity_id, gone.external_id)
 
 
 def list_entities(

@@ -24,6 +24,7 @@ import orjson
 from sqlalchemy import text
 
 from engine.audience.attributes import MAX_BYTES, canonical, merged
+from engine.audience.former import bring_back
 from engine.delivery.enrol import enrol, guard
 from engine.inputs import Invalid
 from state.change import clock_of
@@ -76,11 +77,13 @@ class TooLarge(Exception):
 
 _POSTGRESQL = """
     WITH given AS MATERIALIZED (
-        SELECT item->>0 AS external_id, item->>1 AS title, item->2 AS attributes
+        SELECT item->>0 AS external_id, item->>1 AS title, item->2 AS attributes,
+            CAST(item->>3 AS uuid) AS former
         FROM jsonb_array_elements(CAST(:rows AS jsonb)) AS item
     ), written AS (
         INSERT INTO entity (id, org_id, schema, external_id, title, attributes, created_at, updated_at)
-        SELECT gen_random_uuid(), :org_id, :schema, external_id, title, attributes, :now, :now FROM given
+        SELECT coalesce(former, gen_random_uuid()), :org_id, :schema, external_id, title, attributes, :now, :now
+        FROM given
         ON CONFLICT (org_id, schema, external_id) DO UPDATE SET
             title = coalesce(nullif(excluded.title, ''), entity.title),
             attributes = {attributes},
@@ -152,8 +155,10 @@ def _postgresql(
     session: Session, org_id: UUID, schema: str, rows: Sequence[Row], mode: Mode
 ) -> tuple[int, list[UUID]]:
     """How many were created, and the ids of the written."""
+    former = bring_back(session, org_id, schema, [row.external_id for row in rows])
     given = ",".join(
-        f"[{orjson.dumps(row.external_id).decode()},{orjson.dumps(row.title).decode()},{row.attributes}]"
+        f"[{orjson.dumps(row.external_id).decode()},{orjson.dumps(row.title).decode()},{row.attributes}"
+        + (f',"{former[row.external_id]}"]' if row.external_id in former else "]")
         for row in rows
     )
     shared = {"org_id": org_id, "schema": schema, "now": clock_of(session).now()}
@@ -186,11 +191,13 @@ def _sqlite(
     keys = orjson.dumps([row.external_id for row in rows if row.external_id is not None]).decode()
     found = connection.exec_driver_sql(_SQLITE_KNOWN, (keys, org_id.hex, schema))
     known = {key: (id_, title, attributes) for key, id_, title, attributes in found}
+    former = bring_back(session, org_id, schema, [row.external_id for row in rows])
     now = clock_of(session).now().strftime("%Y-%m-%d %H:%M:%S.%f")
     new, changed, too_large = [], [], []
     for key, title, attributes, title_if_none in rows:
         if key is None or key not in known:
-            new.append((uuid4().hex, org_id.hex, schema, key, title or title_if_none, attributes, now, now))
+            id_ = former.get(key or "") or uuid4()
+            new.append((id_.hex, org_id.hex, schema, key, title or title_if_none, attributes, now, now))
             continue
         id_, old_title, old = known[key]
         try:

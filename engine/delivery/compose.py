@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from engine.delivery.slices import Lease
     from engine.delivery.waves import Due
 
-__all__ = ["TARGET_DELETED", "compose", "removed"]
+__all__ = ["ENTITY_DELETED", "TARGET_DELETED", "compose", "removed"]
 
+#: The error code of a person who was deleted before it was their turn.
+ENTITY_DELETED = "ENTITY_DELETED"
 #: The error code of a target that was soft-deleted before it was its turn.
 TARGET_DELETED = "TARGET_DELETED"
 
@@ -41,7 +43,7 @@ def compose(
     """
     entity_id = due.entity_id
     if due.attributes is None:
-        return _excluded(entity_id, "ENTITY_DELETED", "the entity was deleted")
+        return _excluded(entity_id, ENTITY_DELETED, "the entity was deleted")
     if address is None:
         return _excluded(entity_id, "NO_ADDRESS", f"no address for channel {sender.kind}")
     if address in barred:

@@ -2,7 +2,8 @@
 
 Promises (contract.md §5 `ends`):
 - In the transaction that writes the entities, so that no change is noticed late or not at all.
-- Once: a recipient of a campaign is never enrolled again, and when it no longer matches nothing is taken back.
+- Once: a recipient of a campaign is never enrolled again, and when it no longer matches nothing is taken back. Who had
+  been deleted when their turn came, and is back (engine.audience.former), has their turn now.
 - In set operations: one statement for every fifty campaigns with a target of the schema, whatever the number of
   entities, and a handful more for each that gains somebody.
 - Against an activation at the same moment: `guard` makes an activation wait for the writers that cannot have seen it,
@@ -18,11 +19,12 @@ import secrets
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID, uuid4
 
-from sqlalchemy import and_, case, exists, func, select, text
+from sqlalchemy import and_, case, exists, func, not_, select, text
 
 from engine.audience.targets import audience, has_filters
 from engine.commands import Retrigger
-from engine.delivery import slices
+from engine.delivery import history, slices
+from engine.delivery.compose import ENTITY_DELETED
 from engine.delivery.holdout import held_out, holdouts_of
 from engine.delivery.intake import take_in
 from engine.runtime import wake
@@ -30,7 +32,7 @@ from state.change import clock_of
 from state.sampling import within
 from state.sets import among, is_postgresql
 from state.tables import Campaign, Entity, Job, Recipient, Target
-from state.transitions import SENDING, CampaignStatus
+from state.transitions import SENDING, AutomationStatus, CampaignStatus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -149,8 +151,17 @@ def _conditions(session: Session, door: _Door) -> list[ColumnElement[bool]]:
         Recipient.campaign_id == campaign.id,
         Recipient.entity_id == Entity.id,
         Recipient.automation_status.is_not(None),
+        not_(_missed_turn()),
     )
     return [*conditions, ~known]
+
+
+def _missed_turn() -> ColumnElement[bool]:
+    """Whether a recipient had been deleted when it was their turn."""
+    return and_(
+        Recipient.automation_status == AutomationStatus.CANCELLED,
+        Recipient.error_code.is_not_distinct_from(ENTITY_DELETED),
+    )
 
 
 def _take_in(session: Session, door: _Door, entity_ids: Sequence[UUID]) -> int:
@@ -164,8 +175,28 @@ def _take_in(session: Session, door: _Door, entity_ids: Sequence[UUID]) -> int:
     if still != campaign.status:
         return 0  # it was stopped meanwhile; whoever starts it again plans everybody
     job = enrolment_job(session, campaign)
-    people = _newcomers(session, door, entity_ids).subquery("people")
-    taken = take_in(session, job, people, slice_size=SLICE, target_id=target.id)
+    newcomers = _newcomers(session, door, entity_ids)
+    back = session.scalars(
+        select(Recipient.entity_id)
+        .where(
+            Recipient.campaign_id == campaign.id,
+            Recipient.entity_id.in_(newcomers.with_only_columns(Entity.id)),
+            _missed_turn(),
+        )
+        .order_by(Recipient.entity_id)
+        .with_for_update()
+    ).all()
+    if back:
+        history.keep(session, campaign.id, back, AutomationStatus.CANCELLED)
+    revive = [AutomationStatus.CANCELLED] if back else []
+    taken = take_in(
+        session,
+        job,
+        newcomers.subquery("people"),
+        slice_size=SLICE,
+        target_id=target.id,
+        revive=revive,
+    )
     if taken:
         slices.wake_next(session, campaign.org_id, job.id)
     return taken

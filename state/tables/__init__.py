@@ -1,6 +1,6 @@
 """Every table. A newcomer reads `delivery` first."""
 
-from state.tables.audience import Entity, Suppression, Target
+from state.tables.audience import Entity, FormerEntity, Suppression, Target
 from state.tables.audit import AuditRecord
 from state.tables.base import Base, JsonObject
 from state.tables.campaign import Campaign, Channel, Flow, Template, TemplateAttachment, Touchpoint
@@ -32,6 +32,7 @@ __all__ = [
     "Execution",
     "Experiment",
     "Flow",
+    "FormerEntity",
     "IdempotencyKey",
     "Job",
     "JobPace",

@@ -8,9 +8,9 @@ from uuid import UUID
 from sqlalchemy import Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from state.tables.base import Base, Identified, JsonObject, Owned, Timestamped
+from state.tables.base import Base, Identified, JsonObject, OrgId, Owned, Timestamped
 
-__all__ = ["EVERY_CAMPAIGN", "Entity", "Suppression", "Target"]
+__all__ = ["EVERY_CAMPAIGN", "Entity", "FormerEntity", "Suppression", "Target"]
 
 #: In place of a campaign where all are meant, so that the unique key sees two of them as the same.
 EVERY_CAMPAIGN = UUID(int=0)
@@ -31,6 +31,20 @@ class Entity(Identified, Owned, Timestamped, Base):
     """The key in the system the entity came from; NULLs do not collide."""
     title: Mapped[str] = mapped_column(Text, default="")
     attributes: Mapped[JsonObject] = mapped_column(default=dict)
+
+
+class FormerEntity(Base):
+    """Who an entity was that was deleted while campaigns had it as a recipient: created again with the same external
+    id, it has the same id (engine.audience.former).
+    """
+
+    __tablename__ = "former_entity"
+
+    org_id: Mapped[OrgId] = mapped_column(primary_key=True)
+    digest: Mapped[str] = mapped_column(String(32), primary_key=True)
+    """Of schema and external id, which are not kept."""
+    entity_id: Mapped[UUID]
+    deleted_at: Mapped[datetime]
 
 
 class Target(Identified, Owned, Timestamped, Base):

@@ -11,7 +11,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from state.types import Json, UtcDateTime
 
-__all__ = ["Base", "Identified", "JsonObject", "Owned", "Timestamped", "partial_index"]
+__all__ = ["Base", "Identified", "JsonObject", "OrgId", "Owned", "Timestamped", "partial_index"]
 
 JsonObject = dict[str, Any]
 OrgId = Annotated[UUID, mapped_column(ForeignKey("organization.id", ondelete="CASCADE"))]
