@@ -70,5 +70,7 @@ def configure_logging(settings: Settings) -> None:
     root.setLevel(level)
     # Every refused connection to RabbitMQ is told once, by us; pika would add three lines and a traceback.
     logging.getLogger("pika").setLevel(logging.CRITICAL)
+    # It tells of each detector that it runs, and of what one trips over, which is taken for no bounce.
+    logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL + 1)
     for noisy in ("httpx", "aiosmtpd", "alembic.runtime.plugins"):
         logging.getLogger(noisy).setLevel(max(level, logging.WARNING))

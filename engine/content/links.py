@@ -36,7 +36,7 @@ _MAC = 16
 _IDS = 48
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _MESSAGE_ID = re.compile(r"<?[0-9a-f-]{36}\.([A-Za-z0-9_-]{43})@[^<>@\s]+>?")
-_RETURN_PATH = re.compile(r"[^@\s]*\+([a-z2-7]{52})@[^@\s]+", re.IGNORECASE)
+_RETURN_PATH = re.compile(r"[^@\s]*\+([a-z2-7]{52})@[^@\s]+", re.IGNORECASE | re.ASCII)
 
 
 class LinkError(ValueError):

@@ -1,34 +1,42 @@
-"""E-mail that comes back, matched to the recipient it is about, and taken (engine.tracking.returned reads it).
+"""E-mail that comes back, matched to the recipients it is about, and taken (engine.tracking.mail_reading reads it).
 
 Matched by what the message of ours carried and comes back with it, the surest first: the signed unsubscribe link in
 the returned headers, the Message-ID, the return path (VERP). What matches nobody changes nothing: anybody can write
 to the address where bounces go, and name any other.
 
-The same message is taken once: its digest is the event's id.
+A bounce bars the recipient's address only if it names that address, or none: of several recipients of one report each
+meets what is said of it, and whoever a message was forwarded to is not the recipient. The same message is taken once:
+its digest is the event's id.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from engine.audience.suppression import Barred, bar, key_of
-from engine.content.links import Invitation, LinkError, Links, read_message_id, read_return_path
+from engine.content.links import LinkError, read_message_id, read_return_path
 from engine.inputs import Invalid
 from engine.insight.feedback import Feedback
 from engine.tracking.addresses import reached
 from engine.tracking.consequences import Told, reason_to_bar, take
-from engine.tracking.returned import Report, Returned, Unreadable, read_returned
+from engine.tracking.mail_reading import Unreadable, read_inbound_mail
+from engine.tracking.mail_values import MailReport, RecipientReport
 from state.change import clock_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
     from uuid import UUID
 
     from sqlalchemy.orm import Session
 
     from engine.answers.classify import Classifier
+    from engine.content.links import Invitation, Links
+    from engine.insight.messages import Pair
     from engine.tracking.addresses import Reached
+    from engine.tracking.mail_values import InboundMail, Traces
 
 __all__ = ["Inbound", "take_inbound"]
 
@@ -37,7 +45,7 @@ _WORST = ("complained", "unsubscribed", "bounced", "delayed", "delivered")
 
 @dataclass(frozen=True, slots=True)
 class Inbound:
-    """What became of a message that came in."""
+    """What became of a message that came in; of several reports in it, of the first that is about a recipient."""
 
     kind: Literal["bounce", "complaint", "reply", "auto_reply", "other"]
     matched: bool = False
@@ -52,6 +60,24 @@ class Inbound:
     bounce_type: Literal["permanent", "transient"] | None = None
     suppressed: str | None = None
     """Why the address must not be used from now on; absent: it may be."""
+    further: list[Inbound] = field(default_factory=list)
+    """What became of further reports in it, if there are several."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Matched:
+    """A report, the recipient it is about, and what follows."""
+
+    pair: Pair
+    report: RecipientReport
+    invitation: Invitation | None
+    how: Reached | None
+    barred: Barred | None
+
+    @property
+    def address(self) -> str | None:
+        """Whom the message was sent to."""
+        return _sent_to(self.invitation, self.how)
 
 
 def take_inbound(
@@ -63,7 +89,7 @@ def take_inbound(
     *,
     recipient: str | None = None,
 ) -> Inbound:
-    """Take a message as it came over the wire.
+    """Take a message as it came over the wire. The number of statements does not depend on its reports.
 
     Args:
         classifier: Says which bounces bar an address.
@@ -73,51 +99,110 @@ def take_inbound(
         Invalid: it is no e-mail message.
     """
     try:
-        returned = read_returned(raw)
+        mail = read_inbound_mail(raw)
     except Unreadable as error:
         raise Invalid("body", str(error)) from None
-    invitation = _invitation(returned, links, org_id)
-    pair = (invitation.campaign_id, invitation.entity_id) if invitation is not None else None
-    pair = pair or _pair(returned, recipient)
-    report = _worst(returned, invitation)
-    if pair is None or report is None:
-        return Inbound(returned.kind)
     now = clock_of(session).now()
-    (how,) = reached(session, org_id, [(pair, now, report.address)])
-    if how is None and invitation is None:
-        return Inbound(returned.kind)
-    verdict = classifier.classify(report.answer) if report.answer is not None else None
-    barred = _barred(reason_to_bar(report.kind, verdict), invitation, how)
-    if how is None:  # the campaign is gone; what was signed still says which address it was
-        bar(session, org_id, [barred] if barred is not None else [])
-        return Inbound(returned.kind, suppressed=barred and barred.reason)
-    bounce: Literal["permanent", "transient"] = "permanent" if report.permanent else "transient"
-    told = Told(
-        Feedback(
-            campaign_id=pair[0],
-            entity_id=pair[1],
-            kind="replied" if returned.kind == "reply" else report.kind,
-            at=now,
-            event_id=f"inbound:{hashlib.sha256(raw).hexdigest()[:48]}",
-            bounce_type=bounce,
-            bounce_subtype=report.status,
-            complaint_type=report.complaint_type,
-            reason=report.reason or (returned.subject if returned.kind == "reply" else None),
+    matched = _matched(session, org_id, _reports_of(mail), links, classifier, recipient, now)
+    known = [one for one in matched if one.how is not None]
+    # Where a campaign is gone, what was signed still says which address it was.
+    bar(session, org_id, [one.barred for one in matched if one.how is None and one.barred is not None])
+    digest = hashlib.sha256(raw).hexdigest()[:48]
+    taken = take(
+        session,
+        org_id,
+        [Told(_feedback(one, mail, now, _event_id(digest, at)), one.barred) for at, one in enumerate(known)],
+    )
+    answers = [_answer(mail, one, taken=at in taken.new) for at, one in enumerate(known)]
+    answers += [
+        Inbound(mail.kind, suppressed=one.barred.reason if one.barred is not None else None)
+        for one in matched
+        if one.how is None
+    ]
+    if not answers:
+        return Inbound(mail.kind)
+    return replace(answers[0], further=answers[1:])
+
+
+def _reports_of(mail: InboundMail) -> list[MailReport]:
+    """What there is to take; an answer by a person is a report of its own."""
+    if mail.kind == "reply":
+        return [MailReport("other", (RecipientReport("delivered"),), mail.traces)]
+    return [report for report in mail.reports if report.recipients]
+
+
+def _matched(
+    session: Session,
+    org_id: UUID,
+    reports: Sequence[MailReport],
+    links: Links,
+    classifier: Classifier,
+    recipient: str | None,
+    now: datetime,
+) -> list[_Matched]:
+    """Those reports that are about a recipient, or about a signed address, each with what follows. Eight statements at
+    most.
+    """
+    about: list[tuple[MailReport, Pair, Invitation | None]] = []
+    for report in reports:
+        invitation = _invitation(report.traces, links, org_id)
+        # The envelope is that of the message itself: of several reports in it, it says nothing.
+        pair = _pair(report.traces, recipient if len(reports) == 1 else None)
+        if invitation is not None:
+            pair = (invitation.campaign_id, invitation.entity_id)
+        if pair is not None:
+            about.append((report, pair, invitation))
+    wanted = [
+        (pair, now, address)
+        for report, pair, _ in about
+        for one in report.recipients
+        for address in (one.addresses or (None,))
+    ]
+    found = iter(reached(session, org_id, wanted) if wanted else [])
+    matched: list[_Matched] = []
+    for report, pair, invitation in about:
+        candidates = [(one, [next(found) for _ in one.addresses or (None,)]) for one in report.recipients]
+        one, how, is_theirs = _of_the_recipient(candidates, invitation)
+        if how is None and invitation is None:
+            continue
+        verdict = classifier.classify(one.answer) if one.answer is not None and is_theirs else None
+        barred = _barred(reason_to_bar(one.kind, verdict), invitation, how)
+        matched.append(_Matched(pair, one, invitation, how, barred))
+    return matched
+
+
+def _of_the_recipient(
+    candidates: list[tuple[RecipientReport, list[Reached | None]]], invitation: Invitation | None
+) -> tuple[RecipientReport, Reached | None, bool]:
+    """Of several reports about one message the one about our recipient, and of these the worst; whether it is."""
+
+    def is_theirs(report: RecipientReport, ways: list[Reached | None]) -> bool:
+        return not report.addresses or any(
+            _sent_to(invitation, how) == address for address, how in zip(report.addresses, ways, strict=True)
+        )
+
+    ranked = sorted(
+        candidates,
+        key=lambda one: (not one[0].addresses, _WORST.index(one[0].kind)),
+    )
+    theirs = next((one for one in ranked if is_theirs(*one)), None)
+    report, ways = theirs or ranked[0]
+    how = next(
+        (
+            how
+            for address, how in zip(report.addresses, ways, strict=False)
+            if _sent_to(invitation, how) == address
         ),
-        barred,
+        ways[0],
     )
-    taken = take(session, org_id, [told])
-    return Inbound(
-        returned.kind,
-        matched=True,
-        taken=bool(taken.new),
-        campaign_id=pair[0],
-        recipient_id=pair[1],
-        address=invitation.address if invitation is not None else how.key and how.key.address,
-        status=report.status,
-        bounce_type=bounce if report.kind == "bounced" else None,
-        suppressed=barred.reason if barred is not None else None,
-    )
+    return report, how, theirs is not None
+
+
+def _sent_to(invitation: Invitation | None, how: Reached | None) -> str | None:
+    """Whom a message was sent to, as far as it can be told."""
+    if invitation is not None:
+        return invitation.address
+    return how.key.address if how is not None and how.key is not None else None
 
 
 def _barred(reason: str | None, invitation: Invitation | None, how: Reached | None) -> Barred | None:
@@ -131,8 +216,43 @@ def _barred(reason: str | None, invitation: Invitation | None, how: Reached | No
     return Barred(*how.key, reason, channel_kind=how.channel_kind)
 
 
-def _invitation(returned: Returned, links: Links, org_id: UUID) -> Invitation | None:
-    for link in returned.unsubscribe:
+def _feedback(matched: _Matched, mail: InboundMail, now: datetime, event_id: str) -> Feedback:
+    report, is_reply = matched.report, mail.kind == "reply"
+    return Feedback(
+        campaign_id=matched.pair[0],
+        entity_id=matched.pair[1],
+        kind="replied" if is_reply else report.kind,
+        at=now,
+        event_id=event_id,
+        bounce_type="permanent" if report.is_permanent else "transient",
+        bounce_subtype=report.status,
+        complaint_type=report.complaint_type,
+        reason=report.reason or (mail.subject if is_reply else None),
+    )
+
+
+def _event_id(digest: str, position: int) -> str:
+    return f"inbound:{digest}" + (f":{position}" if position else "")
+
+
+def _answer(mail: InboundMail, matched: _Matched, *, taken: bool) -> Inbound:
+    report = matched.report
+    bounce: Literal["permanent", "transient"] = "permanent" if report.is_permanent else "transient"
+    return Inbound(
+        mail.kind,
+        matched=True,
+        taken=taken,
+        campaign_id=matched.pair[0],
+        recipient_id=matched.pair[1],
+        address=matched.address,
+        status=report.status,
+        bounce_type=bounce if report.kind == "bounced" else None,
+        suppressed=matched.barred.reason if matched.barred is not None else None,
+    )
+
+
+def _invitation(traces: Traces, links: Links, org_id: UUID) -> Invitation | None:
+    for link in traces.unsubscribe:
         try:
             invitation = links.read(link.rpartition("/")[2])
         except LinkError:
@@ -142,22 +262,12 @@ def _invitation(returned: Returned, links: Links, org_id: UUID) -> Invitation | 
     return None
 
 
-def _pair(returned: Returned, recipient: str | None) -> tuple[UUID, UUID] | None:
+def _pair(traces: Traces, recipient: str | None) -> Pair | None:
     """Campaign and entity, by Message-ID or by return path."""
-    for message_id in returned.message_ids:
+    for message_id in traces.message_ids:
         if (pair := read_message_id(message_id)) is not None:
             return pair
-    for address in filter(None, (recipient, *returned.recipients)):
+    for address in filter(None, (recipient, *traces.return_paths)):
         if (pair := read_return_path(address)) is not None:
             return pair
     return None
-
-
-def _worst(returned: Returned, invitation: Invitation | None) -> Report | None:
-    """Of several reports the one about our recipient, and of these the worst; None: there is nothing to take."""
-    if returned.kind == "reply":
-        return Report("delivered", None)
-    reports = returned.reports
-    if invitation is not None:
-        reports = [one for one in reports if one.address == invitation.address] or reports
-    return min(reports, key=lambda one: _WORST.index(one.kind), default=None)

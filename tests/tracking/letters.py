@@ -2,8 +2,36 @@
 
 from __future__ import annotations
 
-from email.message import EmailMessage
 from textwrap import dedent, indent
+from typing import TYPE_CHECKING
+
+from engine.channels.secrets import Secrets
+from engine.content.links import Invitation, Links
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    import httpx
+
+    from tests.tracking.world import Mailing
+
+
+def hand_in(client: httpx.Client, raw: bytes, **query: str) -> dict[str, object]:
+    """Hand a message in; returns what became of it."""
+    answered = client.post(
+        "/v1/inbound/email", content=raw, params=query, headers={"content-type": "message/rfc822"}
+    )
+    assert answered.status_code == 200, answered.text
+    found: dict[str, object] = answered.json()
+    return found
+
+
+def link_of(world: Mailing, campaign_id: UUID, entity_id: UUID, address: str) -> str:
+    """The unsubscribe link that a message to this recipient carried."""
+    keys = Secrets.of(world.api.runtime.settings).signing_keys
+    return Links(world.api.url, keys).unsubscribe(
+        Invitation(world.api.org_id, campaign_id, entity_id, "smtp", address)
+    )
 
 
 def original(*, to: str = "ada@x.example", message_id: str = "", unsubscribe: str = "") -> str:
@@ -22,10 +50,11 @@ def delivery_report(
     returned: str | None = None,
     part: str = "text/rfc822-headers",
     to: str = "news@muster.example",
+    notice: str = "This is the mail system. I am sorry to have to tell you this.\n",
 ) -> bytes:
     """A delivery report (RFC 3464) with a block for each recipient."""
     sections = [
-        "Content-Type: text/plain\n\nThis is the mail system. I am sorry to have to tell you this.\n",
+        f"Content-Type: text/plain\n\n{notice}",
         "Content-Type: message/delivery-status\n\nReporting-MTA: dns; mx.x.example\n"
         "Arrival-Date: Mon, 02 Mar 2026 09:00:00 +0000\n\n"
         + "\n".join(dedent(block).lstrip() for block in blocks),
@@ -66,15 +95,24 @@ def complaint(kind: str = "abuse", *, returned: str, rcpt: str | None = "ada@x.e
 
 def answer(message_id: str, **headers: str) -> bytes:
     """What somebody, or something, writes back."""
-    message = EmailMessage()
-    message["From"] = "ada@x.example"
-    message["To"] = "news@muster.example"
-    message["Subject"] = "Re: Spring sale"
-    message["In-Reply-To"] = message_id
-    for name, value in headers.items():
-        message[name.replace("_", "-")] = value
-    message.set_content("Yes please")
-    return bytes(message)
+    given = {
+        "From": "ada@x.example",
+        "To": "news@muster.example",
+        "Subject": "Re: Spring sale",
+        "In-Reply-To": message_id,
+    }
+    lines = [f"{name.replace('_', '-')}: {value}" for name, value in (given | headers).items()]
+    return ("\r\n".join(lines) + "\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nYes please\r\n").encode()
+
+
+def attached(*messages: str, sender: str, subject: str, in_reply_to: str = "") -> bytes:
+    """A message that encloses others."""
+    head = f"From: {sender}\nTo: news@muster.example\nSubject: {subject}\n"
+    if in_reply_to:
+        head += f"In-Reply-To: {in_reply_to}\n"
+    head += 'MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary="=_f"\n\n--=_f\n\nSee below.\n'
+    body = "".join(f"--=_f\nContent-Type: message/rfc822\n\n{one.rstrip()}\n\n" for one in messages)
+    return (head + body + "--=_f--\n").replace("\n", "\r\n").encode()
 
 
 def _report(kind: str, sections: list[str], to: str, sender: str) -> bytes:

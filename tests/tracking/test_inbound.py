@@ -7,9 +7,17 @@ from uuid import UUID
 
 import pytest
 
-from engine.channels.secrets import Secrets
-from engine.content.links import Invitation, Links, return_path_of
-from tests.tracking.letters import answer, block, complaint, delivery_report, original
+from engine.content.links import return_path_of
+from tests.tracking.letters import (
+    answer,
+    attached,
+    block,
+    complaint,
+    delivery_report,
+    hand_in,
+    link_of,
+    original,
+)
 
 if TYPE_CHECKING:
     import httpx
@@ -24,20 +32,8 @@ def ada(world: Mailing, campaign_id: UUID) -> UUID:
     return world.sent(campaign_id, ADA, "bo@x.example")[0]
 
 
-def hand_in(client: httpx.Client, raw: bytes, **query: str) -> dict[str, object]:
-    answered = client.post(
-        "/v1/inbound/email", content=raw, params=query, headers={"content-type": "message/rfc822"}
-    )
-    assert answered.status_code == 200, answered.text
-    found: dict[str, object] = answered.json()
-    return found
-
-
 def link(world: Mailing, campaign_id: UUID, entity_id: UUID, address: str = ADA) -> str:
-    keys = Secrets.of(world.api.runtime.settings).signing_keys
-    return Links(world.api.url, keys).unsubscribe(
-        Invitation(world.api.org_id, campaign_id, entity_id, "smtp", address)
-    )
+    return link_of(world, campaign_id, entity_id, address)
 
 
 def test_a_hard_bounce_suppresses_for_the_whole_organization(
@@ -114,9 +110,68 @@ def test_whoever_writes_to_the_bounce_address_suppresses_nobody(
     named = block("bo@x.example")
     returned = original(message_id=world.message_id(campaign_id, ada))
     assert ADA == hand_in(world.client, delivery_report(named, returned=returned))["address"]
-    assert [(ADA, "hard_bounce")] == world.suppressed(), (
-        "the recipient's own address, whatever the report names"
+    assert [] == world.suppressed(), "it is about another address than the recipient's"
+    assert ("bounced", "permanent") == world.status(campaign_id, ada)
+
+
+@pytest.mark.parametrize("by", ["link", "message_id"])
+def test_of_several_recipients_each_meets_what_is_said_of_it(
+    world: Mailing, campaign_id: UUID, ada: UUID, by: str
+) -> None:
+    blocks = (
+        block("bo@x.example", status="5.1.1"),
+        "\n" + block(ADA, status="4.2.2", diagnostic="smtp; 452 4.2.2 full"),
+        "\n" + block("cy@x.example", status="5.1.1"),
     )
+    traces = (
+        {"unsubscribe": link(world, campaign_id, ada)}
+        if by == "link"
+        else {"message_id": world.message_id(campaign_id, ada)}
+    )
+    found = hand_in(world.client, delivery_report(*blocks, returned=original(**traces)))
+    assert ("transient", "4.2.2", None) == (found["bounce_type"], found["status"], found.get("suppressed"))
+    assert [] == world.suppressed()
+
+
+def test_several_reports_in_one_message_meet_each_their_own(world: Mailing, campaign_id: UUID) -> None:
+    people = world.sent(campaign_id, ADA, "bo@x.example", "cy@x.example")
+    reports = [
+        delivery_report(
+            block(address, status=status, diagnostic=f"smtp; 550 {status} {words}"),
+            returned=original(to=address, message_id=world.message_id(campaign_id, entity_id)),
+        ).decode()
+        for entity_id, address, status, words in zip(
+            people,
+            (ADA, "bo@x.example", "cy@x.example"),
+            ("5.1.1", "5.7.1", "5.1.1"),
+            ("unknown", "spam", "unknown"),
+            strict=True,
+        )
+    ]
+    raw = attached(*(one.replace("\r\n", "\n") for one in reports), sender="it@shop.example", subject="Fwd")
+    found = hand_in(world.client, raw)
+    assert [str(one) for one in people] == [
+        found["recipient_id"],
+        *(one["recipient_id"] for one in found["further"]),  # type: ignore[attr-defined]
+    ]
+    assert [(ADA, "hard_bounce"), ("cy@x.example", "hard_bounce")] == world.suppressed()
+    assert not hand_in(world.client, raw)["taken"], "the same message again"
+    world.check_sums()
+
+
+def test_a_bounce_in_prose_is_matched_by_the_copy_that_it_holds(
+    world: Mailing, campaign_id: UUID, ada: UUID
+) -> None:
+    raw = (
+        "Return-Path: <>\nFrom: MAILER-DAEMON@mx.x.example\nTo: b@bounces.example\nSubject: failure notice\n\n"
+        "Hi. This is the qmail-send program at mx.x.example.\n"
+        f"I'm afraid I wasn't able to deliver your message.\n\n<{ADA}>:\n"
+        "Sorry, no mailbox here by that name. (#5.1.1)\n\n--- Below this line is a copy of the message.\n\n"
+        + original(message_id=world.message_id(campaign_id, ada))
+    )
+    found = hand_in(world.client, raw.replace("\n", "\r\n").encode())
+    assert ("bounce", "5.1.1", "hard_bounce") == (found["kind"], found["status"], found["suppressed"])
+    assert [(ADA, "hard_bounce")] == world.suppressed()
 
 
 def test_another_organizations_mail_is_nobodys(
@@ -146,6 +201,22 @@ def test_what_is_no_message_is_refused_by_name(world: Mailing) -> None:
         assert 400 == answered.status_code
         assert "body" in answered.json()["message"]
     assert 413 == world.client.post("/v1/inbound/email", content=b"A: b\r\n" * 1_500_000).status_code
+
+
+def test_no_bytes_are_a_fault_of_the_server(world: Mailing, campaign_id: UUID, ada: UUID) -> None:
+    """NUL, halves of characters and what no charset has, in whatever is kept."""
+    message_id = world.message_id(campaign_id, ada)
+    nasty = "\x00=?utf-7?b?2D8=?= =?idna?q?=C3?= =?utf-16?b?ANg=?= \udcff".encode("utf-8", "surrogatepass")
+    report = delivery_report(block(diagnostic="smtp; 550 @@"), returned=original(message_id=message_id))
+    for raw in (
+        answer(message_id, Subject="@@"),
+        report,
+        answer(message_id, To="(" * 500),
+        complaint("@@", returned=original(message_id=message_id)),
+        b"X: y\r\n\xff: x\r\n" + report,
+    ):
+        hand_in(world.client, raw.replace(b"@@", nasty))
+    assert [] == world.suppressed()
 
 
 def test_a_viewer_may_not(world: Mailing) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from anyio.to_thread import run_sync
@@ -18,7 +18,7 @@ from engine.api.targeting.parameters import COMMON
 from engine.api.targeting.routes import MailRoute
 from engine.channels.secrets import Secrets
 from engine.content.links import Links
-from engine.tracking.inbound import take_inbound
+from engine.tracking.inbound import Inbound, take_inbound
 from engine.tracking.intake import Answer, take_events
 
 __all__ = ["ROUTERS"]
@@ -58,8 +58,8 @@ class EventAnswers(schemas.Answer):
     results: list[EventAnswer]
 
 
-class InboundAnswer(schemas.Answer):
-    """What became of a message that came in."""
+class InboundReport(schemas.Answer):
+    """What became of one report."""
 
     kind: Literal["bounce", "complaint", "reply", "auto_reply", "other"]
     matched: bool = Field(description="Whether it is about a recipient.")
@@ -70,6 +70,19 @@ class InboundAnswer(schemas.Answer):
     status: str | None = Field(default=None, description="The enhanced status code (RFC 3463).")
     bounce_type: Literal["permanent", "transient"] | None = None
     suppressed: str | None = Field(default=None, description="Why the address must not be used from now on.")
+
+    @classmethod
+    def of(cls, found: Inbound, **more: Any) -> Self:
+        """As it is answered."""
+        return cls(**{name: getattr(found, name) for name in InboundReport.model_fields}, **more)
+
+
+class InboundAnswer(InboundReport):
+    """What became of a message that came in."""
+
+    further: list[InboundReport] | None = Field(
+        default=None, description="Of further reports in it, about other messages."
+    )
 
 
 @_events.post("/v1/events", operation_id="reportEvents", response_model=EventAnswers)
@@ -119,5 +132,5 @@ def _received(call: Caller, raw: bytes, recipient: str | None) -> Response:
     classifier = classifier_of(settings.answer_rules)
     with call.transaction() as session:
         found = take_inbound(session, call.org_id, raw, links, classifier, recipient=recipient)
-        answer = InboundAnswer(**{name: getattr(found, name) for name in InboundAnswer.model_fields})
-        return call.answer(session, answer.sent())
+        further = [InboundReport.of(one) for one in found.further] or None
+        return call.answer(session, InboundAnswer.of(found, further=further).sent())
