@@ -3,6 +3,10 @@
 - A *scanner* follows links to look for malware, or is a program: its user agent says so, or is missing, or it only
   asks for the head (HEAD), or it comes sooner than anybody could read, or it takes several links within seconds.
   What it does is recorded and counted apart.
+- A *browser inside a program* (Telegram, LinkedIn, Slack), and the browser of a maker of scanners (Avast), is its
+  reader. Both name themselves behind what every browser says (`Mozilla/5.0 (…) AppleWebKit/…`, RFC 9110 §10.1.5;
+  https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/User-Agent); the robots of the same makers, which
+  fetch previews, say their own name first, or call themselves robots (https://api.slack.com/robots).
 - A *proxy* loads pictures in place of a mail program, some of them before anybody looks. Its opens count, because
   behind most of them is a person, and say which proxy it was.
 
@@ -27,13 +31,24 @@ TOO_SOON = timedelta(seconds=2)
 BURST_LINKS = 3
 BURST = timedelta(seconds=5)
 
+#: Words of robots, wherever they stand.
 _SCANNERS = re.compile(
     r"(?<!cu)bot\b|crawl|spider|slurp|preview|prefetch|scan|monitor|fetch|validator|headless|phantomjs|selenium"
     r"|puppeteer|playwright|curl/|wget|python|aiohttp|httpx|go-http-client|java/|apache-httpclient|okhttp|libwww"
     r"|node-fetch|axios|undici|ruby|perl|winhttp|powershell|postman|safelinks|proofpoint|mimecast|barracuda"
-    r"|symantec|fireeye|trendmicro|forcepoint|zscaler|ironport|messagelabs|sophos|kaspersky|avast|bitdefender"
-    r"|office existence discovery|microsoft office protocol|facebookexternalhit|whatsapp|telegram|skypeuripreview"
-    r"|slack|discord|linkedin|embedly|bitly|urlscan|virustotal|googleother|google-safety|feedburner",
+    r"|fireeye|forcepoint|zscaler|ironport|messagelabs|office existence discovery|microsoft office protocol"
+    r"|facebookexternalhit|embedly|bitly|urlscan|virustotal|googleother|google-safety|feedburner|imgproxy",
+    re.IGNORECASE,
+)
+#: Makers of robots whose programs hold browsers as well: robots, unless they say what a browser says.
+_MAKERS = re.compile(
+    r"avast|\bavg\b|avira|bitdefender|kaspersky|norton|symantec|sophos|trend ?micro|mcafee|\beset\b|f-secure"
+    r"|telegram|whatsapp|linkedin|slack|discord|skype|viber|\bsignal\b|\bteams\b|facebook|instagram|twitter|pinterest|\bline/",
+    re.IGNORECASE,
+)
+#: How a browser begins. Robots that borrow it say `compatible` in place of a platform.
+_BROWSER = re.compile(
+    r"Mozilla/5\.0 \((?!compatible)[^()]*(?:\([^()]*\)[^()]*)*\) .*?(AppleWebKit|Gecko|Presto)/",
     re.IGNORECASE,
 )
 _PROXIES = (
@@ -49,7 +64,11 @@ def is_scanner(method: str, user_agent: str) -> bool:
     """Whether a request is no person's by what it says of itself."""
     if method != "GET" or not user_agent.strip():
         return True
-    return proxy_of(user_agent) is None and _SCANNERS.search(user_agent) is not None
+    if proxy_of(user_agent) is not None:
+        return False
+    if _SCANNERS.search(user_agent) is not None:
+        return True
+    return _MAKERS.search(user_agent) is not None and _BROWSER.match(user_agent.strip()) is None
 
 
 def proxy_of(user_agent: str) -> str | None:
