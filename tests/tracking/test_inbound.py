@@ -207,7 +207,9 @@ def test_no_bytes_are_a_fault_of_the_server(world: Mailing, campaign_id: UUID, a
     """NUL, halves of characters and what no charset has, in whatever is kept."""
     message_id = world.message_id(campaign_id, ada)
     nasty = "\x00=?utf-7?b?2D8=?= =?idna?q?=C3?= =?utf-16?b?ANg=?= \udcff".encode("utf-8", "surrogatepass")
-    report = delivery_report(block(diagnostic="smtp; 550 @@"), returned=original(message_id=message_id))
+    report = delivery_report(
+        block(status="5.0.0", diagnostic="smtp; 550 @@"), returned=original(message_id=message_id)
+    )
     for raw in (
         answer(message_id, Subject="@@"),
         report,
