@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["RenderError", "TemplateError"]
+__all__ = ["RenderError", "TemplateError", "unforeseen"]
 
 
 class TemplateError(ValueError):
@@ -25,3 +25,12 @@ class RenderError(ValueError):
         self.line = line
         """Counted from 1; absent when the failure has no place."""
         self.message = message
+
+
+def unforeseen(error: Exception) -> str:
+    """What is said of an error of Python's own."""
+    if isinstance(error, UnicodeError):
+        return "holds half of a surrogate pair"
+    if isinstance(error, RecursionError):
+        return "nests too deeply"
+    return str(error) if type(error) is ValueError else "a value cannot be used where it stands"

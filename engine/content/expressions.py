@@ -6,13 +6,16 @@ python-liquid's own expressions, each exchanged for one of the same layout when 
   absent is in no order. Anything else fails the recipient.
 - What a filter or a comparison cannot use is named: `'12,50' is not a number (price)`.
 - An output writes no notation of Python (`engine.content.values`).
+- Filters and whatever stands in a loop or a condition cost steps (`engine.content.budget`).
 """
 
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from liquid import RenderContext
+from liquid.ast import BlockNode, ConditionalBlockNode
 from liquid.builtin.expressions import FilteredExpression, Path
 from liquid.builtin.expressions.logical import (
     ContainsExpression,
@@ -50,10 +53,21 @@ from engine.content.values import (
 if TYPE_CHECKING:
     from typing import TextIO
 
-    from liquid import Expression, Node, RenderContext
+    from liquid import Expression, Node
     from liquid.builtin.expressions.filtered import Filter
 
-__all__ = ["Filtered", "named", "own"]
+    from engine.content.budget import Budget
+
+__all__ = ["Filtered", "Working", "named", "own"]
+
+
+class Working(RenderContext):
+    """A context that knows how much work is left."""
+
+    __slots__ = ("budget",)
+
+    budget: Budget
+
 
 #: Errors of filters that say what Python calls a value.
 _OF_VALUES = (
@@ -63,6 +77,10 @@ _OF_VALUES = (
     FilterItemTypeError,
     LiquidTypeError,
 )
+
+
+def _budget(context: RenderContext) -> Budget:
+    return cast("Working", context).budget
 
 
 def named(error: Exception, used: Filter, left: Expression, value: object) -> LiquidError:
@@ -105,6 +123,7 @@ class Filtered(FilteredExpression):
             given = value
             try:
                 value = used.evaluate(given, context)
+                _budget(context).spend_on(value)
             except Exception as error:  # filters meet values nobody foresaw
                 raise named(error, used, self.left, given) from error
         return value
@@ -197,6 +216,7 @@ class _Any(_AnyExpression):
     __slots__ = ()
 
     def evaluate(self, context: RenderContext) -> list[bool]:
+        _budget(context).spend(len(self.expressions))
         left = self.left.evaluate(context)
         return [_equal(left, right.evaluate(context)) for right in self.expressions]
 
@@ -213,6 +233,29 @@ class _Contains(ContainsExpression):
         except (LiquidTypeError, TypeError):
             wrong = UnusableValue(f"{described(left)} is no text and no list", token=self.token)
             raise _of(wrong, self.left) from None
+
+
+# --- blocks ----------------------------------------------------------------------------------------------------------
+
+
+class _Block(BlockNode):
+    """What stands in a loop or a condition: the only place where a node comes more than once."""
+
+    __slots__ = ()
+
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        _budget(context).spend(1 + len(self.nodes))
+        return super().render_to_output(context, buffer)
+
+
+class _ConditionalBlock(ConditionalBlockNode):
+    """What stands behind `elsif`."""
+
+    __slots__ = ()
+
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        _budget(context).spend(1)
+        return super().render_to_output(context, buffer)
 
 
 # --- outputs ---------------------------------------------------------------------------------------------------------
@@ -242,6 +285,8 @@ _OWN: dict[type, type] = {
     NeExpression: _NotEqual,
     ContainsExpression: _Contains,
     _AnyExpression: _Any,
+    BlockNode: _Block,
+    ConditionalBlockNode: _ConditionalBlock,
     OutputNode: _Output,
     EchoNode: _Echo,
 }

@@ -21,6 +21,7 @@ from liquid.builtin.tags.comment_tag import CommentNode
 from liquid.exceptions import LiquidError, OutputStreamLimitError
 from markupsafe import escape
 
+from engine.content.budget import Budget
 from engine.content.expressions import Filtered, named
 from engine.content.filters import LOCATED, SAMPLE_PLACE
 from engine.content.names import ENTITY, Layout, Source
@@ -43,6 +44,10 @@ _BUILT_IN = frozenset({"now", "today"})
 _SPECIAL = frozenset({"size", "first", "last"})
 #: No character takes more than four bytes.
 _SURELY_WITHIN = OUTPUT_LIMIT // 4
+#: Holes with filters, and filters of a hole, that need no budget: they are done at once whatever the values are.
+_FEW = 16
+#: So many that the clock of a budget is looked at often enough.
+_STEPS_A_HOLE = 8
 
 
 class _Hole(NamedTuple):
@@ -115,28 +120,59 @@ class Bound:
             Exception: what the interpreter would raise for it.
         """
         pieces = self._pieces.copy()
-        html = self._html
-        for index, key, default in self._plain:
-            value = attributes[key]
-            if default is not None and (value is None or value == ""):
-                value = default
-            if type(value) is not str:
-                pieces[index] = output_text(value, html=html)
-            elif html and not value.isalnum():
-                pieces[index] = escape(value)
-            else:
-                pieces[index] = value
-        for filled in self._rich:
-            try:
-                pieces[filled.at] = output_text(filled.value(attributes, extras, place), html=html)
-            except LiquidError as error:
-                error.token = error.token or filled.hole.token
-                raise
+        size = self._fill_plain(pieces, attributes)
+        if self._rich:
+            size = self._fill_rich(pieces, size, attributes, extras, place)
+        if size > OUTPUT_LIMIT:
+            raise OutputStreamLimitError("output stream limit reached", token=None)
         output = "".join(pieces)
         if not output.isascii():
             for at in self._holes:
                 pieces[at].encode()  # half of a surrogate pair is refused; the literals are known to be sound
         return output if len(output) <= _SURELY_WITHIN else checked(output)
+
+    def _fill_plain(self, pieces: list[str], attributes: Mapping[str, Any]) -> int:
+        """Fill the holes that are an attribute as it is; how many characters that was, at least."""
+        html = self._html
+        size = 0
+        for index, key, default in self._plain:
+            value = attributes[key]
+            if default is not None and (value is None or value == ""):
+                value = default
+            if type(value) is not str:
+                value = output_text(value, html=html)
+            elif html and not value.isalnum():
+                value = escape(value)
+            pieces[index] = value
+            size += len(value)
+            if size > OUTPUT_LIMIT:
+                break
+        return size
+
+    def _fill_rich(
+        self,
+        pieces: list[str],
+        size: int,
+        attributes: Mapping[str, Any],
+        extras: Mapping[str, Any],
+        place: Place,
+    ) -> int:
+        """Fill the others, until there are too many characters; how many there are."""
+        html = self._html
+        budget = Budget() if len(self._rich) > _FEW else None
+        for filled in self._rich:
+            if size > OUTPUT_LIMIT:
+                break
+            try:
+                value = output_text(filled.value(attributes, extras, place), html=html)
+                if budget is not None:
+                    budget.spend(_STEPS_A_HOLE)
+            except LiquidError as error:
+                error.token = error.token or filled.hole.token
+                raise
+            pieces[filled.at] = value
+            size += len(value)
+        return size
 
 
 class Plan:
@@ -196,6 +232,8 @@ def _hole(expression: Filtered, template: SandboxTemplate) -> _Hole | None:
         return None
     path = tuple(str(segment) for segment in left.path)
     if path[0] in _BUILT_IN or path == (ENTITY,) or _SPECIAL.intersection(path[1:]):
+        return None
+    if len(expression.filters or ()) > _FEW:
         return None
     filters = []
     for used in expression.filters or ():

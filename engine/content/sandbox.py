@@ -34,13 +34,16 @@ from liquid.exceptions import (
     LoopIterationLimitError,
     OutputStreamLimitError,
 )
-from liquid.filter import with_context, with_environment
+from liquid.filter import sequence_filter, with_context, with_environment
 from liquid.output import LimitedStringIO
 
 from engine.content.arithmetic import ARITHMETIC
-from engine.content.expressions import own
+from engine.content.budget import Budget
+from engine.content.delimiters import check_delimiters
+from engine.content.expressions import Working, own
 from engine.content.filters import LOCATED, OPTIONS, SAMPLE_PLACE, SAMPLES, titlecase
-from engine.content.values import liquid_text, text_of
+from engine.content.html_tokens import Text, html_tokens
+from engine.content.values import absent, liquid_text, text_of
 from engine.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -82,14 +85,15 @@ CONSTANTS = (StringLiteral, IntegerLiteral, FloatLiteral, TrueLiteral, FalseLite
 _UNREACHABLE = ("include", "render")
 
 
-class _Context(RenderContext):
+class _Context(Working):
     """Counts the rounds of all loops, not only of nested ones."""
 
     __slots__ = ("_rounds", "place")
 
-    def __init__(self, template: BoundTemplate, **options: Any) -> None:
+    def __init__(self, template: BoundTemplate, *, budget: Budget | None = None, **options: Any) -> None:
         super().__init__(template, **options)
         self._rounds = 0
+        self.budget = budget or Budget()
         self.place: Place = SAMPLE_PLACE
 
     @contextmanager
@@ -109,19 +113,35 @@ class SandboxTemplate(BoundTemplate):
 
     context_class = _Context
 
-    def render_scope(self, scope: Mapping[str, object], place: Place | None = None) -> str:
+    def render_scope(
+        self, scope: Mapping[str, object], place: Place | None = None, budget: Budget | None = None
+    ) -> str:
         """The output for one recipient's names (`Layout.scope`) at one place.
+
+        Args:
+            scope: Name → value.
+            place: Where the recipient is.
+            budget: Shared by the parts of a message.
 
         Raises:
             liquid.exceptions.LiquidError: a bound was reached, or a filter got what it cannot use.
             Exception: whatever a filter raises over a strange value.
         """
         buffer = _buffer(OUTPUT_LIMIT)
-        context = self.context_class(self, globals=scope)
+        context = self.context_class(self, globals=scope, budget=budget)
         if place is not None:
             context.place = place
         self.render_with_context(context, buffer)
         return buffer.getvalue()
+
+    def evaluate(self, expression: Expression, scope: Mapping[str, object]) -> object:
+        """The value of one of its expressions.
+
+        Raises:
+            liquid.exceptions.LiquidError: as `render_scope`.
+            Exception: as `render_scope`.
+        """
+        return expression.evaluate(self.context_class(self, globals=scope))
 
     def make_partial_namespace(
         self,
@@ -182,7 +202,8 @@ class _Sandbox(Environment):
         for tag in _UNREACHABLE:
             del self.tags[tag]
         self.filters |= {name: _of_text(self.filters[name]) for name in _OF_TEXT}
-        self.filters |= {**ARITHMETIC, "join": _join, "titlecase": titlecase}
+        self.filters |= {**ARITHMETIC, "join": _join, "titlecase": titlecase, "uniq": _uniq}
+        self.filters["strip_html"] = _strip_html
         self.filters = {name: _bounded(name, function) for name, function in self.filters.items()}
         self.filters |= {name: _located(function) for name, function in LOCATED.items()}
 
@@ -212,6 +233,7 @@ def parse(source: str, *, html: bool) -> SandboxTemplate:
     """
     if len(source) > SOURCE_LIMIT:
         raise LiquidSyntaxError(f"longer than {SOURCE_LIMIT} characters", token=None)
+    check_delimiters(source)
     template = _ENVIRONMENTS[html].from_string(source)
     assert isinstance(template, SandboxTemplate)  # noqa: S101 - for the type checker: it is the environment's class
     parts: list[Node | Expression] = [*template.all_nodes(), *template.expressions()]
@@ -274,6 +296,21 @@ def _join(value: Any, *args: Any, environment: Environment) -> Any:
     """Upstream's `join` over the texts of a list's items."""
     items = [text_of(item) for item in value] if isinstance(value, list | tuple | range) else text_of(value)
     return upstream_join(items, *map(liquid_text, args), environment=environment)
+
+
+@sequence_filter
+def _uniq(items: Any, key: Any = None) -> list[Any]:
+    """The items that differ, or those whose values under a key do, in linear time."""
+    first: dict[str, Any] = {}
+    for item in items:
+        value = item if absent(key) else item.get(key) if isinstance(item, dict) else None
+        first.setdefault(f"{type(value).__name__} {text_of(value)}", item)
+    return list(first.values())
+
+
+def _strip_html(value: Any) -> str:
+    """The text between tags, as a browser finds them, in linear time."""
+    return "".join(token.raw for token in html_tokens(text_of(value)) if isinstance(token, Text))
 
 
 def _bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:

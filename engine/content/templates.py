@@ -25,8 +25,9 @@ from liquid.exceptions import LiquidError
 from engine.channels.addresses import normalise_email
 from engine.channels.port import Content
 from engine.content import fast, sandbox
+from engine.content.budget import Budget
 from engine.content.enclosed import Attachment, Enclosed
-from engine.content.errors import RenderError, TemplateError
+from engine.content.errors import RenderError, TemplateError, unforeseen
 from engine.content.filters import SAMPLE_PLACE
 from engine.content.headers import check_header, one_line
 from engine.content.mailboxes import normalise_mailboxes
@@ -78,8 +79,8 @@ class _Part:
     def bind(self, layout: Layout, extras: frozenset[str]) -> fast.Bound | None:
         return None if self._plan is None or self.constant is not None else self._plan.bind(layout, extras)
 
-    def interpret(self, scope: Mapping[str, Any], place: Place | None) -> str:
-        return self._template.render_scope(scope, place)
+    def interpret(self, scope: Mapping[str, Any], place: Place, budget: Budget) -> str:
+        return self._template.render_scope(scope, place, budget)
 
 
 class _Binding:
@@ -203,6 +204,7 @@ class CompiledTemplate:
         said = binding.known.copy()
         place = self._places.of(attributes) if self._places is not None else SAMPLE_PLACE
         scope: dict[str, Any] | None = None
+        budget: Budget | None = None
         slot = 0
         try:
             for slot, bound in binding.bound:
@@ -210,11 +212,12 @@ class CompiledTemplate:
                     said[slot] = bound.render(attributes, extras, place)
                 else:
                     scope = scope or binding.layout.scope(attributes, extras)
-                    said[slot] = self._interpret(slot, scope, place)
+                    budget = budget or Budget()
+                    said[slot] = self._interpret(slot, scope, place, budget)
         except LiquidError as error:
             raise RenderError(self._field(slot), _line(error), str(error.message)) from error
         except Exception as error:  # filters meet values nobody foresaw
-            raise RenderError(self._field(slot), None, _unforeseen(error)) from error
+            raise RenderError(self._field(slot), None, unforeseen(error)) from error
         html, text, name = said[_HTML], said[_TEXT], said[_NAME]
         if text is None:
             text = None if html is None else html_to_text(html)
@@ -250,9 +253,9 @@ class CompiledTemplate:
         filled: dict[str, Any] = _filled(self._shape, texts)
         return filled
 
-    def _interpret(self, slot: int, scope: Mapping[str, Any], place: Place) -> str:
+    def _interpret(self, slot: int, scope: Mapping[str, Any], place: Place, budget: Budget) -> str:
         part = self._parts[slot]
-        return part.interpret(scope, place) if part is not None else ""
+        return part.interpret(scope, place, budget) if part is not None else ""
 
     def _field(self, slot: int) -> str:
         part = self._parts[slot]
@@ -369,13 +372,6 @@ def _sender_email(sender: Mapping[str, Any]) -> str | None:
 
 def _said(values: Mapping[str, Any] | None) -> str:
     return json.dumps(values or {}, sort_keys=True, default=repr)
-
-
-def _unforeseen(error: Exception) -> str:
-    """What is said of an error of Python's."""
-    if isinstance(error, UnicodeError):
-        return "holds half of a surrogate pair"
-    return "a value cannot be used where it stands"
 
 
 def _line(error: LiquidError, source: str = "") -> int | None:

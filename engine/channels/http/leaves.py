@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from liquid import RenderContext, Undefined
+from liquid import Undefined
 from liquid.builtin.output import OutputNode
 from liquid.exceptions import LiquidError
 
 from engine.content import sandbox
+from engine.content.errors import unforeseen
 from engine.content.names import Layout
+from engine.content.values import text_of
 
 if TYPE_CHECKING:
     from liquid import Expression
@@ -136,13 +139,12 @@ class Leaf:
         assert template is not None  # noqa: S101 - whatever is not constant was parsed
         try:
             if self._value is not None:
-                context = RenderContext(template, globals=scope.whole())
-                return _plain(self._value.evaluate(context))
+                return _plain(template.evaluate(self._value, scope.whole()))
             return template.render_scope(scope.whole())
         except LiquidError as error:
             raise Unrenderable(f"{self._where}: {error.message}") from None
         except Exception as error:  # noqa: BLE001 - filters meet values nobody foresaw
-            raise Unrenderable(f"{self._where}: {type(error).__name__}: {error}") from None
+            raise Unrenderable(f"{self._where}: {unforeseen(error)}") from None
 
     def text(self, scope: Scope) -> str:
         """The same as text.
@@ -151,7 +153,7 @@ class Leaf:
             Unrenderable: see `value`.
         """
         value = self.value(scope)
-        return value if isinstance(value, str) else "" if value is None else str(value)
+        return text_of(value)
 
 
 def compile_tree(value: Any, where: str) -> Node:
@@ -179,6 +181,8 @@ def _plain(value: Any, depth: int = 0) -> Any:
         raise ValueError(f"nests more than {_DEPTH} levels deep")
     if value is None or isinstance(value, bool | int | float):
         return value
+    if isinstance(value, Decimal):
+        return float(value)
     if isinstance(value, str):
         return str(value)
     if isinstance(value, Undefined):
