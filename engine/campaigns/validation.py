@@ -22,6 +22,7 @@ from engine.audience.suppression import suppressed
 from engine.audience.targets import audience_page, bases
 from engine.campaigns.channels import build_channel
 from engine.channels import registry
+from engine.channels.addresses import address_trouble, no_address
 from engine.channels.asking import ask
 from engine.content.stored import compile_content, compile_stored
 from engine.content.templates import RenderError, TemplateError
@@ -133,7 +134,8 @@ class RehearsedStep(NamedTuple):
     ) -> tuple[str, str] | None:
         """Code and message of why it would not be sent; the codes are those that delivery records."""
         if address is None:
-            return "NO_ADDRESS", f"no address for channel {self.row.kind}"
+            trouble = address_trouble(self.channel.address_of, attributes_of(one))
+            return "NO_ADDRESS", no_address(self.row.kind, trouble)
         if address in barred:
             return "SUPPRESSED", barred[address]
         template = self.templates.get(variant)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from engine.channels.addresses import address_trouble, no_address
 from engine.channels.port import Message
 from engine.content.links import Invitation
 from engine.content.templates import RenderError
@@ -45,7 +46,8 @@ def compose(
     if due.attributes is None:
         return _excluded(entity_id, ENTITY_DELETED, "the entity was deleted")
     if address is None:
-        return _excluded(entity_id, "NO_ADDRESS", f"no address for channel {sender.kind}")
+        trouble = address_trouble(sender.channel.address_of, due.attributes)
+        return _excluded(entity_id, "NO_ADDRESS", no_address(sender.kind, trouble))
     if address in barred:
         return _excluded(entity_id, "SUPPRESSED", barred[address])
     url = None

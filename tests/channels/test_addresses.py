@@ -7,8 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.channels.addresses import (
+    AnyFinder,
     EmailFinder,
     PhoneFinder,
+    address_trouble,
+    no_address,
     normalise_chat,
     normalise_email,
     normalise_phone,
@@ -135,3 +138,52 @@ def test_a_number_is_found_under_its_usual_names():
     assert find({"Mobile-Phone": 15112345678}) == "+4915112345678"
     assert find({"phone": {"number": "x", "value": "030 123456"}}) == "+4930123456"
     assert find({"phones": "030 123456"}) is None
+
+
+@pytest.mark.parametrize(
+    "unseen", ["\ufeff", "\u200b", "\u00a0", "\u00ad", "\u2060 ", " \u200e", "\u3000", "\u202f\u200d"]
+)
+def test_what_nobody_sees_around_an_address_is_dropped(unseen):
+    assert "ada@x.org" == normalise_email(f"{unseen}Ada@x.org{unseen}")
+    assert "+4930123456" == normalise_phone(f"{unseen}+49 30 123456{unseen}")
+    assert "@ada_bot" == normalise_chat(f"{unseen}@Ada_Bot{unseen}")
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("two@a.example, three@b.example", "holds more than one '@'"),
+        ("Ada <ada@c.example>", "brackets"),
+        ("<zw6@d.example>", "brackets"),
+        ("mailto:mt@example.com", "begins with 'mailto:'"),
+        ("dot@example.com.", "a dot at an end"),
+        ("zw7@d.example;", "ends with ';'"),
+        ("trail.@docomo.example", "a dot at an end"),
+        ("d..d@example.com", "two in a row"),
+        ("ad\u200ba@x.org", "holds U+200B (zero width space)"),
+        ("ädä@x.org", "SMTPUTF8"),
+        ("ada x@x.org", "holds blanks"),
+        ("ada", "has no '@'"),
+        ("ada@x_y.org", "is no e-mail address"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_told_with_its_value(value, why):
+    for finder, attributes, name in (
+        (EmailFinder(), {"id": 1, "E-Mail": value}, "E-Mail"),
+        (EmailFinder("contact.mail"), {"contact": {"mail": value}}, "contact.mail"),
+        (AnyFinder(), {"email": [value]}, "email"),
+    ):
+        assert finder(attributes) is None
+        trouble = address_trouble(finder, attributes)
+        assert trouble is not None
+        assert trouble.startswith(f"{name} {value!r} ")
+        assert why in trouble
+
+
+def test_what_is_not_there_is_no_trouble():
+    for attributes in ({}, {"email": ""}, {"email": " \ufeff"}, {"email": None}, {"email": {}}):
+        assert address_trouble(EmailFinder(), attributes) is None
+    assert address_trouble(object(), {"email": "x"}) is None
+    assert "no country code" in str(address_trouble(PhoneFinder(), {"phone": "030 123456"}))
+    assert "nobody" not in str(address_trouble(PhoneFinder(region="DE"), {"phone": "+49 1"}))
+    assert "no address for channel smtp" == no_address("smtp", None)
