@@ -7,7 +7,6 @@ a button is unsubscribed.
 from __future__ import annotations
 
 import asyncio
-import re
 from dataclasses import dataclass
 from threading import Event
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,17 +23,22 @@ from engine.channels.port import Message, Released
 from engine.content.mime import MimeBuilder
 from engine.content.stored import compile_stored
 from engine.content.templates import RenderError, TemplateError
+from engine.content.values import absent
+from engine.content.warnings import message_warnings
 from engine.delivery.sender import default_channel
 from engine.inputs import Input, Invalid
 from state.errors import NotFound
 from state.tables import Channel, Entity, Template
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy.orm import Session
 
     from engine.channels.port import Channel as Sender
     from engine.channels.port import Content, Outcome, Surroundings
     from engine.channels.secrets import Secrets
+    from engine.content.stored import AnyTemplate
 
 __all__ = [
     "TEST_SECONDS",
@@ -42,6 +46,7 @@ __all__ = [
     "PreviewInput",
     "Test",
     "TestInput",
+    "empty_names",
     "prepare_test",
     "preview",
     "send_test",
@@ -49,13 +54,7 @@ __all__ = [
 
 #: How long a test may take; after that nobody knows what became of it.
 TEST_SECONDS = 60.0
-#: Above this much HTML the largest mail service shows a part and a link.
-_CLIPPED = 102_000
-_LONG_SUBJECT = 150
-#: What the largest mail services take.
-_LARGE = 10_000_000
 _SENDER = "preview@localhost"
-_CID = re.compile(r"""["'(]cid:([^"')\s]+)""", re.IGNORECASE)
 #: What an entity's address may be called, for channels of every kind.
 _ADDRESSES = ("email", "phone", "mobile", "chat_id", "telegram_chat_id", "address")
 
@@ -118,9 +117,10 @@ def preview(
         raw = MimeBuilder(sender_email=content.sender_email or _SENDER).build(message)
     except ValueError as error:
         raise Invalid("template", f"cannot be sent as e-mail: {error}") from None
+    said = message_warnings(content, unsubscribe_url=unsubscribe_url, size=len(raw))
     own = {"to", "date", "message-id"} | (set() if content.sender_email else {"from"})
     headers = [(name, value) for name, value in _headers(raw) if name.lower() not in own]
-    return Preview(content, headers, len(raw), [*unknown, *_warnings(content, len(raw))])
+    return Preview(content, headers, len(raw), [*unknown, *said])
 
 
 def prepare_test(
@@ -203,8 +203,7 @@ def _rendered(
         content = template.render(attributes, extras)
     except (TemplateError, RenderError) as error:
         raise Invalid("template", str(error)) from None
-    names = sorted(template.unknown(tuple(attributes), extras))
-    return content, [f"{name} is empty: it is no attribute, and has no default" for name in names]
+    return content, empty_names(template, attributes, extras)
 
 
 def _message(
@@ -227,20 +226,12 @@ def _headers(raw: bytes) -> list[tuple[str, str]]:
     return [(name, value.strip()) for name, _, value in (line.partition(":") for line in head.split("\r\n"))]
 
 
-def _warnings(content: Content, size: int) -> list[str]:
-    found = []
-    if not content.subject:
-        found.append("the subject is empty")
-    elif len(content.subject) > _LONG_SUBJECT:
-        found.append(f"the subject is longer than {_LONG_SUBJECT} characters; most readers show fewer")
-    html = content.html or ""
-    if len(html.encode()) > _CLIPPED:
-        found.append(f"the HTML is larger than {_CLIPPED} bytes; some readers clip it")
-    if size > _LARGE:
-        found.append(f"the e-mail is larger than {_LARGE} bytes; some servers refuse it")
-    enclosed = content.enclosed.attachments if content.enclosed is not None else ()
-    there = {one.content_id for one in enclosed if one.content_id is not None}
-    shown = set(_CID.findall(html))
-    found += [f"the HTML shows cid:{name}, which is not attached" for name in sorted(shown - there)]
-    found += [f"cid:{name} is attached and not shown by the HTML" for name in sorted(there - shown)]
-    return found
+def empty_names(template: AnyTemplate, attributes: Mapping[str, Any], extras: Mapping[str, Any]) -> list[str]:
+    """What a template says of somebody without a default, and this one's attributes leave empty; a sentence each."""
+    nobody = template.unknown(tuple(attributes), extras)
+    given = tuple(name for name, value in attributes.items() if not absent(value))
+    empty = template.unknown(given, extras) - nobody
+    return [
+        *(f"{name} is empty: it is no attribute, and has no default" for name in sorted(nobody)),
+        *(f"{name} is empty for this recipient, and has no default" for name in sorted(empty)),
+    ]

@@ -152,6 +152,9 @@ def test_a_preview_warns_of_what_would_be_empty(client, template):
     shown = client.post(f"/v1/template/{template['_id']}:preview", json={}).json()
     assert shown["subject"] == "Hello friend"
     assert "name is empty: it is no attribute, and has no default" in shown["warnings"]
+    blank = {"attributes": {"name": " "}}
+    shown = client.post(f"/v1/template/{template['_id']}:preview", json=blank).json()
+    assert "name is empty for this recipient, and has no default" in shown["warnings"]
 
 
 def test_a_preview_that_cannot_be_is_refused(client, template, stranger):
