@@ -57,6 +57,11 @@ class Options:
     tls: ssl.SSLContext | None = None
     implicit_tls: bool = False
     users: dict[str, str] = field(default_factory=dict)
+    """Names, and their passwords or access tokens."""
+    mechanisms: str = "PLAIN LOGIN"
+    """What AUTH offers."""
+    strict_login: str = ""
+    """To a user name that comes with AUTH LOGIN: `ask` for it again, or this reply."""
     size: int = 10_000_000
     connections: int = 1000
     """How many at once; more are told 421."""

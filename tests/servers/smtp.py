@@ -5,7 +5,8 @@ It takes mail for everybody and writes one JSON line for each message and recipi
 the Message-ID. A line is one `write` to a file opened for appending, so it is whole and survives the killing
 of this process.
 
-It speaks EHLO, PIPELINING, SIZE, STARTTLS and AUTH (PLAIN, LOGIN), and some ten thousand messages a second.
+It speaks EHLO, PIPELINING, SIZE, STARTTLS and AUTH (PLAIN, LOGIN, CRAM-MD5, XOAUTH2), and some ten thousand messages
+a second.
 In a test `with SmtpServer() as server:` runs one in a thread; `server.messages` is what it took, and rules
 make it fail:
 
@@ -25,6 +26,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
+import hmac
 import re
 import socket
 import struct
@@ -45,6 +47,8 @@ __all__ = ["Rule", "SmtpServer", "Taken"]
 _PATH = re.compile(rb"<([^>]*)>")
 _SIZE = re.compile(rb"SIZE=(\d+)")
 _END = b"\r\n.\r\n"
+_USERNAME, _PASSWORD = b"334 VXNlcm5hbWU6\r\n", b"334 UGFzc3dvcmQ6\r\n"
+_CHALLENGE = b"<1896.697170952@sink.example>"
 
 
 class Connection(asyncio.Protocol):
@@ -85,6 +89,7 @@ class Connection(asyncio.Protocol):
         """asyncio: bytes came."""
         if self._silent:
             return
+        self._box.stats["groups"] += 1
         self._buffer = self._buffer + data if self._buffer else data
         while self._buffer and not self._silent and self._reading():
             pass
@@ -159,7 +164,7 @@ class Connection(asyncio.Protocol):
         if options.tls is not None and not self._secure:
             offered.append(b"STARTTLS")
         if options.users:
-            offered.append(b"AUTH PLAIN LOGIN")
+            offered.append(f"AUTH {options.mechanisms}".encode())
         lines = [b"250-" + word for word in offered]
         lines[-1] = b"250 " + offered[-1]
         self._sender, self._recipients = None, []
@@ -196,27 +201,69 @@ class Connection(asyncio.Protocol):
 
     def _auth(self, line: bytes) -> None:
         words = line.split()
-        mechanism = words[1].upper() if len(words) > 1 else b""
-        if mechanism == b"PLAIN" and len(words) > 2:
-            _, name, password = base64.b64decode(words[2]).decode().split("\0")
+        mechanism = words[1].upper().decode() if len(words) > 1 else ""
+        initial = words[2] if len(words) > 2 else None
+        strict = self._box.options.strict_login
+        self._box.stats[f"auth {mechanism}"] += 1
+        if mechanism not in self._box.options.mechanisms.split():
+            self._out.append(b"504 5.5.4 which?\r\n")
+        elif mechanism == "PLAIN" and initial is not None:
+            _, name, password = base64.b64decode(initial).decode().split("\0")
             self._login(name, password)
-        elif mechanism == b"LOGIN":
-            self._out.append(b"334 VXNlcm5hbWU6\r\n")
-            given = [base64.b64decode(words[2]).decode()] if len(words) > 2 else []
-            if given:
-                self._out[-1] = b"334 UGFzc3dvcmQ6\r\n"
+        elif mechanism == "XOAUTH2" and initial is not None:
+            self._token(base64.b64decode(initial).decode())
+        elif mechanism == "CRAM-MD5":
+            self._out.append(b"334 " + base64.b64encode(_CHALLENGE) + b"\r\n")
+            self._reading = self._digest
+        elif mechanism == "LOGIN" and initial is not None and strict[:1].isdigit():
+            self._out.append(strict.encode() + b"\r\n")
+        elif mechanism == "LOGIN":
+            given = [base64.b64decode(initial).decode()] if initial is not None and not strict else []
+            self._out.append(_PASSWORD if given else _USERNAME)
             self._reading = lambda: self._dialogue(given)
         else:
-            self._out.append(b"504 5.5.4 which?\r\n")
+            self._out.append(b"501 5.5.4 how?\r\n")
 
-    def _dialogue(self, given: list[str]) -> bool:
+    def _token(self, given: str) -> None:
+        name, _, token = given.strip("\1").removeprefix("user=").partition("\1auth=Bearer ")
+        if self._box.options.users.get(name) == token:
+            self._login(name, token)
+            return
+        self._out.append(b"334 " + base64.b64encode(b'{"status":"401","schemes":"bearer"}') + b"\r\n")
+        self._reading = lambda: self._refused(b"535 5.7.8 the token is not valid")
+
+    def _line(self) -> bytes | None:
         line, end, rest = self._buffer.partition(b"\r\n")
         if not end:
-            return False
+            return None
         self._buffer = rest
+        return line
+
+    def _refused(self, reply: bytes) -> bool:
+        if self._line() is None:
+            return False
+        self._reading = self._command
+        self._reply("auth", b"", reply)
+        return True
+
+    def _digest(self) -> bool:
+        line = self._line()
+        if line is None:
+            return False
+        self._reading = self._command
+        name, _, digest = base64.b64decode(line).decode().rpartition(" ")
+        password = self._box.options.users.get(name, "")
+        good = hmac.new(password.encode(), _CHALLENGE, "md5").hexdigest() == digest
+        self._login(name, password if good else f"not {password}")
+        return True
+
+    def _dialogue(self, given: list[str]) -> bool:
+        line = self._line()
+        if line is None:
+            return False
         given.append(base64.b64decode(line).decode())
         if len(given) == 1:
-            self._out.append(b"334 UGFzc3dvcmQ6\r\n")
+            self._out.append(_PASSWORD)
         else:
             self._reading = self._command
             self._login(*given)
@@ -398,7 +445,7 @@ class SmtpServer:
 
     @property
     def stats(self) -> Counter[str]:
-        """connections, most at once, accepted, faults, tls, quits."""
+        """connections, most at once, accepted, faults, tls, quits, groups (of commands), and `auth` by mechanism."""
         return self._box.stats
 
 

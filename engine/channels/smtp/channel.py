@@ -170,12 +170,10 @@ class SmtpChannel:
                 self._tls = await asyncio.to_thread(self._tls_context)
             except TrustError as error:
                 raise Refused(Down("SMTP_TLS", str(error))) from None
-        password = credentials.password.get_secret_value() if credentials.password is not None else None
+        login = credentials.login()
         within = settings.connect_timeout.total_seconds()
         client = aiosmtplib.SMTP(
             hostname=settings.host,
-            username=credentials.username,
-            password=password,
             local_hostname=self._helo,
             timeout=within,
             use_tls=settings.security == "tls",
@@ -187,8 +185,9 @@ class SmtpChannel:
             partial(open_mail_socket, self._guard, settings.host, settings.effective_port),
             within=within,
             classifier=self._classifier,
-            # As it is said in AUTH PLAIN, too, should the server repeat that.
-            scrub=Scrub([password, f"\0{credentials.username}\0{password}"] if password else []),
+            login=login,
+            pipelining=settings.pipelining,
+            scrub=Scrub([] if login is None else login.secrets()),
         )
 
     def _tls_context(self) -> ssl.SSLContext:

@@ -1,9 +1,9 @@
 """One SMTP connection, after its handshake.
 
-aiosmtplib greets, secures and logs in; then this protocol takes over the transport, because a client that
-waits for every reply before it sends the next command reaches a fifth of what PIPELINING (RFC 2920) allows:
-here a message's last bytes and the next message's MAIL, RCPT and DATA travel together, so a message costs
-one round trip.
+aiosmtplib greets and secures, `engine.channels.smtp.login` logs in; then this protocol takes over the
+transport, because a client that waits for every reply before it sends the next command reaches a fifth of what
+PIPELINING (RFC 2920) allows: here a message's last bytes and the next message's MAIL, RCPT and DATA travel
+together, so a message costs one round trip.
 
 Whatever ends a connection shows as `Lost` at the next wait for a reply.
 """
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, cast
 import aiosmtplib
 
 from engine.channels.port import ALLOWED_BY, Down, Throttled
+from engine.channels.smtp.login import Login, LoginError, log_in
 from engine.channels.smtp.replies import CLOSING, Reply, outcome_of
 from engine.outbound import refusal
 
@@ -206,6 +207,8 @@ async def connect(
     *,
     within: float,
     classifier: Classifier,
+    login: Login | None = None,
+    pipelining: bool = True,
     scrub: Callable[[str], str] = str,
 ) -> Session:
     """Shake hands with `client`'s settings: greeting, EHLO, STARTTLS, login.
@@ -215,6 +218,8 @@ async def connect(
         open_socket: Connects to the server. May raise OSError.
         within: Seconds for all of it.
         classifier: Says what a refusal means.
+        login: Who logs in; None: nobody does.
+        pipelining: Use it where the server offers it.
         scrub: Takes secrets out of a server's words.
 
     Raises:
@@ -226,6 +231,8 @@ async def connect(
             await client.connect(sock=await open_socket())
             if client.is_ehlo_or_helo_needed:
                 await _greet(client)
+            if login is not None:
+                await log_in(client, login)
     except (aiosmtplib.SMTPException, OSError, ssl.SSLError, ValueError) as error:
         client.close()
         raise Refused(_refusal(error, scrub, classifier)) from error
@@ -235,7 +242,7 @@ async def connect(
     size = client.esmtp_extensions.get("size")
     return Session(
         cast("asyncio.Transport", client.transport),
-        pipelining=client.supports_extension("pipelining"),
+        pipelining=pipelining and client.supports_extension("pipelining"),
         size=None if size is None else int(size) if size.isdigit() else 0,
     )
 
@@ -264,6 +271,8 @@ def _refusal(error: Exception, scrub: Callable[[str], str], classifier: Classifi
         if isinstance(outcome, Throttled):
             return Throttled(f"SMTP_{error.code}", text, outcome.retry_after, quota=outcome.quota)
         return Down("SMTP_LOGIN" if failed_login else f"SMTP_{error.code}", text)
+    if isinstance(error, LoginError):
+        return Down("SMTP_LOGIN", text)
     if isinstance(error.__cause__, aiosmtplib.SMTPServerDisconnected):
         return Throttled("SMTP_NO_GREETING", text)
     for kind, code in (

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from engine.channels.addresses import normalise_email
+from engine.channels.smtp.login import Login
 from engine.channels.trust import CertificateName, TrustCredentials
 from engine.content.mailboxes import normalise_mailboxes
 
@@ -91,6 +92,8 @@ class SmtpSettings(BaseModel):
     concurrency: int = Field(default=10, ge=1, le=100)
     """Connections of one worker process."""
     messages_per_connection: int = Field(default=500, ge=1, le=100_000)
+    pipelining: bool = True
+    """Send commands together where the server offers it (RFC 2920); off for servers that offer it and get it wrong."""
     idle_timeout: Seconds = timedelta(seconds=20)
     """How long an unused connection is kept."""
     connect_timeout: Seconds = timedelta(seconds=30)
@@ -125,11 +128,27 @@ class SmtpCredentials(TrustCredentials):
 
     username: str | None = None
     password: SecretStr | None = None
+    access_token: SecretStr | None = None
+    """Instead of a password: an access token of OAuth 2, for XOAUTH2. It is used as it is; renew it before it ends."""
     dkim_private_key: SecretStr | None = None
     """RSA or Ed25519 as PEM without a password, or Ed25519's 32 bytes in base64."""
 
     @model_validator(mode="after")
     def _both(self) -> Self:
-        if (self.username is None) != (self.password is None):
+        if self.password is not None and self.access_token is not None:
+            raise ValueError("access_token: stands instead of a password")
+        if self.access_token is not None and self.username is None:
+            raise ValueError("username and access_token go together")
+        if self.access_token is None and (self.username is None) != (self.password is None):
             raise ValueError("username and password go together")
         return self
+
+    def login(self) -> Login | None:
+        """Who logs in; None: nobody."""
+        if self.username is None:
+            return None
+        return Login(self.username, _opened(self.password), _opened(self.access_token))
+
+
+def _opened(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
