@@ -39,6 +39,10 @@ def import_(
         str | None,
         typer.Option(metavar="COLUMN", help="The column that knows them again, so that nobody is doubled."),
     ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Instead of --external-id: match people by it, such as email."),
+    ] = None,
     title: Annotated[
         str | None, typer.Option(metavar="TEMPLATE", help="How one is called: '{first_name} {last_name}'.")
     ] = None,
@@ -50,6 +54,12 @@ def import_(
         typer.Option(
             metavar="CHARACTER", help="Between columns of CSV: ';' or a word like tab. [default: found out]"
         ),
+    ] = None,
+    decimal_comma: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", help="Holds numbers like 1.234,50. May be repeated.")
+    ] = None,
+    decimal_point: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", help="Holds numbers like 1,234.50. May be repeated.")
     ] = None,
     format_: Annotated[
         str | None,
@@ -75,7 +85,10 @@ def import_(
             content_type=kind,
             external_id=external_id,
             title=title,
+            key=key,
             delimiter=delimiter,
+            decimal_comma=decimal_comma or (),
+            decimal_point=decimal_point or (),
             mode=Mode.REPLACE if replace else Mode.MERGE,
         )
     _report(done, as_json=as_json)

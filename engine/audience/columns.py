@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.audience.attributes import MAX_TITLE, OWN_FIELDS, canonical, external_key
+from engine.audience.attributes import OWN_FIELDS, canonical
 from engine.audience.lines import ImportRefused
 from engine.audience.records import Record
-from engine.audience.store import Row
 from engine.inputs import Invalid
-from engine.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from engine.audience.headers import Fields
-    from engine.audience.titles import TitleTemplate
+    from engine.audience.reading import Reading
+    from engine.audience.store import Row
 
 __all__ = ["records_of"]
 
@@ -44,14 +43,9 @@ class _Columns:
                 self.kept.append(index)
         self.own = OWN_FIELDS & seen
 
-    def check(self, external_id: str | None, title: TitleTemplate | None) -> None:
-        """Refuse what is asked for and not there."""
-        known = [self.names[index] for index in self.kept]
-        if external_id is not None and external_id not in known:
-            hint = did_you_mean(external_id, known)
-            raise ImportRefused("external_id", f"names the column {external_id!r}, which is not there{hint}")
-        if title is not None:
-            title.check(known)
+    def known(self) -> list[str]:
+        """The columns that are read."""
+        return [self.names[index] for index in self.kept]
 
     def values(self, fields: list[str]) -> dict[str, str]:
         """The fields by name."""
@@ -60,13 +54,11 @@ class _Columns:
         return {self.names[index]: fields[index] for index in self.kept}
 
 
-def records_of(
-    found: Iterator[Fields], external_id: str | None, title: TitleTemplate | None
-) -> Iterator[Record]:
+def records_of(found: Iterator[Fields], reading: Reading) -> Iterator[Record]:
     """The table's records in order.
 
     Raises:
-        ImportRefused: there is no header, or the first lacks a column that `external_id` or `title` names.
+        ImportRefused: there is no header, or the first lacks a column that was named.
     """
     header = next(found, None)
     if header is None:
@@ -74,7 +66,7 @@ def records_of(
     if header.trouble is not None:
         raise ImportRefused("file", f"has a first line, to name the columns, that {header.trouble}")
     columns = _Columns(header.values)
-    columns.check(external_id, title)
+    reading.check(columns.known())
     yield from _notes(header, columns)
     for fields in found:
         if fields.trouble is not None:
@@ -84,11 +76,11 @@ def records_of(
             yield from _notes(fields, columns)
         else:
             try:
-                row = _row(columns, fields.values, external_id, title)
+                row, note = _row(columns, fields.values, reading)
             except Invalid as error:
                 yield Record(fields.line, None, str(error))
             else:
-                yield Record(fields.line, row, note=fields.note)
+                yield Record(fields.line, row, note=fields.note or note)
 
 
 def _notes(header: Fields, columns: _Columns) -> Iterator[Record]:
@@ -96,15 +88,10 @@ def _notes(header: Fields, columns: _Columns) -> Iterator[Record]:
     return (Record(header.line, None, note=note) for note in notes)
 
 
-def _row(columns: _Columns, fields: list[str], external_id: str | None, title: TitleTemplate | None) -> Row:
+def _row(columns: _Columns, fields: list[str], reading: Reading) -> tuple[Row, str | None]:
     values = columns.values(fields)
-    key = external_key(values.get(external_id or "external_id"))
-    if key is None and external_id is not None:
-        raise Invalid(external_id, "is empty; it must hold the external id")
-    name = title.fill(values) if title is not None else values.get("title", values.get("_title", ""))
-    if len(name) > MAX_TITLE:
-        raise Invalid("title", f"has {len(name)} characters; at most {MAX_TITLE} are allowed")
-    complete = title is None or title.covers(values)
-    for own in columns.own:
-        del values[own]
-    return Row(key, name, canonical(values)) if complete else Row(key, "", canonical(values), name)
+    note = reading.read_numbers(values)
+    attributes = (
+        {name: value for name, value in values.items() if name not in columns.own} if columns.own else values
+    )
+    return reading.row(values, canonical(attributes), values.get("title", values.get("_title"))), note

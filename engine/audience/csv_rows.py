@@ -22,8 +22,8 @@ from engine.audience.lines import MAX_LINE, ImportRefused, Line
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
+    from engine.audience.reading import Reading
     from engine.audience.records import Record
-    from engine.audience.titles import TitleTemplate
 
 __all__ = ["csv_fields", "csv_records", "read_delimiter"]
 
@@ -124,21 +124,14 @@ class _Feed:
         self._size = 0
 
 
-def csv_records(
-    lines: Iterable[Line],
-    external_id: str | None,
-    title: TitleTemplate | None,
-    *,
-    delimiter: str | None = None,
-) -> Iterator[Record]:
+def csv_records(lines: Iterable[Line], reading: Reading, *, delimiter: str | None = None) -> Iterator[Record]:
     """The file's records in order; blank lines are none.
 
     Raises:
-        ImportRefused: there is no header, or it lacks a column that `external_id` or `title` names.
+        ImportRefused: there is no header, or it lacks a column that was named.
     """
-    named = {*([] if external_id is None else [external_id]), *([] if title is None else title.columns)}
-    found = csv_fields(lines, key=external_id, named=named, delimiter=delimiter)
-    return records_of(found, external_id, title)
+    found = csv_fields(lines, key=reading.identifier, named=reading.named, delimiter=delimiter)
+    return records_of(found, reading)
 
 
 def csv_fields(

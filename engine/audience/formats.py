@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from engine.audience.columns import records_of
 from engine.audience.csv_rows import csv_records, read_delimiter
 from engine.audience.lines import ImportRefused, numbered_lines
 from engine.audience.ndjson_rows import ndjson_records
-from engine.audience.titles import TitleTemplate
+from engine.audience.reading import Columns, Reading
 from engine.audience.workbook_rows import workbook_fields
 
 if TYPE_CHECKING:
@@ -30,17 +30,6 @@ _SAME = {
 }
 
 
-class Columns(NamedTuple):
-    """What the caller says about a file's columns."""
-
-    external_id: str | None = None
-    """The one that identifies an entity."""
-    title: str | None = None
-    """A template like `{First Name} {Last Name}`."""
-    delimiter: str | None = None
-    """What stands between the columns of CSV, or a word for it; absent: it is found out."""
-
-
 def records_in(content_type: str, chunks: Iterable[bytes], columns: Columns) -> Iterator[Record]:
     """The records of a file.
 
@@ -53,13 +42,15 @@ def records_in(content_type: str, chunks: Iterable[bytes], columns: Columns) -> 
         raise ImportRefused(
             "content_type", f"{plain or 'nothing'!r} cannot be imported; use {CSV} or {NDJSON} or {XLSX}"
         )
-    external_id = columns.external_id or None
-    title = TitleTemplate(columns.title) if columns.title else None
+    reading = Reading(columns)
     if plain == CSV:
         delimiter = read_delimiter(columns.delimiter) if columns.delimiter else None
-        return csv_records(numbered_lines(chunks), external_id, title, delimiter=delimiter)
+        return csv_records(numbered_lines(chunks), reading, delimiter=delimiter)
     if columns.delimiter:
         raise ImportRefused("delimiter", "is for CSV only")
     if plain == NDJSON:
-        return ndjson_records(numbered_lines(chunks), external_id, title)
-    return records_of(workbook_fields(chunks, key=external_id), external_id, title)
+        return ndjson_records(numbered_lines(chunks), reading)
+    if columns.decimal_comma or columns.decimal_point:
+        field = "decimal_comma" if columns.decimal_comma else "decimal_point"
+        raise ImportRefused(field, "is not for workbooks, whose numbers are numbers")
+    return records_of(workbook_fields(chunks, key=reading.identifier), reading)

@@ -19,15 +19,16 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from engine.audience.attributes import MAX_BYTES, check_schema, merged
+from engine.audience.attributes import check_schema, merged
 from engine.audience.formats import Columns, records_in
+from engine.audience.keyed import store_by_key
 from engine.audience.lines import ImportRefused
-from engine.audience.store import Mode, Row, TooLarge, store
+from engine.audience.store import CannotStore, Mode, Row, store
 from engine.inputs import Invalid
 from state.database import is_connection_loss
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from uuid import UUID
 
@@ -52,6 +53,8 @@ MAX_NOTES = 100
 #: Rows, and characters of their attributes, that are written at once.
 _BATCH_ROWS = 1_000
 _BATCH_SIZE = 4_194_304
+#: So many times more rows where each batch has to look through the schema.
+_KEYED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,10 @@ def import_entities(
     content_type: str,
     external_id: str | None = None,
     title: str | None = None,
+    key: str | None = None,
     delimiter: str | None = None,
+    decimal_comma: Sequence[str] = (),
+    decimal_point: Sequence[str] = (),
     mode: Mode = Mode.MERGE,
     progress: Callable[[int, int], None] | None = None,
 ) -> ImportResult:
@@ -144,7 +150,11 @@ def import_entities(
             else every record is a new entity.
         title: A template like `{First Name} {Last Name}`; absent: the field `title`. An empty title changes
             none, and neither does a template of which a line of NDJSON lacks a name.
+        key: Instead of `external_id`: the column whose value is looked for in the attribute of its name
+            (engine.audience.keyed).
         delimiter: What stands between the columns of CSV: a character, or a word for it; absent: it is found out.
+        decimal_comma: Columns of numbers like `1.234,50`, kept as `1234.50`; what is no number stays as it is.
+        decimal_point: Columns of numbers like `1,234.50`.
         mode: Whether attributes that a record does not name stay, or go.
         progress: Called after each batch with the lines and bytes read so far.
 
@@ -155,13 +165,23 @@ def import_entities(
     """
     check_schema(schema)
     counted = _Counted(chunks)
-    records = records_in(content_type, counted, Columns(external_id, title, delimiter))
+    columns = Columns(
+        external_id or None,
+        title or None,
+        key or None,
+        delimiter or None,
+        (*decimal_comma,),
+        (*decimal_point,),
+    )
+    records = records_in(content_type, counted, columns)
     result = ImportResult()
-    batch = _Batch(transaction, org_id, schema, mode, result)
+    batch = _Batch(transaction, org_id, schema, key or None, mode, result)
     for record in records:
         if batch.take(record) and progress is not None:
             progress(record.line, counted.bytes)
     batch.flush()
+    if batch.nameless:
+        result.note(1, "names no column that knows people again: the same file, imported again, doubles them")
     if progress is not None:
         progress(batch.line, counted.bytes)
     return result
@@ -177,17 +197,20 @@ class _Batch:
         transaction: Callable[[], AbstractContextManager[Session]],
         org_id: UUID,
         schema: str,
+        key: str | None,
         mode: Mode,
         result: ImportResult,
     ) -> None:
         self._transaction, self._org_id, self._schema = transaction, org_id, schema
+        self._key = key
         self._mode, self._result = mode, result
         self._keyed: dict[str, tuple[int, Row]] = {}
-        """Line and row of each external id."""
+        """Line and row of each external id, or of each value of the key."""
         self._unkeyed: list[Row] = []
         self._size = 0
         self._joined = 0
-        self._repeatable = True
+        self.nameless = False
+        """Whether records were taken that nobody will know again."""
         self._stored_line = 0
         self.line = 0
         """The line of the last record taken."""
@@ -202,13 +225,15 @@ class _Batch:
             self._result.reject(record.line, record.trouble)
         if row is None:
             return False
-        if row.external_id is None:
+        known_by = row.external_id if self._key is None else row.matched_by
+        if known_by is None:
             self._unkeyed.append(row)
-            self._repeatable = False
+            self.nameless = True
         else:
-            self._take_keyed(record.line, row, row.external_id)
+            self._take_keyed(record.line, row, known_by)
         self._size += len(row.attributes)
-        full = len(self._keyed) + len(self._unkeyed) >= _BATCH_ROWS or self._size >= _BATCH_SIZE
+        most = _BATCH_ROWS if self._key is None else _BATCH_ROWS * _KEYED
+        full = len(self._keyed) + len(self._unkeyed) >= most or self._size >= _BATCH_SIZE
         if full:
             self.flush()
         return full
@@ -236,17 +261,20 @@ class _Batch:
     def _stored(self) -> Counts:
         try:
             with self._transaction() as session:
+                if self._key is not None:
+                    keyed = {value: row for value, (_, row) in self._keyed.items()}
+                    return store_by_key(session, self._org_id, self._schema, self._key, keyed, self._mode)
                 rows = [*(row for _, row in self._keyed.values()), *self._unkeyed]
                 return store(session, self._org_id, self._schema, rows, self._mode)
-        except TooLarge as error:
-            for key in error.external_ids:
-                line, _ = self._keyed.pop(key)
-                self._result.reject(line, f"gives {key!r} more than {MAX_BYTES} bytes of attributes as JSON")
+        except CannotStore as error:
+            for known_by, trouble in error.troubles.items():
+                line, _ = self._keyed.pop(known_by)
+                self._result.reject(line, trouble)
             return self._stored()
         except Exception as error:
             if isinstance(error, PoolTimeout) or is_connection_loss(error):
                 raise ImportInterrupted(
-                    self._stored_line, self._result, repeatable=self._repeatable
+                    self._stored_line, self._result, repeatable=not self.nameless
                 ) from error
             raise
 
@@ -262,4 +290,5 @@ def _joined(earlier: Row, later: Row, mode: Mode) -> Row:
         later.title or earlier.title,
         merged(earlier.attributes, later.attributes) if mode is Mode.MERGE else later.attributes,
         earlier.title_if_none or later.title_if_none,
+        later.matched_by,
     )

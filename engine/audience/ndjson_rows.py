@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from engine.audience.attributes import MAX_TITLE, canonical, external_key, read_entity
+from engine.audience.attributes import canonical, read_entity
 from engine.audience.records import Record
-from engine.audience.store import Row
 from engine.inputs import Invalid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from engine.audience.lines import Line
-    from engine.audience.titles import TitleTemplate
+    from engine.audience.reading import Reading
+    from engine.audience.store import Row
 
 __all__ = ["ndjson_records"]
 
@@ -24,9 +24,7 @@ __all__ = ["ndjson_records"]
 _BIG = 2.0**63
 
 
-def ndjson_records(
-    lines: Iterator[Line], external_id: str | None, title: TitleTemplate | None
-) -> Iterator[Record]:
+def ndjson_records(lines: Iterator[Line], reading: Reading) -> Iterator[Record]:
     """The file's records in order; blank lines are none."""
     for number, text, trouble in lines:
         if trouble is not None:
@@ -35,28 +33,20 @@ def ndjson_records(
             plain := text.lstrip("\ufeff")
         ) and not plain.isspace():  # files that were joined have such in the middle
             try:
-                yield Record(number, _row(plain, external_id, title))
+                row, note = _row(plain, reading)
             except Invalid as error:
                 yield Record(number, None, str(error))
+            else:
+                yield Record(number, row, note=note)
 
 
-def _row(text: str, external_id: str | None, title: TitleTemplate | None) -> Row:
+def _row(text: str, reading: Reading) -> tuple[Row, str | None]:
     body = _load(text)
+    note = reading.read_numbers(body) if isinstance(body, dict) else None
     given = read_entity(body)
-    key = given.external_id
-    if external_id is not None:
-        key = external_key(body.get(external_id))
-        if key is None:
-            raise Invalid(external_id, "is absent or empty; it must hold the external id")
-    elif key is None and given.id is not None:
+    if reading.identifier is None and given.external_id is None and given.id is not None:
         raise Invalid("_id", "is not what an import goes by; name the external id")
-    name = title.fill(body) if title is not None else given.title or ""
-    if len(name) > MAX_TITLE:
-        raise Invalid("title", f"has {len(name)} characters; at most {MAX_TITLE} are allowed")
-    attributes = canonical(given.attributes)
-    if title is not None and not title.covers(body):
-        return Row(key, "", attributes, title_if_none=name)
-    return Row(key, name, attributes)
+    return reading.row(body, canonical(given.attributes), given.title), note
 
 
 def _load(text: str) -> Any:

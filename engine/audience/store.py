@@ -31,11 +31,11 @@ from state.change import clock_of
 from state.sets import is_postgresql
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy.orm import Session
 
-__all__ = ["Counts", "Mode", "Row", "TooLarge", "store"]
+__all__ = ["CannotStore", "Counts", "Mode", "Row", "store"]
 
 
 class Mode(StrEnum):
@@ -56,6 +56,8 @@ class Row(NamedTuple):
     """JSON text, see `attributes.canonical`."""
     title_if_none: str = ""
     """Its title where `title` is empty and it has none yet."""
+    matched_by: str = ""
+    """What it is matched to entities by, where that is not the external id (engine.audience.keyed)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +69,13 @@ class Counts:
     skipped: int
 
 
-class TooLarge(Exception):
-    """Some entities would have more attributes than one may have. The transaction must be rolled back."""
+class CannotStore(Exception):
+    """Some rows cannot be stored. The transaction must be rolled back; without them the others can."""
 
-    def __init__(self, external_ids: Sequence[str]) -> None:
-        super().__init__(f"{len(external_ids)} entities would have more than {MAX_BYTES} bytes of attributes")
-        self.external_ids = frozenset(external_ids)
+    def __init__(self, troubles: Mapping[str, str]) -> None:
+        super().__init__(f"{len(troubles)} rows cannot be stored")
+        self.troubles = dict(troubles)
+        """What is wrong, by external id."""
 
 
 _POSTGRESQL = """
@@ -139,7 +142,7 @@ def store(
         mode: What they do to entities that are there.
 
     Raises:
-        TooLarge: what some rows were merged into has too many attributes.
+        CannotStore: what some rows were merged into has too many attributes.
     """
     if not rows:
         return Counts(0, 0, 0)
@@ -166,13 +169,19 @@ def _postgresql(
     created, written, large = session.execute(_STATEMENTS[mode], values).one()
     too_large = [key for key, attributes in (large or {}).items() if not _fits(attributes)]
     if too_large:
-        raise TooLarge(too_large)
+        raise _too_large(too_large)
     ids = dict.fromkeys(written or ())
     titles = {row.external_id: row.title_if_none for row in rows if row.title_if_none and row.external_id}
     if titles:
         filled = session.scalars(_FILL_TITLES, {**shared, "titles": orjson.dumps(titles).decode()})
         ids.update(dict.fromkeys(filled))
     return created, list(ids)
+
+
+def _too_large(external_ids: Iterable[str]) -> CannotStore:
+    return CannotStore(
+        {key: f"gives {key!r} more than {MAX_BYTES} bytes of attributes as JSON" for key in external_ids}
+    )
 
 
 def _fits(attributes: str) -> bool:
@@ -194,7 +203,7 @@ def _sqlite(
     former = bring_back(session, org_id, schema, [row.external_id for row in rows])
     now = clock_of(session).now().strftime("%Y-%m-%d %H:%M:%S.%f")
     new, changed, too_large = [], [], []
-    for key, title, attributes, title_if_none in rows:
+    for key, title, attributes, title_if_none, _ in rows:
         if key is None or key not in known:
             id_ = former.get(key or "") or uuid4()
             new.append((id_.hex, org_id.hex, schema, key, title or title_if_none, attributes, now, now))
@@ -209,7 +218,7 @@ def _sqlite(
         if (name, wanted) != (old_title, old):
             changed.append((name, wanted, now, id_))
     if too_large:
-        raise TooLarge(too_large)
+        raise _too_large(too_large)
     if new:
         connection.exec_driver_sql(_SQLITE_INSERT, new)
     if changed:

@@ -216,7 +216,7 @@ def import_entities(
     stream: Any,
     *,
     content_type: str,
-    **columns: str | None,
+    **columns: Any,
 ) -> Call[ImportResult]:
     return Call(
         "POST",

@@ -339,7 +339,10 @@ class Entities(_Resource):
         content_type: str = "text/csv",
         external_id: str | None = None,
         title: str | None = None,
+        key: str | None = None,
         delimiter: str | None = None,
+        decimal_comma: Sequence[str] | None = None,
+        decimal_point: Sequence[str] | None = None,
         mode: str | None = None,
         idempotency_key: str | None = None,
     ) -> ImportResult:
@@ -352,7 +355,10 @@ class Entities(_Resource):
             content_type: `text/csv`, `application/x-ndjson` or XLSX's.
             external_id: The column that identifies an entity.
             title: A template like `{First Name} {Last Name}`.
+            key: Instead of `external_id`: the column whose value is looked for in the attribute of its name.
             delimiter: Of CSV; absent: it is found out.
+            decimal_comma: Columns of numbers like `1.234,50`.
+            decimal_point: Columns of numbers like `1,234.50`.
             mode: `merge`, the server's default: what a line does not name stays; `replace`: it goes.
             idempotency_key: Absent: a new one.
         """
@@ -362,7 +368,10 @@ class Entities(_Resource):
             content_type=content_type,
             external_id=external_id,
             title=title,
+            key=key,
             delimiter=delimiter,
+            decimal_comma=decimal_comma,
+            decimal_point=decimal_point,
             mode=mode,
         )
         return self._send(call, idempotency_key)

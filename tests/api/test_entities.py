@@ -117,6 +117,17 @@ def test_a_delimiter_may_be_said(client):
     assert (answer.status_code, "delimiter" in answer.json()["message"]) == (400, True)
 
 
+def test_people_are_known_by_a_column_and_numbers_are_read_as_it_is_said(client):
+    text = "email;balance\nAda@x.example;1.234,50\n"
+    params = {"key": "email", "decimal_comma": ["balance"]}
+    assert client.post(IMPORT, params=params, content=text, headers=CSV).json()["created"] == 1
+    again = client.post(IMPORT, params=params, content=text.lower().replace("4,5", "5,5"), headers=CSV).json()
+    assert (again["created"], again["updated"], again["notes"]) == (0, 1, [])
+    assert client.get("/v1/entity/contact").json()["results"][0]["balance"] == "1235.50"
+    for bad in ({"key": "email", "external_id": "email"}, {"decimal_point": ["x"]}):
+        assert client.post(IMPORT, params=bad, content=text, headers=CSV).status_code == 400
+
+
 def test_ndjson_is_imported_and_the_colon_may_be_encoded(client):
     text = '{"external_id": "1", "title": "Ada"}\n{"external_id": \n{"external_id": "2"}\n'
     answer = client.post("/v1/entity/contact%3Aimport", content=text, headers=NDJSON)

@@ -10,16 +10,16 @@ import pytest
 
 from engine.audience import workbook_rows
 from engine.audience.csv_rows import csv_records
-from engine.audience.formats import XLSX, Columns, records_in
+from engine.audience.formats import XLSX, records_in
 from engine.audience.lines import ImportRefused, numbered_lines
-from engine.audience.titles import TitleTemplate
+from engine.audience.reading import Columns, Reading
 
 
 def read(data, external_id=None, title=None, **options):
     """People (external id, attributes without it), troubles and notes by line."""
     data = data if isinstance(data, bytes) else data.encode()
-    template = None if title is None else TitleTemplate(title)
-    return sorted_out(csv_records(numbered_lines([data]), external_id, template, **options))
+    reading = Reading(Columns(external_id, title))
+    return sorted_out(csv_records(numbered_lines([data]), reading, **options))
 
 
 def sorted_out(records):
@@ -278,7 +278,7 @@ def test_a_workbooks_cells_are_texts_that_filters_read():
             {"id": "4915112345678", "name": "Bo", "joined": "", "seen": "", "n": "1" + "0" * 22, "ok": ""},
         ),
     ] == people
-    assert [(7, "id: is empty; it must hold the external id")] == troubles
+    assert [(7, "id: is absent or empty; it must hold the external id")] == troubles
     assert [(8, "is the header again")] == notes
 
 

@@ -21,6 +21,7 @@ from engine.audience.csv_rows import csv_records
 from engine.audience.entities import upsert_entity
 from engine.audience.importing import ImportInterrupted, import_entities
 from engine.audience.lines import MAX_LINE, Line, numbered_lines
+from engine.audience.reading import Columns, Reading
 from engine.audience.store import Counts
 from engine.audience.targets import TargetInput, count, create_target
 from engine.audience.titles import TitleTemplate
@@ -137,7 +138,7 @@ def test_a_bad_line_never_stops_the_good_ones(database, org_id):
     assert [3, 4, 6, 9, 11, 13, 16, 17, 19] == [line for line, _ in errors(result)]
     messages = dict(errors(result))
     assert "has 4 fields where the header has 3" == messages[3]
-    assert "id: is empty; it must hold the external id" == messages[6]
+    assert "id: is absent or empty; it must hold the external id" == messages[6]
     assert "contains NUL characters" == messages[9]
     assert [(10, "is the header again")] == notes(result)
     assert "goes on after a closing quotation mark" in messages[11]
@@ -315,7 +316,7 @@ def test_whatever_the_csv_module_writes_is_read_back(rows, piece):
         writer.writerow([f"{n}{row[0]}", row[1]])
     data = out.getvalue().encode()
     pieces = [data[at : at + piece] for at in range(0, len(data), piece)]
-    found = list(csv_records(numbered_lines(pieces), None, None))
+    found = list(csv_records(numbered_lines(pieces), Reading(Columns())))
     assert [None] * len(rows) == [record.trouble for record in found]
     assert lines == [record.line for record in found]
     assert [{"id": f"{n}{row[0]}", "a": row[1]} for n, row in enumerate(rows)] == [
@@ -327,7 +328,9 @@ def test_whatever_the_csv_module_writes_is_read_back(rows, piece):
 def test_no_line_is_read_twice_or_lost(texts):
     """Whatever the quotation marks do: each record and each trouble starts at a line of its own, in order."""
     numbered = enumerate("\n".join(["x,y", *texts]).split("\n"), 1)
-    found = [record.line for record in csv_records((Line(n, text) for n, text in numbered), None, None)]
+    found = [
+        record.line for record in csv_records((Line(n, text) for n, text in numbered), Reading(Columns()))
+    ]
     assert sorted(set(found)) == found
 
 

@@ -71,6 +71,19 @@ def test_a_delimiter_can_be_said(acme: Muster, tmp_path: Path) -> None:
     assert acme("import", path, "--external-id", "id", "--delimiter", "two").code == 2
 
 
+def test_people_are_known_by_a_column(acme: Muster, people: Path) -> None:
+    options = ("--key", "email", "--decimal-comma", "orders")
+    first = acme("import", people, *options)
+    assert (first.code, "4 created" in first.out, "1 rejected" in first.out) == (
+        1,
+        True,
+        True,
+    )  # Dana has no address
+    people.write_text(people.read_text().replace("ada@", "ADA@").replace(",3\n", ',"1.003,5"\n'))
+    assert "0 created, 1 updated, 3 unchanged" in acme("import", people, *options).out
+    assert acme("import", people, "--key", "email", "--external-id", "email").code == 2
+
+
 def test_a_workbook_by_its_suffix(acme: Muster, tmp_path: Path) -> None:
     path = tmp_path / "people.xlsx"
     path.write_bytes(workbook(PEOPLE, others=["Archive"]))

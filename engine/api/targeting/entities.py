@@ -63,6 +63,9 @@ async def import_(
     *,
     external_id: Annotated[str | None, Query(description="The column that identifies an entity")] = None,
     title: Annotated[str | None, Query(description="A template like `{First Name} {Last Name}`")] = None,
+    key: Annotated[str | None, Query(description="Instead of external_id: an attribute's column")] = None,
+    decimal_comma: Annotated[list[str], Query(description="Columns of numbers like 1.234,50")] = [],  # noqa: B006
+    decimal_point: Annotated[list[str], Query(description="Columns of numbers like 1,234.50")] = [],  # noqa: B006
     delimiter: Annotated[str | None, Query(description="Of CSV; absent: it is found out")] = None,
     mode: Annotated[Mode, Query(description="Whether what a line does not name stays, or goes")] = Mode.MERGE,
 ) -> Response:
@@ -82,7 +85,10 @@ async def import_(
             content_type=kind,
             external_id=external_id,
             title=title,
+            key=key,
             delimiter=delimiter,
+            decimal_comma=decimal_comma,
+            decimal_point=decimal_point,
             mode=mode,
         )
 
