@@ -28,6 +28,7 @@ from engine.events.postman import Postman
 from engine.heartbeat import Heartbeat
 from engine.runtime import Runtime
 from engine.sweeper import sweep
+from engine.tracking.mailbox_reader import MailboxReader
 from state.tables import ProcessKind
 
 if TYPE_CHECKING:
@@ -117,7 +118,9 @@ class WorkerService:
 
 
 class SchedulerService:
-    """Sweeps at an interval, which starts what is scheduled as well. Any number may run; one leads."""
+    """Sweeps at an interval, which starts what is scheduled as well, and reads the mailboxes of channels. Any number
+    may run; one leads.
+    """
 
     def __init__(self, settings: Settings, *, runtime: Runtime | None = None) -> None:
         self.settings = settings
@@ -125,6 +128,7 @@ class SchedulerService:
         self._stopped = Event()
         self._thread: Thread | None = None
         self._looked_at = time.monotonic()
+        self._mailboxes = MailboxReader(self.runtime)
         self._heartbeat = Heartbeat(self.runtime, ProcessKind.SCHEDULER, self.is_alive)
 
     def start(self) -> None:
@@ -134,6 +138,7 @@ class SchedulerService:
             self._looked_at = time.monotonic()
             self._thread = Thread(target=self._loop, name="scheduler", daemon=True)
             self._thread.start()
+            self._mailboxes.start()
             self._heartbeat.start()
             log.info("scheduler.started", pid=os.getpid())
 
@@ -142,7 +147,7 @@ class SchedulerService:
         attempt ends by itself.
         """
         thread = self._thread
-        if thread is None or not thread.is_alive():
+        if thread is None or not thread.is_alive() or not self._mailboxes.is_alive():
             return False
         return time.monotonic() - self._looked_at < _STUCK_AFTER
 
@@ -163,6 +168,7 @@ class SchedulerService:
         if self._thread is not None:
             self._heartbeat.stop()
             self._stopped.set()
+            self._mailboxes.stop()
             self._thread.join()
             self._thread = None
             log.info("scheduler.stopped")

@@ -142,8 +142,11 @@ class Guard:
         if literal is not None and not self.allows(literal):
             raise ValueError(f"it {_NOT_PUBLIC}")
 
-    def check_mail_server(self, host: str, port: int) -> None:
+    def check_mail_server(self, host: str, port: int, ports: frozenset[int] = MAIL_PORTS) -> None:
         """Look at the port of a mail server, and at its address where `host` is one.
+
+        Args:
+            ports: Where such servers listen.
 
         Raises:
             ValueError: it is refused.
@@ -153,8 +156,12 @@ class Guard:
             return
         if literal is not None and not self.allows(literal):
             raise ValueError(f"it {_NOT_PUBLIC}")
-        if literal is not None and port not in MAIL_PORTS:
+        if literal is not None and port not in ports:
             raise ValueError(_NOT_MAIL)
+
+    def for_port(self, port: int, ports: frozenset[int]) -> Guard:
+        """The guard of connections to one port: where it is none of `ports`, only what the operator allows."""
+        return self if port in ports else _AllowedAlone(self._allowed)
 
     def socket(self, info: tuple[int, int, int, str, Any]) -> socket.socket:
         """A socket for a resolved address (aiohttp's socket factory).
@@ -188,6 +195,14 @@ class Guard:
         self.check_address(where)
         if port not in MAIL_PORTS and not self._is_allowed(ip_address(where.partition("%")[0])):
             raise AddressRefused(_NOT_MAIL)
+
+
+class _AllowedAlone(Guard):
+    """Allows networks of the operator's, and nothing that is public."""
+
+    def allows(self, address: Address) -> bool:
+        """Whether it is in one of them."""
+        return self._is_allowed(address)
 
 
 def refusal(error: BaseException) -> str | None:

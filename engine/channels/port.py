@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from engine.answers.classify import Classifier, classifier_of
 from engine.answers.meanings import Scope
-from engine.outbound import Guard
+from engine.outbound import MAIL_PORTS, Guard
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -244,11 +244,11 @@ class Surroundings:
             except ValueError as error:
                 raise ValueError(f"{field}: {error}; {ALLOWED_BY}") from None
 
-    def check_mail_server(self, field: str, host: str, port: int) -> None:
-        """The same for a mail server, where `host` is an address."""
+    def check_mail_server(self, field: str, host: str, port: int, ports: frozenset[int] = MAIL_PORTS) -> None:
+        """The same for a mail server, where `host` is an address; `ports`: where such listen."""
         if self.guard is not None:
             try:
-                self.guard.check_mail_server(host, port)
+                self.guard.check_mail_server(host, port, ports)
             except ValueError as error:
                 raise ValueError(f"{field}: {error}; {ALLOWED_BY}") from None
 

@@ -21,6 +21,8 @@ import aiosmtplib
 
 from engine.answers.meanings import Scope
 from engine.channels.addresses import EmailFinder
+from engine.channels.mailbox_settings import MAILBOX_PORTS
+from engine.channels.mailboxes import MailboxAccess, check_mailbox
 from engine.channels.media import AddressMedium
 from engine.channels.port import Deferred, Doubtful, Down, Rejected, Throttled
 from engine.channels.scrub import Scrub
@@ -112,6 +114,8 @@ class SmtpChannel:
         self._guard = surroundings.guard or Guard()
         self._trust = Trust(credentials.ca_certificates, settings.ca_file, surroundings.certificates)
         self.address_of = EmailFinder(settings.address)
+        self.mailbox = _mailbox(settings, credentials, surroundings)
+        """Where its mail comes back to; None: nowhere that Muster looks."""
         self._signer = _signer(settings, credentials)
         self._mime = MimeBuilder(
             sender_email=settings.from_email,
@@ -146,14 +150,14 @@ class SmtpChannel:
         await drive(wave, self._work, workers=min(self._settings.concurrency, len(messages)))
 
     async def check(self) -> str | None:
-        """Connect and log in; None, or what is wrong."""
+        """Connect and log in, to the mailbox as well; None, or what is wrong."""
         try:
             session = await self._open()
         except Refused as refused:
             return f"{refused.outcome.code}: {refused.outcome.text}"
         session.quit()
         await session.closed
-        return None
+        return None if self.mailbox is None else await asyncio.to_thread(check_mailbox, self.mailbox)
 
     async def close(self) -> None:
         """Close the connections; waves on the wire finish on theirs. Safe to call twice."""
@@ -344,6 +348,27 @@ class SmtpChannel:
             return None
         self._settle(wave, message, reply, "message")
         return following if session.pipelining else await self._begin(wave, session)
+
+
+def _mailbox(
+    settings: SmtpSettings, credentials: SmtpCredentials, surroundings: Surroundings
+) -> MailboxAccess | None:
+    """Raises ValueError, naming the setting."""
+    given = settings.mailbox
+    if (given is None) != (credentials.mailbox_password is None):
+        raise ValueError("mailbox: goes with the credential mailbox_password, and that with it")
+    if given is None or credentials.mailbox_password is None:
+        return None
+    if given.exposes_password and not settings.insecure_login:
+        raise ValueError("mailbox: security: 'none' would send the password unencrypted; use 'tls'")
+    surroundings.check_mail_server("mailbox: host", given.host, given.effective_port, MAILBOX_PORTS)
+    return MailboxAccess(
+        given,
+        credentials.mailbox_password,
+        Trust(credentials.ca_certificates, settings.ca_file, surroundings.certificates),
+        surroundings.guard or Guard(),
+        verify_certificate=settings.verify_certificate,
+    )
 
 
 def _signer(settings: SmtpSettings, credentials: SmtpCredentials) -> Signer | None:

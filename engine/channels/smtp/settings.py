@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from engine.channels.addresses import normalise_email
+from engine.channels.mailbox_settings import MailboxSettings  # noqa: TC001 - pydantic reads it
 from engine.channels.smtp.login import Login
 from engine.channels.trust import CertificateName, TrustCredentials
 from engine.content.mailboxes import normalise_mailboxes
@@ -87,6 +88,9 @@ class SmtpSettings(BaseModel):
     address: str | None = None
     """Where an entity keeps its address: an attribute's name or a dotted path; absent: any usual name."""
 
+    mailbox: MailboxSettings | None = None
+    """Where bounces and answers can be fetched (IMAP or POP3); goes with the credential `mailbox_password`."""
+
     helo: Host | None = None
     """The name to greet with; absent: this machine's."""
     concurrency: int = Field(default=10, ge=1, le=100)
@@ -132,6 +136,8 @@ class SmtpCredentials(TrustCredentials):
     """Instead of a password: an access token of OAuth 2, for XOAUTH2. It is used as it is; renew it before it ends."""
     dkim_private_key: SecretStr | None = None
     """RSA or Ed25519 as PEM without a password, or Ed25519's 32 bytes in base64."""
+    mailbox_password: SecretStr | None = None
+    """Of the mailbox in the settings."""
 
     @model_validator(mode="after")
     def _both(self) -> Self:
