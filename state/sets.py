@@ -12,6 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     ARRAY,
+    BigInteger,
     Connection,
     Integer,
     String,
@@ -53,9 +54,8 @@ class PackedArray(UserDefinedType[Any]):
 
     def get_col_spec(self, **_: Any) -> str:
         """The array type's name."""
-        name = (
-            "UUID" if isinstance(self.item, Uuid) else "INTEGER" if isinstance(self.item, Integer) else "TEXT"
-        )
+        kinds = {Uuid: "UUID", BigInteger: "BIGINT", Integer: "INTEGER"}
+        name = next((name for kind, name in kinds.items() if isinstance(self.item, kind)), "TEXT")
         return f"{name}[]"
 
 

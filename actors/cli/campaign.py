@@ -65,6 +65,10 @@ def create(
         str | None, typer.Option(help="The channel, by name or id. [default: the organization's default]")
     ] = None,
     end_date: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="Its last day, in UTC.")] = None,
+    one_per_address: Annotated[
+        bool | None,
+        typer.Option(help="Write to the first alone of those who share an address. [default: it does]"),
+    ] = None,
     activate_now: Annotated[bool, typer.Option("--activate", help="And activate it at once.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -100,6 +104,8 @@ def create(
     if template is not None and any(value is not None for value in message.values()):
         raise Failure("--template names a message, --subject … describe one; use one", code=Exit.USAGE)
     given |= {key: value for key, value in said.items() if value}
+    if one_per_address is not None:
+        given["one_per_address"] = one_per_address
     if file is None and name is None:
         raise Failure("a campaign needs a name", "muster campaign create NAME …", code=Exit.USAGE)
     with opened(context) as muster, muster.transaction() as session:
@@ -412,6 +418,7 @@ def _plain(row: Row) -> dict[str, Any]:
         "goal": row.goal,
         "status": row.status,
         "ends": row.ends,
+        "one_per_address": row.one_per_address,
         "end_date": row.end_date.isoformat() if row.end_date else None,
         "flow_id": str(row.flow_id) if row.flow_id else None,
         "target_ids": row.target_ids,

@@ -89,6 +89,8 @@ class Draft(Input):
     start_date: date | None = None
     end_date: date | None = None
     ends: Literal["when_delivered", "when_told"] = "when_delivered"
+    one_per_address: bool = True
+    """Of recipients who share an address, the first alone is written to."""
 
 
 def read_file(path: Path) -> dict[str, Any]:
@@ -138,6 +140,7 @@ def make(session: Session, org_id: UUID, given: dict[str, Any]) -> Campaign:
             start_date=draft.start_date,
             end_date=draft.end_date,
             ends=draft.ends,
+            one_per_address=draft.one_per_address,
         ),
     )
 

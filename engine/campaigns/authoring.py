@@ -5,7 +5,7 @@ What may be changed follows what runs:
 | part | while a job delivers | while it is held (paused) | completed, cancelled |
 |---|---|---|---|
 | name, description, goals | yes | yes | yes |
-| type, strategy, budget, dates, limits | yes | yes | no |
+| type, strategy, budget, dates, limits, one per address | yes | yes | no |
 | messages, channels | no: pause first | yes; they apply to who is left | no |
 | audience | no | no: the run in progress has its own | no |
 """
@@ -90,6 +90,8 @@ class Plan(Input):
     """How late a scheduled start is made up for."""
     limits: CampaignLimits | None = None
     """Rate, frequency cap, send windows, quiet hours; replaced whole."""
+    one_per_address: bool = True
+    """Of recipients who share an address, the first alone is written to."""
 
 
 class PlanChange(Plan):
@@ -167,7 +169,7 @@ def _may_change(session: Session, campaign: Campaign, given: PlanChange, fields:
 
 
 def _apply(session: Session, campaign: Campaign, given: Plan, fields: set[str]) -> None:
-    for name in fields & {"name", "description", "type", "budget", "misfire_hours"}:
+    for name in fields & {"name", "description", "type", "budget", "misfire_hours", "one_per_address"}:
         setattr(campaign, name, getattr(given, name))
     if "goals" in fields:
         campaign.goals = _merged(campaign.goals, given.goals)

@@ -24,7 +24,18 @@ from engine.tracking.attribution import LONGEST_WINDOW
 from engine.tracking.config import Tracking, kept
 from state.change import clock_of
 from state.sets import among
-from state.tables import Campaign, Execution, Flow, Job, Recipient, Slice, Target, TargetKey, Widget
+from state.tables import (
+    Campaign,
+    Execution,
+    Flow,
+    Job,
+    Recipient,
+    RecipientAddress,
+    Slice,
+    Target,
+    TargetKey,
+    Widget,
+)
 from state.transitions import OPEN, CampaignStatus
 
 if TYPE_CHECKING:
@@ -65,6 +76,9 @@ class CampaignInput(Input):
     """Of opens and clicks; takes the place of the channel's, name by name."""
     attribution_days: Annotated[int, Field(ge=1, le=LONGEST_WINDOW)] = 7
     """How long after its latest message a recipient's conversion is put down to it."""
+
+    one_per_address: bool = True
+    """Of recipients who share an address, the first alone is written to."""
 
     @model_validator(mode="before")
     @classmethod
@@ -167,6 +181,7 @@ def delete_campaign(session: Session, org_id: UUID, campaign_id: UUID) -> None:
         delete(Slice).where(Slice.job_id.in_(jobs)),
         # These have no foreign keys (state/tables/delivery.py).
         delete(Recipient).where(Recipient.campaign_id == campaign_id, Recipient.org_id == org_id),
+        delete(RecipientAddress).where(RecipientAddress.campaign_id == campaign_id),
         delete(Execution).where(Execution.campaign_id == campaign_id, Execution.org_id == org_id),
         delete(TargetKey).where(TargetKey.campaign_id == campaign_id, TargetKey.org_id == org_id),
         delete(Job).where(Job.campaign_id == campaign_id, Job.org_id == org_id),

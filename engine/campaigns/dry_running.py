@@ -1,5 +1,5 @@
 """Carrying out a dry run: everybody in the audience is looked at, every message rendered; nothing is sent, and nothing
-written but the findings (contract.md §3 `testMode`).
+written but the findings, and while it runs who has which address (contract.md §3 `testMode`).
 
 A page is one transaction with its checkpoint. A run works for a few seconds and then wakes itself, so that it never
 keeps others from the worker; one that went silent is woken by the sweeper. What is wrong with the campaign itself, a
@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from engine.audience.filters import FilterError
 from engine.campaigns.dry_runs import OPEN
+from engine.campaigns.rehearsed_addresses import KeptAddresses
 from engine.campaigns.run_audience import run_targets, share_of_target
 from engine.campaigns.validation import Finding, Rehearsal
 from engine.channels.port import Surroundings
@@ -24,7 +25,7 @@ from engine.channels.secrets import Secrets
 from engine.commands import RunDry
 from engine.runtime import wake
 from state.change import clock_of
-from state.tables import Campaign, DryRun, Entity
+from state.tables import Campaign, DryRun, Entity, RecipientAddress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -64,7 +65,7 @@ def run_dry(
                 return True
             campaign = session.get_one(Campaign, row.campaign_id)
             try:
-                rehearsal = rehearsal or _rehearsal(session, runtime, campaign)
+                rehearsal = rehearsal or _rehearsal(session, runtime, campaign, run_id)
                 more = _page(session, row, campaign, rehearsal)
             except (FilterError, _Impossible) as error:
                 _end(session, row, "failed", str(error))
@@ -81,13 +82,12 @@ class _Impossible(Exception):
     """Nobody could be sent to, and why."""
 
 
-def _rehearsal(session: Session, runtime: Runtime, campaign: Campaign) -> Rehearsal:
+def _rehearsal(session: Session, runtime: Runtime, campaign: Campaign, run_id: UUID) -> Rehearsal:
     if campaign.flow_id is None:
         raise _Impossible("the campaign has no message")
     settings = runtime.settings
-    rehearsal = Rehearsal(
-        session, campaign, Secrets.of(settings), Surroundings.of(settings, runtime.database)
-    )
+    surroundings = Surroundings.of(settings, runtime.database)
+    rehearsal = Rehearsal(session, campaign, Secrets.of(settings), surroundings, KeptAddresses(run_id))
     if rehearsal.errors:
         raise _Impossible("; ".join(rehearsal.errors)[:2000])
     return rehearsal
@@ -141,6 +141,7 @@ def _counted(known: dict[str, Any], findings: Iterable[Finding]) -> dict[str, An
 
 def _end(session: Session, row: DryRun, status: str, error: str | None) -> None:
     now = clock_of(session).now()
+    session.execute(delete(RecipientAddress).where(RecipientAddress.campaign_id == row.id))
     session.execute(
         update(DryRun)
         .where(DryRun.id == row.id, DryRun.org_id == row.org_id)

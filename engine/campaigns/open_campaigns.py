@@ -1,14 +1,14 @@
 """Campaigns as dialects with free fields write them: what we do not know is kept as it was written.
 
-They are the campaigns of `engine.campaigns.campaigns`; a name, a description and a channel type are all that is
-known of them here.
+They are the campaigns of `engine.campaigns.campaigns`; a name, a description, a channel type and whether an address is
+written to once are all that is known of them here.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import ConfigDict, StringConstraints
+from pydantic import ConfigDict, StrictBool, StringConstraints
 from sqlalchemy import select
 
 from engine import listing
@@ -37,6 +37,8 @@ __all__ = [
     "update_open_campaign",
 ]
 
+#: What is known here and comes back only where it was written.
+_WRITTEN = frozenset(("channel_type", "one_per_address"))
 SORTABLE = ("created_at", "updated_at", "name", "status")
 
 
@@ -50,6 +52,9 @@ class CampaignWritten(Input):
     channel_type: Annotated[str, StringConstraints(max_length=64)] | None = None
     """whatsapp, email, or a channel's kind: what touchpoints are sent over that name no channel themselves."""
 
+    one_per_address: StrictBool | None = None
+    """Of recipients who share an address, the first alone is written to; absent: yes."""
+
 
 class CampaignRewritten(CampaignWritten):
     """What is to be different; what is not given stays."""
@@ -59,7 +64,9 @@ class CampaignRewritten(CampaignWritten):
 
 def create_open_campaign(session: Session, org_id: UUID, given: CampaignWritten) -> Campaign:
     """Keep a campaign, as a draft."""
-    known = CampaignInput(name=given.name, description=given.description)
+    known = CampaignInput(
+        name=given.name, description=given.description, one_per_address=given.one_per_address is not False
+    )
     campaign = campaigns.create_campaign(session, org_id, known)
     campaign.extras = {**campaign.extras, AS_WRITTEN: _kept(given)}
     session.flush()
@@ -99,6 +106,8 @@ def update_open_campaign(
         campaign.name = given.name
     if "description" in given.model_fields_set:
         campaign.description = given.description
+    if "one_per_address" in given.model_fields_set:
+        campaign.one_per_address = given.one_per_address is not False
     written = campaign.extras.get(AS_WRITTEN, {})
     campaign.extras = {**campaign.extras, AS_WRITTEN: {**written, **_kept(given)}}
     if campaign.extras[AS_WRITTEN].get("channel_type") != written.get("channel_type"):
@@ -111,8 +120,9 @@ def update_open_campaign(
 def campaign_as_written(campaign: Campaign) -> dict[str, Any]:
     """Every field of the campaign but its id, status and times."""
     written = dict(campaign.extras.get(AS_WRITTEN, {}))
-    if written.get("channel_type", ...) is None:
-        del written["channel_type"]
+    for name in _WRITTEN:
+        if written.get(name, ...) is None:
+            del written[name]
     return {
         **written,
         "name": campaign.name,
@@ -123,8 +133,8 @@ def campaign_as_written(campaign: Campaign) -> dict[str, Any]:
 def _kept(given: CampaignWritten) -> dict[str, Any]:
     extra = given.model_extra or {}
     kept = {name: value for name, value in extra.items() if name not in READ_ONLY}
-    if "channel_type" in given.model_fields_set:
-        kept["channel_type"] = given.channel_type
+    for name in _WRITTEN & given.model_fields_set:
+        kept[name] = getattr(given, name)
     return kept
 
 

@@ -19,6 +19,7 @@ from sqlalchemy import and_, exists, func, or_, select
 
 from engine.campaigns.errors import Refused
 from engine.campaigns.readiness import targets_of
+from engine.campaigns.rehearsed_addresses import RememberedAddresses
 from engine.campaigns.run_audience import everybody_of, run_targets, share_of_target
 from engine.campaigns.validation import EXTRAS, Rehearsal, attributes_of
 from engine.channels.media import AddressMedium, folded
@@ -135,7 +136,9 @@ class Preflight:
     excluded: list[Exclusion] = field(default_factory=list)
     channels: list[ChannelShare] = field(default_factory=list)
     shared_addresses: int = 0
-    """Addresses that would be written to more than once, because several recipients have them."""
+    """Addresses that would be written to more than once, because several recipients have them; a campaign that writes
+    to each once excludes the others (DUPLICATE_ADDRESS).
+    """
     repeated_messages: int = 0
     """First messages to an address that had one already."""
     shared: list[SharedAddress] = field(default_factory=list)
@@ -202,7 +205,7 @@ def preflight(
     _check(session, campaign, found)
     targets = run_targets(session, campaign)
     _count(session, campaign, targets, reach, found)
-    rehearsal = Rehearsal(session, campaign, secrets, surroundings)
+    rehearsal = Rehearsal(session, campaign, secrets, surroundings, RememberedAddresses(campaign.id))
     found.errors += rehearsal.errors
     if campaign.flow_id is not None and not rehearsal.errors and not rehearsal.steps:
         found.warnings.append("the flow sends no message")

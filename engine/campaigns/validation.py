@@ -26,6 +26,7 @@ from engine.channels.addresses import address_trouble, no_address
 from engine.channels.asking import ask
 from engine.content.stored import compile_content, compile_stored
 from engine.content.templates import RenderError, TemplateError
+from engine.delivery.address_claims import DUPLICATE_ADDRESS, SHARED
 from engine.delivery.conditions import check_condition
 from engine.delivery.sender import default_channel
 from engine.delivery.variants import Variants
@@ -36,11 +37,12 @@ from state.sets import among
 from state.tables import Channel, Entity, Target, Template, Touchpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from pydantic import BaseModel
     from sqlalchemy.orm import Session
 
+    from engine.campaigns.rehearsed_addresses import Addresses
     from engine.channels.port import Channel as Sender
     from engine.channels.port import Content, Surroundings
     from engine.channels.secrets import Secrets
@@ -258,11 +260,17 @@ class Rehearsal:
         campaign: Campaign,
         secrets: Secrets,
         surroundings: Surroundings,
+        addresses: Addresses,
     ) -> None:
-        """Make ready what can be; `errors` says what cannot, which nobody could be sent."""
+        """Make ready what can be; `errors` says what cannot, which nobody could be sent.
+
+        Args:
+            addresses: Gives each address to one recipient, if the campaign writes to each once.
+        """
         self.errors: list[str] = []
         self._org_id = org_id = campaign.org_id
         self._whose = _Whose(org_id, campaign.id)
+        self._addresses = addresses if campaign.one_per_address else None
         self._steps: list[RehearsedStep] = []
         touchpoints = session.scalars(
             select(Touchpoint)
@@ -283,19 +291,31 @@ class Rehearsal:
         return self._steps
 
     def messages(self, session: Session, people: Sequence[Entity]) -> Iterator[Rehearsed]:
-        """Each message that these would be sent, and the first that each of them would not. One statement a message."""
+        """Each message that these would be sent, and the first that each of them would not. A statement or two a
+        message.
+        """
         lost: set[UUID] = set()
         given: dict[UUID, str] = {}
         for step in self._steps:
             addresses = {one.id: step.channel.address_of(attributes_of(one)) for one in people}
             barred = suppressed(session, self._whose, step.channel.medium, filter(None, addresses.values()))
+            reached = [
+                (one.id, address)
+                for one in people
+                if (address := addresses[one.id]) is not None and address not in barred and one.id not in lost
+            ]
+            late: Collection[UUID] = ()
+            if self._addresses is not None:
+                late = self._addresses.take(session, step.channel.medium, reached)
             for one in people:
                 variant = None
                 if step.variants is not None:
                     variant = step.variants.of(self._whose.campaign_id, one.id, given.get(one.id))
                     given.setdefault(one.id, variant)
                 if one.id not in lost:
-                    trouble = step.trouble_of(one, variant, addresses[one.id], barred)
+                    trouble: tuple[str, str] | None = (DUPLICATE_ADDRESS, SHARED)
+                    if one.id not in late:
+                        trouble = step.trouble_of(one, variant, addresses[one.id], barred)
                     if trouble is not None:
                         lost.add(one.id)
                     yield Rehearsed(one, step, variant, addresses[one.id], trouble)

@@ -110,6 +110,8 @@ def folded(medium: AddressMedium | None, address: str) -> FoldedAddress:
     if medium is not None:
         return FoldedAddress(medium, address)
     known = _told_from_form(address)
+    if known is AddressMedium.EMAIL and normalise_email(address) == address:  # as nearly all are
+        return FoldedAddress(known, address)
     return FoldedAddress(known, fold_address(known, address) or address)
 
 

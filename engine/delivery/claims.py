@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from engine.audience.suppression import suppressed
 from engine.delivery import health, waves
+from engine.delivery.address_claims import claim_addresses
 from engine.delivery.compose import compose, removed
 from engine.delivery.outcomes import Settlement
 from engine.delivery.parts import Taken
@@ -21,6 +22,7 @@ from engine.delivery.rollup import Cell, hour_of
 from engine.triggers import reach
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
     from threading import Event
     from uuid import UUID
@@ -156,15 +158,9 @@ class Claims:
                 barred = suppressed(
                     session, self._lease, self._wire.sender.channel.medium, filter(None, addresses)
                 )
+            kept.update(self._duplicates(session, wave, addresses, _Claimed(taken, barred, kept)))
             if throttle is not None:
-                reached = [
-                    due
-                    for due, address in zip(wave, addresses, strict=True)
-                    if due.entity_id in taken
-                    and due.entity_id not in kept
-                    and address is not None
-                    and address not in barred
-                ]
+                reached = [due for due, _ in _reached(wave, addresses, _Claimed(taken, barred, kept))]
                 kept.update(throttle.capped(session, reached, at))
             ledger.count_for(session, cell, in_progress=len(taken) + idle)
             reach("wave.before_claim_commit")
@@ -210,8 +206,34 @@ class Claims:
                 return suppressed(connection, self._lease, self._wire.sender.channel.medium, addressed)
 
             barred = ledger.persist(look_up, self._database.alone)
+        kept = removed(taken)
+        if taken and self._lease.one_per_address:
+
+            def share_out(
+                connection: Connection,
+                *,
+                again: bool,  # noqa: ARG001 - who has an address keeps it
+                now: datetime,  # noqa: ARG001 - it knows no time
+            ) -> dict[UUID, Settlement]:
+                return self._duplicates(connection, wave, addresses, _Claimed(taken, barred, kept))
+
+            kept.update(ledger.persist(share_out, self._database.alone))
         flight = wanted if isinstance(wanted, waves.Run) and tries == 1 else None
-        return _Claimed(taken, barred, removed(taken), flight)
+        return _Claimed(taken, barred, kept, flight)
+
+    def _duplicates(
+        self,
+        session: Session | Connection,
+        wave: list[Due],
+        addresses: list[str | None],
+        claimed: _Claimed,
+    ) -> dict[UUID, Settlement]:
+        """Who of a claimed wave has the address of another recipient, where the campaign writes to each once."""
+        sender = self._wire.sender
+        if not self._lease.one_per_address or sender.is_action:
+            return {}
+        reached = [(due.entity_id, address) for due, address in _reached(wave, addresses, claimed)]
+        return claim_addresses(session, self._lease.campaign_id, sender.channel.medium, reached)
 
     def _compose(
         self, part: Part, wave: list[Due], addresses: list[str | None], claimed: _Claimed
@@ -235,3 +257,15 @@ class Claims:
                 wire.open[due.entity_id] = (attempt, due.doubted)
                 messages.append(message)
         return messages
+
+
+def _reached(wave: list[Due], addresses: list[str | None], claimed: _Claimed) -> Iterator[tuple[Due, str]]:
+    """Those of a claimed wave to whom nothing stands in the way so far, with their addresses."""
+    for due, address in zip(wave, addresses, strict=True):
+        if (
+            due.entity_id in claimed.taken
+            and due.entity_id not in claimed.kept
+            and address is not None
+            and address not in claimed.barred
+        ):
+            yield due, address

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Integer, String, Table, Uuid, bindparam, exists, func, select, update
 
 from engine.delivery.statements import JOB, NOW, NUMBER, ORG, Statements
-from state.tables import Job, Organization, Slice, Suppression, Webhook
+from state.tables import Campaign, Job, Organization, Slice, Suppression, Webhook
 from state.transitions import JobStatus, SliceState
 from state.types import UtcDateTime
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["SliceStatements", "leased", "renew", "standing"]
 
 _slice = typing.cast("Table", Slice.__table__)
+_campaign = typing.cast("Table", Campaign.__table__)
 _job = typing.cast("Table", Job.__table__)
 _organization = typing.cast("Table", Organization.__table__)
 _suppression = typing.cast("Table", Suppression.__table__)
@@ -71,6 +72,9 @@ class SliceStatements(Statements):
                 _slice.c.in_progress,
                 _told(),
                 _slice.c.size,
+                select(_campaign.c.one_per_address)
+                .where(_campaign.c.id == select(_job.c.campaign_id).where(_job.c.id == JOB).scalar_subquery())
+                .scalar_subquery(),
             )
         )
 

@@ -78,6 +78,8 @@ class Lease:
     """Recipients that were planned into it."""
     told: bool = False
     """Whether a webhook asks what becomes of single recipients."""
+    one_per_address: bool = False
+    """Whether no two of the campaign's recipients are written to at one address."""
 
     def rows(self) -> tuple[ColumnElement[bool], ...]:
         """The condition for the slice's row under this lease."""
@@ -123,8 +125,20 @@ def lease(
     ).first()
     if taken is None:
         return None
-    epoch, campaign_id, pace, limits_epoch, waiting, told, size = taken
-    return Lease(org_id, campaign_id, job_id, number, epoch, pace, limits_epoch, waiting, size, bool(told))
+    epoch, campaign_id, pace, limits_epoch, waiting, told, size, one_per_address = taken
+    return Lease(
+        org_id,
+        campaign_id,
+        job_id,
+        number,
+        epoch,
+        pace,
+        limits_epoch,
+        waiting,
+        size,
+        bool(told),
+        bool(one_per_address),
+    )
 
 
 def set_pace(session: Session, lease: Lease, pace: int | None) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Rows", "execute", "execute_named"]
 
 _KEYS = {"p_keys", "p_wanted_keys"}
+_SETS = {"p_ids", "p_digests"}
 #: A parameter, or a percent sign, as SQLAlchemy writes them for the driver.
 _PLACE = re.compile(r"%\((\w+)\)s|%%")
 _NIL = UUID(int=0)
@@ -97,8 +98,8 @@ def _prepared(
         keys = [key.hex for key in parameters[name]]
         ends = (UUID(min(keys)), UUID(max(keys))) if keys else (_NIL, _NIL)
         parameters |= {name: pack(keys), f"{name}_first": ends[0], f"{name}_last": ends[1]}
-    if "p_ids" in parameters:
-        parameters["p_ids"] = pack(parameters["p_ids"])
+    for name in _SETS & parameters.keys():
+        parameters[name] = pack(parameters[name])
     if pack is packed:
         parameters = {
             key: packed(value) if isinstance(value, list) else value for key, value in parameters.items()

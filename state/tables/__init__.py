@@ -4,7 +4,7 @@ from state.tables.audience import Entity, FormerEntity, Suppression, Target
 from state.tables.audit import AuditRecord
 from state.tables.base import Base, JsonObject
 from state.tables.campaign import Campaign, Channel, Flow, Template, TemplateAttachment, Touchpoint
-from state.tables.delivery import DeliveryHour, Execution, Job, JobPace, Recipient, Slice
+from state.tables.delivery import DeliveryHour, Execution, Job, JobPace, Recipient, RecipientAddress, Slice
 from state.tables.engagement import Engagement, EngagementHour, TakenEvent
 from state.tables.enrolment import TargetKey
 from state.tables.events import Event, Webhook, WebhookDelivery, WebhookLane
@@ -44,6 +44,7 @@ __all__ = [
     "ProcessKind",
     "ProductRecommendation",
     "Recipient",
+    "RecipientAddress",
     "ScheduledRun",
     "Slice",
     "Suppression",

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from state.tables.base import Base, Identified, JsonObject, Owned, Timestamped
@@ -202,6 +202,8 @@ class Campaign(Identified, Owned, Timestamped, Base):
     """As a channel's, which it takes the place of, name by name."""
     attribution_days: Mapped[int] = mapped_column(default=7, server_default="7")
     """How long after its latest message a recipient's conversion is put down to it."""
+    one_per_address: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Of recipients who share an address the first alone is written to (engine.delivery.address_claims)."""
     next_best_action: Mapped[JsonObject | None]
     """What agents see beside an entity of the audience (engine.campaigns.next_best_actions)."""
     first_contact: Mapped[JsonObject | None]

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, String, Text, text
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from state.tables.base import Base, Identified, JsonObject, Owned, Timestamped, partial_index
@@ -219,6 +219,20 @@ class Recipient(Timestamped, Enrolled, Base):
     email_bounce_type: Mapped[str | None] = mapped_column(String(12))
     email_feedback: Mapped[JsonObject | None]
     """The details of it, opens and clicks among them (engine.insight.feedback)."""
+
+
+class RecipientAddress(Base):
+    """Whose an address is among the recipients of a campaign that writes to each address once. No foreign keys, as
+    recipients: deleting a campaign deletes them by name.
+    """
+
+    __tablename__ = "recipient_address"
+
+    campaign_id: Mapped[UUID] = mapped_column(primary_key=True)
+    """Or a dry run, while it runs."""
+    digest: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    """Of medium and address (engine.delivery.address_claims)."""
+    entity_id: Mapped[UUID]
 
 
 class Execution(Base):

@@ -72,12 +72,14 @@ def bar(desk: Desk, entity_id: UUID, **values: Any) -> None:
         )  # fmt: skip
 
 
-def test_counts_equal_what_the_delivery_then_records(real: Desk) -> None:
+@pytest.mark.parametrize("once", [True, False])
+def test_counts_equal_what_the_delivery_then_records(real: Desk, once: bool) -> None:
     people = crowd(real)
     campaign = real.plain(
         targetAudience={"segments": ["all", "again"]},
         messages=[{"templateId": "greeting"}],
         strategy={"channels": ["file"]},
+        onePerAddress=once,
     )
     for entity_id in people["suppressed"]:
         bar(real, entity_id)
@@ -85,20 +87,23 @@ def test_counts_equal_what_the_delivery_then_records(real: Desk) -> None:
     plan = planned(real, campaign)
     assert real.recipients(campaign) == []
     excluded = {one["code"]: one["count"] for one in plan["excluded"]}
-    assert excluded == {"NO_ADDRESS": 4, "SUPPRESSED": 3, "TEMPLATE_ERROR": 2}
+    duplicates, messages = ({"DUPLICATE_ADDRESS": 3}, 17) if once else ({}, 20)
+    assert excluded == {"NO_ADDRESS": 4, "SUPPRESSED": 3, "TEMPLATE_ERROR": 2, **duplicates}
     assert (plan["matched"], plan["recipients"], plan["looked_at"], plan["sampled"]) == (29, 29, 29, False)
-    assert (plan["without_zone"], plan["shared_addresses"], plan["repeated_messages"]) == (4, 1, 3)
-    assert {one["address"] for one in plan["shared"]} == {"ada@example.com"}
-    assert set(plan["shared"][0]["entity_ids"]) == set(map(str, people["twins"]))
+    assert plan["without_zone"] == 4
+    assert (plan["shared_addresses"], plan["repeated_messages"]) == ((0, 0) if once else (1, 3))
+    if not once:
+        assert {one["address"] for one in plan["shared"]} == {"ada@example.com"}
+        assert set(plan["shared"][0]["entity_ids"]) == set(map(str, people["twins"]))
     [channel] = plan["channels"]
-    assert (channel["messages"], channel["domains"]) == (20, {"example.com": 20})
-    assert plan["cost"] == pytest.approx(20 * 0.02)
+    assert (channel["messages"], channel["domains"]) == (messages, {"example.com": messages})
+    assert plan["cost"] == pytest.approx(messages * 0.02)
     assert plan["fails"]
 
     real.ask("POST", f"/{campaign}/execute", json={})
     real.run_out()
     found = recorded(real, campaign)
-    assert found.pop("sent") == plan["written_to"] == 20
+    assert found.pop("sent") == plan["written_to"] == messages
     assert found == Counter(excluded)
     by_status = Counter(
         (row.error_code, row.automation_status) for row in real.recipients(campaign) if row.error_code

@@ -52,6 +52,7 @@ _NAMES = {
     "ends_at": "endDate",
     "entity_schema": "schema",
     "misfire_hours": "misfireHours",
+    "one_per_address": "onePerAddress",
     "reach": "targetPercentage",
     "starts_at": "startDate",
     "target_audience": "targetAudience",

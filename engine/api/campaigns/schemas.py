@@ -122,6 +122,7 @@ class CampaignBody(_Read):
     endDate: Last | None = None
     misfireHours: Annotated[StrictFloat, Field(ge=0, le=8784)] = 6
     limits: dict[str, Any] | None = None
+    onePerAddress: StrictBool = True
     status: Literal["draft"] = "draft"
 
     def plan(self) -> Plan:
@@ -169,6 +170,7 @@ _TOP = {
     "startDate": "starts_at",
     "endDate": "ends_at",
     "misfireHours": "misfire_hours",
+    "onePerAddress": "one_per_address",
 }
 _GOALS = {"targetAudience": "target_audience", "conversionRate": "conversion_rate"}
 

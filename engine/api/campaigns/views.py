@@ -98,6 +98,7 @@ def summary(
             "startDate": _date(row.starts_at, row.start_date),
             "endDate": _date(row.ends_at, row.end_date, last=True),
             "misfireHours": number(row.misfire_hours),
+            "onePerAddress": row.one_per_address,
             "limits": row.limits or None,
             "statistics": statistics(figures, row.carried),
             "createdBy": row.created_by,

@@ -171,6 +171,7 @@ class Campaign(System):
     next_best_action: dict[str, Any] | None = None
     tracking: dict[str, bool] | None = None
     attribution_days: int
+    one_per_address: bool
     target: Relation
     target_ids: list[UUID]
 

@@ -87,6 +87,7 @@ def campaign(row: tables.Campaign) -> dict[str, Any]:
         next_best_action=row.next_best_action,
         tracking=row.tracking,
         attribution_days=row.attribution_days,
+        one_per_address=row.one_per_address,
         target=schemas.Relation(relation=[schemas.Related(entity_id=target_id) for target_id in targets]),
         target_ids=targets,
     ).sent()
