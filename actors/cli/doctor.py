@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,14 +17,27 @@ __all__ = ["doctor"]
 _MARK = {True: "[green]ok[/]", False: "[red]wrong[/]", None: "[yellow]look[/]"}
 
 
-def doctor(*, as_json: Json = False) -> None:
-    """Check Python, settings, data folder, database, migrations, running processes, channels and broker.
+def doctor(
+    *,
+    domain: Annotated[
+        str | None, typer.Option(help="Check a domain that mail comes from instead: SPF, DKIM, DMARC, TLS.")
+    ] = None,
+    selector: Annotated[
+        str | None, typer.Option(help="With --domain: the DKIM selector; absent: that of the channel.")
+    ] = None,
+    dns_server: Annotated[
+        list[str] | None, typer.Option(help="With --domain: whom to ask, ADDRESS or ADDRESS:PORT.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check Python, settings, data folder, database, migrations, running processes, channels and broker; or a domain.
 
     Exit code 1 when something is wrong.
     """
     from actors.cli.checks import run_checks
+    from actors.cli.domain_checks import run_domain_checks
 
-    checks = list(run_checks())
+    checks = list(run_checks() if domain is None else run_domain_checks(domain, selector, dns_server or []))
     wrong = [check for check in checks if check.ok is False]
     if as_json:
         emit([{"name": one.name, "ok": one.ok, "found": one.found, "remedy": one.remedy} for one in checks])

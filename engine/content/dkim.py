@@ -25,16 +25,18 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Signer"]
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+
+__all__ = ["Signer", "public_key"]
 
 _ONCE = ("from", "to", "subject", "date", "message-id", "mime-version", "content-type")
 _SIGNED = (
@@ -78,6 +80,7 @@ class Signer:
             raise ValueError(f"{domain!r} is no domain")
         if not _SELECTOR.fullmatch(selector):
             raise ValueError(f"{selector!r} is no selector")
+        self._selector = selector
         self._key = _key(private_key)
         self._clock = clock
         self._threads: ThreadPoolExecutor | None = None
@@ -90,6 +93,12 @@ class Signer:
 
     def __repr__(self) -> str:
         return f"<Signer {self._domain}>"
+
+    @property
+    def record(self) -> tuple[str, str]:
+        """Name and text of the record that lets others check its signatures (RFC 6376 §3.6, RFC 8463 §4)."""
+        kind, key = public_key(self._key.public_key())
+        return f"{self._selector}._domainkey.{self._domain}", f"v=DKIM1; k={kind}; p={key}"
 
     def close(self) -> None:
         """Let the threads go. Safe to call twice; what is being signed still will be."""
@@ -156,6 +165,21 @@ def _folded(names: list[str]) -> str:
             lines.append("")
         lines[-1] += f"{name}:"
     return "\r\n ".join(lines)[:-1]
+
+
+def public_key(key: PublicKeyTypes) -> tuple[str, str]:
+    """Kind and value (`k=` and `p=`) of a key as a record has them.
+
+    Raises:
+        ValueError: it is of another kind.
+    """
+    if isinstance(key, RSAPublicKey):
+        return "rsa", base64.b64encode(
+            key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        ).decode()
+    if isinstance(key, Ed25519PublicKey):
+        return "ed25519", base64.b64encode(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).decode()
+    raise ValueError("the key is neither RSA nor Ed25519")
 
 
 def _key(text: str) -> RSAPrivateKey | Ed25519PrivateKey:

@@ -26,6 +26,7 @@ from engine.channels.mailboxes import MailboxAccess, check_mailbox
 from engine.channels.media import AddressMedium
 from engine.channels.port import Deferred, Doubtful, Down, Rejected, Throttled
 from engine.channels.scrub import Scrub
+from engine.channels.smtp.mail_domain import MailDomain
 from engine.channels.smtp.pool import Pool
 from engine.channels.smtp.replies import CLOSING, Reply, outcome_of
 from engine.channels.smtp.session import Lost, Refused, Session, connect
@@ -158,6 +159,31 @@ class SmtpChannel:
         session.quit()
         await session.closed
         return None if self.mailbox is None else await asyncio.to_thread(check_mailbox, self.mailbox)
+
+    def sends_from(self, domain: str) -> bool:
+        """Whether its messages come from a domain, or it signs for it."""
+        settings = self._settings
+        return domain in (settings.from_email.rpartition("@")[2], settings.dkim_domain)
+
+    def mail_domain(self, domain: str, trouble: str | None) -> MailDomain:
+        """What receivers see of its messages from a domain.
+
+        Args:
+            domain: In the From header.
+            trouble: What `check` said.
+        """
+        settings = self._settings
+        sender = settings.return_path or f"@{domain}"
+        return MailDomain(
+            domain,
+            return_path=sender.rpartition("@")[2],
+            host=settings.host,
+            dkim_domain=settings.dkim_domain,
+            selector=settings.dkim_selector,
+            record=None if self._signer is None else self._signer.record[1],
+            trouble=trouble,
+            security=settings.security,
+        )
 
     async def close(self) -> None:
         """Close the connections; waves on the wire finish on theirs. Safe to call twice."""
