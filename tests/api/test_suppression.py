@@ -184,3 +184,15 @@ def test_a_file_is_read_as_spreadsheets_leave_it(client, separator, mark):
     result = client.post("/v1/suppression:import", content=text.encode()).json()
     assert (result["created"], result["skipped"], result["rejected"]) == (3, 1, 2)
     assert [error["line"] for error in result["errors"]] == [3, 6]
+
+
+def test_a_list_that_was_joined_has_a_second_header_and_delimiters_at_its_ends(client):
+    text = (
+        "\ufeffsep=;\r\nchannel_kind;address;reason;\r\nsmtp;a@x.example;manual;\r\n"
+        "\ufeffAddress;Channel Kind\r\nb@x.example;smtp\r\nno address;smtp\r\n;\r\n"
+    )
+    answer = client.post(
+        "/v1/suppression:import", content=text.encode(), headers={"content-type": "text/csv"}
+    )
+    assert (answer.status_code, answer.json()["created"]) == (200, 2)
+    assert [error["line"] for error in answer.json()["errors"]] == [6]

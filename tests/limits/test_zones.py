@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from engine.limits import countries, zone_names
+from engine.limits.config import CampaignLimits
 from engine.limits.countries import country_of
+from engine.limits.hours import Hours
 from engine.limits.zones import place_is_unreadable, zone_of
 
 
@@ -145,3 +148,18 @@ def test_every_zone_that_is_named_exists():
     }:
         ZoneInfo(zone)
     assert set(countries._USUAL.values()) <= set(countries._first_zones())
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"timezone": "America/New_York "}, {"timezone": "america/new_york"}, {"Time Zone": "New York"},
+        {"tz": "Eastern Standard Time"}, {"Country": "US"}, {"Mailing Country": "usa"}, {"utc_offset": "-05:00"},
+    ],
+)  # fmt: skip
+def test_at_night_nobody_is_written_to_however_their_place_is_written(attributes):
+    night = CampaignLimits.model_validate({"quiet_hours": [{"from": "21:00", "to": "08:00"}]})
+    hours = Hours([night], default_zone="Europe/Berlin")
+    at = datetime(2026, 1, 15, 11, 0, tzinfo=UTC)  # noon in Berlin, six in New York
+    assert datetime(2026, 1, 15, 13, 0, tzinfo=UTC) == hours.opens_at(attributes, at)
+    assert hours.opens_at({"timezone": "Mars"}, at) is None
