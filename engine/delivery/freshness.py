@@ -6,11 +6,12 @@ Promises:
   excluded, who changed gets the message at the new address and with the new data.
 - A flow, template or channel that was changed ends the lease before the wave is claimed; the next, at once, goes by the
   change.
-- A slice that is delivered faster than that reads nothing twice.
+- A slice that is delivered faster than that reads nothing twice; of people who have not changed no data is read again.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from engine.delivery.course import course_of
@@ -22,7 +23,6 @@ from engine.delivery.written import execute
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
-    from uuid import UUID
 
     from sqlalchemy.orm import Session
 
@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 __all__ = ["FRESH_FOR", "SliceFreshness"]
 
 #: How long people and flow are taken for what they were when they were read, in seconds.
-FRESH_FOR = 1.0
+FRESH_FOR = 0.5
+#: How long a change may be on its way from its `updated_at` to its commit.
+_COMMITTED_WITHIN = timedelta(minutes=5)
 
 _VERSIONS = (
     "touchpoint_id",
@@ -59,6 +61,7 @@ class SliceFreshness:
         course: The flow as it was loaded.
         steady: Seconds, by a clock that never jumps.
         loaded_at: When people and flow were read, by `steady`.
+        now: The same, as an instant.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class SliceFreshness:
         senders: Senders,
         steady: Callable[[], float],
         loaded_at: float,
+        now: datetime,
     ) -> None:
         self.is_outdated = False
         """What is sent has changed: nothing more may be claimed under this lease."""
@@ -77,16 +81,20 @@ class SliceFreshness:
         self._versions = _versions_of(course)
         self._senders = senders
         self._steady = steady
-        self._loaded_at = loaded_at
+        self._loaded_at = self._flow_read_at = loaded_at
+        self._changed_since = now - _COMMITTED_WITHIN
 
     def refresh(self, ledger: Ledger, part: Part, wave: list[Due]) -> list[Due]:
         """The people of a wave that is about to be claimed, as they are now. Nobody: `is_outdated`."""
-        if self._steady() - self._loaded_at < FRESH_FOR:
+        steady = self._steady()
+        if steady - self._loaded_at < FRESH_FOR:
             return wave
 
         def read(session: Session, *, again: bool, now: datetime) -> list[Due]:  # noqa: ARG001 - it reads
-            self.is_outdated = self._has_changed(session, part)
-            return [] if self.is_outdated else _reread(session, self._lease.org_id, wave)
+            if steady - self._flow_read_at >= FRESH_FOR:
+                self.is_outdated = self._has_changed(session, part)
+                self._flow_read_at = steady
+            return [] if self.is_outdated else self._reread(session, wave)
 
         return ledger.persist(read, self._database.read)
 
@@ -104,18 +112,28 @@ class SliceFreshness:
             return True
         return sender.template is not part.sender.template
 
+    def _reread(self, session: Session, wave: Sequence[Due]) -> list[Due]:
+        """A wave with its people's attributes as they are; None: they were deleted. One statement."""
+        found = execute(
+            session,
+            RecipientStatements.of(session).reload,
+            p_org_id=self._lease.org_id,
+            p_since=self._changed_since,
+            p_ids=[due.entity_id for due in wave],
+        )
+        known = {row[0]: row for row in found.all()}
+        return [_as_of_now(due, known.get(due.entity_id)) for due in wave]
+
+
+def _as_of_now(due: Due, row: Sequence[Any] | None) -> Due:
+    """A recipient as `RecipientStatements.reload` finds them; None: it does not."""
+    if row is None or not row[1]:
+        return due._replace(attributes=None)
+    entity_id, _, text, title, external_id = row
+    return (
+        due if text is None else due._replace(attributes=attributes_of(entity_id, text, title, external_id))
+    )
+
 
 def _versions_of(course: Course) -> list[tuple[Any, ...]]:
     return [tuple(getattr(step.row, name) for name in _VERSIONS) for step in course.steps]
-
-
-def _reread(session: Session, org_id: UUID, wave: Sequence[Due]) -> list[Due]:
-    """A wave with its people's attributes as they are; None: they were deleted. One statement."""
-    found = execute(
-        session,
-        RecipientStatements.of(session).reload,
-        p_org_id=org_id,
-        p_ids=[due.entity_id for due in wave],
-    )
-    known = {row[0]: attributes_of(*row) for row in found.all()}
-    return [due._replace(attributes=known.get(due.entity_id)) for due in wave]

@@ -92,10 +92,14 @@ class RecipientStatements(Statements):
         )
 
     def _reload(self) -> Select[Any]:
-        """Entities as they are now: those of `p_ids` that are still there. Primary key; the organization as `load`."""
-        attributes = case((_entity.c.org_id == ORG, cast(_entity.c.attributes, Text)))
-        return select(_entity.c.id, attributes, _entity.c.title, _entity.c.external_id).where(
-            self._among(_entity.c.id)
+        """Entities as they are now: those of `p_ids` that are still there, whether they are the organization's, and
+        attributes of those that may have changed since `p_since`. Primary key; the organization as `load`.
+        """
+        entity = _entity.c
+        changed = entity.updated_at > bindparam("p_since", type_=UtcDateTime())
+        attributes = case(((entity.org_id == ORG) & changed, cast(entity.attributes, Text)))
+        return select(entity.id, entity.org_id == ORG, attributes, entity.title, entity.external_id).where(
+            self._among(entity.id)
         )
 
     def _people(self) -> FromClause:

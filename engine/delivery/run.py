@@ -71,7 +71,7 @@ class SliceRun:
         self.wire = Wire(clock)
         self.ledger = Ledger(runtime, lease, self.agenda, self.throttles, self.wire, executor.turns)
         self.freshness = SliceFreshness(
-            runtime.database, lease, self.agenda.course, executor.senders, steady, loaded_at
+            runtime.database, lease, self.agenda.course, executor.senders, steady, loaded_at, now
         )
         self.claims = Claims(
             runtime,

@@ -121,6 +121,25 @@ def test_whose_turn_came_while_they_were_gone_is_enrolled_when_they_are_back(
     bench.check_counters(campaign)
 
 
+def test_an_import_under_way_changes_where_a_message_goes(bench: Bench, clock: ManualClock) -> None:
+    everybody = people(bench)
+    name = external_id_of(bench, everybody[-1])
+
+    def answer(_: Message) -> Delivered:
+        if len(bench.channel.journal) == 1:
+            clock.forward(seconds=2 * FRESH_FOR)
+            with bench.runtime.transaction() as session:
+                store(session, bench.org_id, "contact", [Row(name, "", '{"email":"merged@example.com"}')])
+        return Delivered()
+
+    bench.channel.answer = answer
+    bench.activate(bench.campaign())
+    bench.work()
+    assert {"success": _PEOPLE} == bench.statuses()
+    assert "merged@example.com" in addresses(bench)
+    assert f"{name}@example.com" not in addresses(bench)
+
+
 def test_of_whom_no_campaign_knows_nothing_is_kept(bench: Bench) -> None:
     first = create(bench, "p1")
     remove(bench, first)
