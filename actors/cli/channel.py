@@ -136,8 +136,18 @@ def list_(context: typer.Context, *, as_json: Json = False) -> None:
     )
 
 
-@app.command()
-def test(context: typer.Context, channel: Annotated[str, typer.Argument(help="Its id or name.")]) -> None:
+@app.command("test")
+def ask_provider(
+    context: typer.Context,
+    channel: Annotated[str, typer.Argument(help="Its id or name.")],
+    *,
+    records: Annotated[
+        bool, typer.Option("--records", help="Of mail: check what its sender's domain publishes, too.")
+    ] = False,
+    dns_server: Annotated[
+        list[str] | None, typer.Option(help="With --records: whom to ask, ADDRESS or ADDRESS:PORT.")
+    ] = None,
+) -> None:
     """Ask the provider whether it answers and takes the credentials. Sends nothing to anybody."""
     import asyncio
 
@@ -155,6 +165,12 @@ def test(context: typer.Context, channel: Annotated[str, typer.Argument(help="It
         sender = build_channel(session, muster.org_id, row.id, Secrets.of(muster.settings), lent)
         name = row.name
     trouble = asyncio.run(ask(sender))
+    if records:
+        from actors.cli.doctor import report
+        from actors.cli.domain_checks import run_channel_checks
+
+        report(list(run_channel_checks(sender, trouble, dns_server or [])), as_json=False)
+        return
     if trouble is not None:
         raise Failure(f"channel {name!r} does not work: {trouble}")
     typer.echo(f"{name}: works")

@@ -12,7 +12,7 @@ from actors.cli.output import Json, emit, table
 if TYPE_CHECKING:
     from actors.cli.checks import Check
 
-__all__ = ["doctor"]
+__all__ = ["doctor", "report"]
 
 _MARK = {True: "[green]ok[/]", False: "[red]wrong[/]", None: "[yellow]look[/]"}
 
@@ -37,7 +37,14 @@ def doctor(
     from actors.cli.checks import run_checks
     from actors.cli.domain_checks import run_domain_checks
 
-    checks = list(run_checks() if domain is None else run_domain_checks(domain, selector, dns_server or []))
+    report(
+        list(run_checks() if domain is None else run_domain_checks(domain, selector, dns_server or [])),
+        as_json,
+    )
+
+
+def report(checks: list[Check], as_json: bool) -> None:
+    """Show checks, and end with exit code 1 when something is wrong."""
     wrong = [check for check in checks if check.ok is False]
     if as_json:
         emit([{"name": one.name, "ok": one.ok, "found": one.found, "remedy": one.remedy} for one in checks])

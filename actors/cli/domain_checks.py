@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from actors.cli.checks import Check
 from actors.cli.context import load_settings, quiet_logs
-from actors.cli.failure import Failure
+from actors.cli.failure import Exit, Failure
 from engine.channels.asking import ask
 from engine.channels.smtp.lookup import Lookup
 from engine.channels.smtp.mail_domain import Finding, MailDomain, examine_domain
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from config.settings import Settings
+    from engine.channels.port import Channel as Sender
 
-__all__ = ["run_domain_checks"]
+__all__ = ["run_channel_checks", "run_domain_checks"]
 
 
 def run_domain_checks(domain: str, selector: str | None, servers: Sequence[str]) -> Iterator[Check]:
@@ -29,6 +30,22 @@ def run_domain_checks(domain: str, selector: str | None, servers: Sequence[str])
         given = sent_by if selector is None else _with_selector(sent_by, plain, selector)
         for finding in examine_domain(given, lookup):
             yield _check(finding, f" ({channel})" if len(senders) > 1 else "")
+
+
+def run_channel_checks(sender: Sender, trouble: str | None, servers: Sequence[str]) -> Iterator[Check]:
+    """Every finding about the domain that a mail channel sends from.
+
+    Args:
+        sender: The channel.
+        trouble: What its server said when it was asked; None: it works.
+        servers: Whom to ask; none: the system's resolver.
+    """
+    from engine.channels.smtp import SmtpChannel
+
+    if not isinstance(sender, SmtpChannel):
+        raise Failure("only a mail channel has a domain", code=Exit.USAGE)
+    for finding in examine_domain(sender.mail_domain(sender.domain, trouble), _lookup(servers)):
+        yield _check(finding, "")
 
 
 def _plain(domain: str) -> str:

@@ -68,3 +68,9 @@ def test_a_channels_key_is_compared_with_what_is_published(acme: Muster, tmp_pat
         mended = acme(*arguments)
         assert mended.code == 0, mended.json
         assert "the channel's key" in str(mended.json)
+        tested = acme("channel", "test", "mail", "--records", "--dns-server", server.address)
+        assert (0, True) == (tested.code, "DMARC" in tested.out)
+        del server.records[name]
+        assert 1 == acme("channel", "test", "mail", "--records", "--dns-server", server.address).code
+        acme.ok("channel", "create", "files", "--kind", "file")
+        assert "only a mail channel has a domain" in acme("channel", "test", "files", "--records").err

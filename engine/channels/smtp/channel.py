@@ -160,10 +160,14 @@ class SmtpChannel:
         await session.closed
         return None if self.mailbox is None else await asyncio.to_thread(check_mailbox, self.mailbox)
 
+    @property
+    def domain(self) -> str:
+        """Of the From header, where the template names no sender."""
+        return self._settings.from_email.rpartition("@")[2]
+
     def sends_from(self, domain: str) -> bool:
         """Whether its messages come from a domain, or it signs for it."""
-        settings = self._settings
-        return domain in (settings.from_email.rpartition("@")[2], settings.dkim_domain)
+        return domain in (self.domain, self._settings.dkim_domain)
 
     def mail_domain(self, domain: str, trouble: str | None) -> MailDomain:
         """What receivers see of its messages from a domain.
