@@ -26,7 +26,7 @@ from engine.content.expressions import Filtered, named
 from engine.content.filters import LOCATED, SAMPLE_PLACE
 from engine.content.names import ENTITY, Layout, Source
 from engine.content.sandbox import CONSTANTS, OUTPUT_LIMIT
-from engine.content.values import output_text
+from engine.content.values import absent, output_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -137,7 +137,7 @@ class Bound:
         size = 0
         for index, key, default in self._plain:
             value = attributes[key]
-            if default is not None and (value is None or value == ""):
+            if default is not None and absent(value):
                 value = default
             if type(value) is not str:
                 value = output_text(value, html=html)
@@ -268,7 +268,7 @@ def _filter(used: Filter, template: SandboxTemplate) -> Callable[[Any, Place], A
 
     def default(value: Any, _: Place) -> Any:
         # By far the most used, and then a no-op.
-        return value if type(value) is str and value else function(value, *args, **options)
+        return value if type(value) is str and value.strip() else function(value, *args, **options)
 
     return default if used.name == "default" else apply
 

@@ -9,8 +9,8 @@ The rule:
    digits and `_` became one `_`, none at the ends, and a leading digit got one in front. `First Name` is
    `{{ first_name }}`, `E-Mail` is `{{ e_mail }}`, `2nd line` is `{{ _2nd_line }}`. Of several attributes with
    one alias the first has it.
-4. A default stands in where the attribute is absent, null or an empty string (CSV files know no other
-   absence), and is found by the exact name or by the alias just the same.
+4. A default stands in where the attribute is absent, null, or a text that is empty or blank (CSV files know no
+   other absence), and is found by the exact name or by the alias just the same.
 
 Entities of one import share their attribute names, so all of this is worked out once per set of names: a
 `Layout`.
@@ -21,6 +21,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from engine.content.values import absent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,7 +55,7 @@ class Source(NamedTuple):
     def read(self, attributes: Mapping[str, Any]) -> Any:
         """The attribute's value, or its default."""
         value = attributes[self.key] if self.given else None
-        return self.default if self.default is not None and (value is None or value == "") else value
+        return self.default if self.default is not None and absent(value) else value
 
 
 class Layout:

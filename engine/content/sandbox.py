@@ -27,6 +27,7 @@ from liquid.builtin.expressions.primitive import (
     TrueLiteral,
 )
 from liquid.builtin.filters.array import join as upstream_join
+from liquid.builtin.filters.misc import default as upstream_default
 from liquid.exceptions import (
     LiquidError,
     LiquidSyntaxError,
@@ -203,7 +204,7 @@ class _Sandbox(Environment):
             del self.tags[tag]
         self.filters |= {name: _of_text(self.filters[name]) for name in _OF_TEXT}
         self.filters |= {**ARITHMETIC, "join": _join, "titlecase": titlecase, "uniq": _uniq}
-        self.filters["strip_html"] = _strip_html
+        self.filters |= {"default": _default, "strip_html": _strip_html}
         self.filters = {name: _bounded(name, function) for name, function in self.filters.items()}
         self.filters |= {name: _located(function) for name, function in LOCATED.items()}
 
@@ -306,6 +307,13 @@ def _uniq(items: Any, key: Any = None) -> list[Any]:
         value = item if absent(key) else item.get(key) if isinstance(item, dict) else None
         first.setdefault(f"{type(value).__name__} {text_of(value)}", item)
     return list(first.values())
+
+
+def _default(value: Any, instead: Any = "", *, allow_false: Any = False) -> Any:
+    """Upstream's `default`, which stands in for blanks as well: they are all that a cell of a spreadsheet may hold."""
+    if isinstance(value, str) and absent(value):
+        return instead
+    return upstream_default(value, instead, allow_false=allow_false)
 
 
 def _strip_html(value: Any) -> str:

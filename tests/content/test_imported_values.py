@@ -120,6 +120,14 @@ def test_what_reads_as_numbers_is_compared_as_numbers(condition, attributes, hol
     )
 
 
+def test_a_default_stands_in_for_blanks_too():
+    for blank in (" ", "\t", "\u00a0"):
+        assert "Dear friend" == said("Dear {{ n | default: 'friend' }}", {"n": blank})
+        assert "Dear friend" == said("Dear {{ n }}", {"n": blank}, defaults={"n": "friend"})
+    assert "[none]" == said("[{{ n | times: 2 | default: 'none' }}]", {"n": " "})
+    assert "false" == said("{{ n | default: 'x', allow_false: true }}", {"n": False})
+
+
 def test_cases_compare_alike():
     assert "more" == said("{% case n %}{% when 1 %}one{% when 2, 3 %}more{% endcase %}", {"n": "2"})
 
