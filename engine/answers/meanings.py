@@ -85,7 +85,7 @@ class ProviderAnswer:
     text: str = ""
     """In the provider's words, one line."""
     phase: Phase | None = None
-    """Of SMTP; absent: not known, or another protocol."""
+    """Of SMTP, or of the reply that a report quotes; absent: not known, or another protocol."""
     provider: str | None = None
     """Whose API it is: `twilio`. Rules of another provider do not apply."""
     error: str | None = None

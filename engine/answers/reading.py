@@ -27,6 +27,22 @@ _REPLY = re.compile(
 _SAID = re.compile(
     r"\b(?:said|answered|responded|replied|returned|response|reply|error)\b[^:]{0,80}:\s*", re.IGNORECASE
 )
+#: What a quoted reply answered, as Postfix and Exim say it.
+_IN_REPLY_TO = (
+    (
+        Phase.CONNECT,
+        re.compile(
+            r"\b(in reply to|after) (EHLO|HELO|LHLO|STARTTLS|initial connection)\b|refused to talk to me",
+            re.IGNORECASE,
+        ),
+    ),
+    (
+        Phase.MAIL,
+        re.compile(
+            r"\b(in reply to|after|response to|did not like our)( pipelined)? MAIL( FROM)?\b", re.IGNORECASE
+        ),
+    ),
+)
 _VAGUE = re.compile(r"[245]\.(?:0|1)\.0")
 _TEXT_LIMIT = 2000
 _BLANKS = re.compile(r"\s+")
@@ -70,7 +86,8 @@ def read_report(status: str | None, diagnostic: str | None) -> ProviderAnswer:
     found = exact or field or own
     if found is not None and (code is None or str(code)[0] != found[0]):
         code = int(found[0]) * 100 + 50  # RFC 3463 §2: the class is that of the reply code
-    return ProviderAnswer(Protocol.DSN, code, found, words)
+    phase = next((phase for phase, pattern in _IN_REPLY_TO if pattern.search(flat)), None)
+    return ProviderAnswer(Protocol.DSN, code, found, words, phase)
 
 
 def read_event(subtype: str | None, reason: str | None, *, permanent: bool) -> ProviderAnswer:

@@ -107,7 +107,8 @@ class Rule(BaseModel):
     protocols: tuple[Protocol, ...] = ()
     """Absent: each. `smtp` includes delivery reports, which quote a server's reply."""
     phases: tuple[Phase, ...] = ()
-    """What the SMTP reply answers; absent: anything. A delivery report quotes one to RCPT or to the content."""
+    """What the SMTP reply answers; absent: anything. A delivery report quotes one to RCPT or to the content, where it
+    does not say another."""
     code: Pattern | None = None
     """All of the reply code or HTTP status: `45\\d`."""
     status: Pattern | None = None
@@ -179,7 +180,8 @@ class Rule(BaseModel):
         """Whether it is about answers that come this way, and to this."""
         if answer.protocol is Protocol.DSN:
             spoken = not self.protocols or Protocol.DSN in self.protocols or Protocol.SMTP in self.protocols
-            return spoken and (not self.phases or not _REPORTED.isdisjoint(self.phases))
+            answered = _REPORTED if answer.phase is None else {answer.phase}
+            return spoken and (not self.phases or not answered.isdisjoint(self.phases))
         if self.protocols and answer.protocol not in self.protocols:
             return False
         return not self.phases or answer.phase in self.phases

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from engine.answers.meanings import ProviderAnswer
     from engine.tracking.mime_parts import Part
 
-__all__ = ["is_delivery_report", "read_delivery_report"]
+__all__ = ["is_delivery_report", "names_recipients", "read_delivery_report"]
 
 _KINDS = frozenset({"message/delivery-status", "message/global-delivery-status", "text/delivery-status"})
 _MOST = 100
@@ -46,6 +46,11 @@ def is_delivery_report(part: Part) -> bool:
     return part.kind in _KINDS
 
 
+def names_recipients(part: Part) -> bool:
+    """Whether it says anything of a recipient, whatever that comes to."""
+    return next(_recipients(_fields(part)), None) is not None
+
+
 def read_delivery_report(part: Part, notice: str) -> list[RecipientReport]:
     """One report for each recipient.
 
@@ -53,14 +58,15 @@ def read_delivery_report(part: Part, notice: str) -> list[RecipientReport]:
         notice: The part for people; its words count where a recipient has no diagnostic.
     """
     reports: list[RecipientReport] = []
-    text = part.text()
-    if part.parts:  # a server that says it is a message: its headers are the fields
-        text = "\n\n".join("\n".join(f"{n}: {v}" for n, v in one.headers.items()) for one in part.parts)
-    for fields in _recipients(read_fields(text, diagnostic="diagnostic-code")):
+    for fields in _recipients(_fields(part)):
         report = _report(fields, notice)
         if report is not None and len(reports) < _MOST:
             reports.append(report)
     return reports
+
+
+def _fields(part: Part) -> list[Headers]:
+    return read_fields(part.text(), diagnostic="diagnostic-code")
 
 
 def _recipients(groups: list[Headers]) -> Iterator[Headers]:

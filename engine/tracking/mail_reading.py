@@ -25,7 +25,7 @@ from engine.tracking.complaints import (
     read_providers_complaint,
     return_paths_of,
 )
-from engine.tracking.delivery_reports import is_delivery_report, read_delivery_report
+from engine.tracking.delivery_reports import is_delivery_report, names_recipients, read_delivery_report
 from engine.tracking.mail_values import InboundMail, MailReport, Traces, addresses_in
 from engine.tracking.mime_parts import Headers, Part, Unreadable, parse_message
 from engine.tracking.prose_bounces import notice_of, read_prose_bounce, text_of
@@ -85,6 +85,8 @@ def _reports(message: Part) -> Iterator[MailReport]:
         yield _report("complaint" if found else "other", found, message, originals, paths)
     elif delivery is not None:
         found = read_delivery_report(delivery, notice_of(message))
+        if not found and not names_recipients(delivery):
+            found = read_prose_bounce(message)
         yield _report("bounce", found, message, originals)
     elif found := read_providers_complaint(message, originals):
         yield _report("complaint", found, message, originals)

@@ -35,12 +35,22 @@ _REASON = 1000
 _MOST = 100
 #: What flufl.bounce is given: notices are short, and its patterns cost the square of a line's length.
 _HEAD, _LINES, _LENGTH = 16_000, 200, 250
-_SYSTEM = re.compile(r"\b(mailer-?daemon|mail-?daemon|mail delivery (system|subsystem))\b", re.IGNORECASE)
+_SYSTEM = re.compile(
+    r"\b(mailer-?daemon|mail-?daemon|post[._-]master|mail delivery (system|subsystem))\b", re.IGNORECASE
+)
+#: Somebody reads what comes to this address, and may answer: only with a subject of a bounce is it the system.
+_POSTMASTER = re.compile(r"\bpostmaster\b", re.IGNORECASE)
+_SUBJECT = re.compile(
+    r"^(undeliver(able|ed)|failure notice|delivery (status )?(failure|notification|failed)|returned mail"
+    r"|mail delivery failed|non-?delivery)",
+    re.IGNORECASE,
+)
 #: Where the copy of the message begins.
 _COPY = re.compile(
     r"^[ \t>]*(?:[-=_*#]{2,}[^\n]{0,60}\b(?:copy of|original|returned|returning|message (?:follows|headers?|text)"
     r"|headers?|below (?:this|the next) line|forwarded|unsent|undelivered)\b[^\n]*"
-    r"|(?:original message|message headers?|the (?:original )?message|the header[^\n]{0,30}) follows?[^\n]*"
+    r"|(?:original message(?: headers?)?|message headers?|the (?:original )?message|the header[^\n]{0,30})"
+    r"(?: follows?|:)[^\n]*"
     r"|(?:return-path|received|mime-version|message-id|dkim-signature|from): [^\n]*)$",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -56,7 +66,8 @@ _FORM = re.compile(
     r" (be )?(deliver|send|reach|find)"
     r"|\bundeliver(able|ed)|\bdelivery.{0,60}\b(fail|error|abort|problem|unsuccessful)|fail(ed|ure).{0,30}\bdeliver"
     r"|\breturned (to sender|mail|message)|returning message to sender|failed permanently|permanent(ly)? (error|fail)"
-    r"|error delivering your mail|\bdid not reach|not deliverable|non-?delivery|rejected your message",
+    r"|error delivering your mail|\bdid not reach|not deliverable|non-?delivery|rejected your message"
+    r"|rejected recipient|error message below|trouble delivering|unknown user",
     re.IGNORECASE,
 )
 _WARNING = re.compile(
@@ -66,6 +77,8 @@ _WARNING = re.compile(
     r"|not yet been delivered|delivery attempts will continue",
     re.IGNORECASE,
 )
+#: Words behind an address in its line, and the lines that go on with it.
+_OWN_LINE = re.compile(r"[^\n]*[A-Za-z]{3}[^\n]{5,}(?:\n[ \t]+[^\n]+)*")
 
 
 def read_prose_bounce(message: Part) -> list[RecipientReport]:
@@ -110,7 +123,14 @@ def text_of(message: Part) -> str:
 
 def _is_a_mail_systems(message: Part) -> bool:
     headers = message.headers
-    return "x-failed-recipients" in headers or _SYSTEM.search(headers.decoded("from")) is not None
+    sender = headers.decoded("from")
+    return (
+        "x-failed-recipients" in headers
+        or _SYSTEM.search(sender) is not None
+        or (
+            _POSTMASTER.search(sender) is not None and _SUBJECT.search(headers.decoded("subject")) is not None
+        )
+    )
 
 
 def _came_as_a_bounce(message: Part) -> bool:
@@ -157,6 +177,10 @@ def _words_about(notice: str, address: str, all_failed: Sequence[str]) -> str:
     if at < 0:
         return notice[-_REASON:] if len(all_failed) == 1 else ""
     start = folded.rfind("\n", 0, at) + 1
+    if len(all_failed) > 1:  # sendmail lists them first, and then has a line for each that says it all
+        for one in re.finditer(re.escape(address), folded):
+            if (own := _OWN_LINE.match(notice, one.end())) is not None:
+                return notice[folded.rfind("\n", 0, one.start()) + 1 : own.end()]
     others = "|".join(re.escape(one) for one in all_failed[:20] if one != address)
     following = re.compile(rf"^[ \t<>*-]*(?:{others})", re.MULTILINE).search(folded, at) if others else None
     end = len(notice) if following is None else following.start()

@@ -75,6 +75,7 @@ def test_any_status_with_any_words_means_the_same_either_way(code, detail, words
         "550 5.7.25 reverse DNS record not found for your host",
         "554 5.6.0 attachment type not allowed, unknown address format",
         "421 4.1.1 no such user",
+        "553 5.1.3 http://www.spamhaus.org/query/bl?ip=192.0.2.9",
     ],
 )
 def test_what_is_not_about_the_address_bars_nobody(line):
@@ -141,3 +142,18 @@ def test_an_event_bars_by_its_words_its_status_or_the_providers_category(subtype
 )
 def test_what_looks_like_a_code_is_none(diagnostic, status):
     assert status == read_report(None, diagnostic).status
+
+
+@pytest.mark.parametrize(
+    "diagnostic",
+    [
+        "SMTP error from remote mail server after MAIL FROM:<n@s.example> SIZE=9: 553 5.1.1 s.example does not exist",
+        "smtp; host mx.example[192.0.2.9] said: 550 5.1.1 unknown user (in reply to MAIL FROM command)",
+        "smtp; host mx.example[192.0.2.9] refused to talk to me: 550 5.1.1 no such user",
+        "smtp; host mx.example[192.0.2.9] said: 550 no such user (in reply to EHLO command)",
+        "Host or domain name not found, try again",
+    ],
+)
+def test_what_was_not_said_of_a_recipient_bars_nobody(diagnostic):
+    """MAIL and EHLO name the sender alone; a name that cannot be looked up now may be there."""
+    assert not classifier_of().classify(read_report("5.0.0", diagnostic)).bar

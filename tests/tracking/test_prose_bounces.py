@@ -10,7 +10,7 @@ import pytest
 from engine.answers.classify import classifier_of
 from engine.content.links import return_path_of
 from engine.tracking.mail_reading import read_inbound_mail
-from tests.tracking.letters import answer, original
+from tests.tracking.letters import answer, delivery_report, original
 
 ID = "<1.2@muster.example>"
 COPY = original(message_id=ID)
@@ -180,6 +180,42 @@ def test_of_several_each_has_its_own_words() -> None:
         """
     _, _, found = read(notice(text))
     assert {(("ada@x.example",), True), (("bo@x.example",), False)} == {(who, bar) for _, who, bar in found}
+
+
+def test_sendmails_lines_are_each_about_their_own_address() -> None:
+    text = """\
+           ----- The following addresses had permanent fatal errors -----
+        <ada@x.example>
+        <bo@y.example>
+
+           ----- Transcript of session follows -----
+        550 y.example (smtp)... 550 Host unknown
+        554 <bo@y.example>... 550 Host unknown (Authoritative answer from name server)
+        554 <ada@x.example>... Remote protocol error: Connection reset by peer
+
+           ----- Unsent message follows -----
+        """
+    _, _, found = read(notice(text))
+    assert {(("ada@x.example",), False), (("bo@y.example",), True)} == {(who, bar) for _, who, bar in found}
+
+
+@pytest.mark.parametrize(("subject", "kind"), [("Undeliverable: Spring", "bounce"), ("Re: Spring", "reply")])
+def test_a_postmaster_is_the_system_by_the_subject_and_else_a_person(subject: str, kind: str) -> None:
+    raw = notice(
+        NOTICES["exim"],
+        sender="Postmaster <postmaster@x.example>",
+        head=f"Return-Path: <postmaster@x.example>\nIn-Reply-To: {ID}\n",
+    )
+    assert kind == read(raw.replace(b"failure notice", subject.encode()))[0]
+
+
+def test_a_delivery_report_that_is_empty_leaves_it_to_the_words() -> None:
+    report = delivery_report(
+        "\n",
+        returned=COPY,
+        notice="Your message could not be delivered to ada@x.example: 550 5.1.1 no such user\n",
+    )
+    assert ("bounce", [("bounced", ("ada@x.example",), True)]) == read(report)[::2]
 
 
 def test_exim_names_whom_it_failed_for_in_a_header() -> None:
