@@ -48,9 +48,9 @@ _PLAN = """
     SELECT number, count(*), (array_agg(id ORDER BY id DESC))[1] FROM page GROUP BY number ORDER BY number
 """
 _CUT = """
-    INSERT INTO slice (org_id, job_id, number, state, size, due_at, target_id, lease_epoch, in_progress, success,
-        failed, cancelled)
-    VALUES (%s, %s, %s, 'ready', %s, now(), %s, 0, 0, 0, 0, 0)
+    INSERT INTO slice (org_id, campaign_id, job_id, number, state, size, due_at, target_id, lease_epoch, in_progress,
+        success, failed, cancelled)
+    VALUES (%s, %s, %s, %s, 'ready', %s, now(), %s, 0, 0, 0, 0, 0)
 """
 _COUNT_PLANNED = (
     "UPDATE job SET total = total + %s, slices_total = slices_total + %s, planned = %s WHERE id = %s"
@@ -74,7 +74,10 @@ _SETTLE = """
     UPDATE recipient SET automation_status = 'success', in_flight = false, sent_at = now(), updated_at = now()
     WHERE job_id = %s AND slice_number = %s
 """
-_CLOSE = "UPDATE slice SET state = 'done', lease_expires_at = NULL, woken_at = NULL WHERE job_id = %s AND number = %s"
+_CLOSE = """
+    UPDATE slice SET state = 'done', lease_expires_at = NULL, woken_at = NULL, success = size, success_folded = size
+    WHERE job_id = %s AND number = %s
+"""
 _COUNT = (
     "UPDATE job SET success = success + %s, slices_done = slices_done + 1, updated_at = now() WHERE id = %s"
 )
@@ -184,7 +187,11 @@ def _plan(connection: psycopg.Connection[Any], names: dict[str, UUID]) -> None:
         size = sum(count for _, count, _ in slices)
         with connection.cursor() as cursor:
             cursor.executemany(
-                _CUT, [(org_id, job_id, number, count, target_id) for number, count, _ in slices]
+                _CUT,
+                [
+                    (org_id, names["campaign_id"], job_id, number, count, target_id)
+                    for number, count, _ in slices
+                ],
             )
         connection.execute(_COUNT_PLANNED, (size, len(slices), size < _PAGE, job_id))
         connection.commit()

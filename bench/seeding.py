@@ -151,13 +151,16 @@ def _seed_history(session: Session, org_id: UUID) -> None:
         [
             {
                 "org_id": org_id,
+                "campaign_id": campaign,
                 "job_id": job,
                 "number": n,
                 "state": SliceState.DONE,
                 "size": 500,
+                "success": 500,
+                "success_folded": 500,
                 "due_at": now,
             }
-            for job in jobs
+            for campaign, job in zip(campaigns, jobs, strict=True)
             for n in range(_SLICES_EACH)
         ],
     )

@@ -5,20 +5,38 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import JSON, DateTime
+from sqlalchemy import JSON, Computed, DateTime
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.types import TypeDecorator
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
 
-__all__ = ["ExactJson", "Json", "UtcDateTime"]
+__all__ = ["Derived", "ExactJson", "Json", "UtcDateTime"]
 
 #: A JSON value: `jsonb` on PostgreSQL, checked text on SQLite.
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 #: A JSON value that comes back as it was written: `jsonb` sorts names and makes 1e16 a whole number. It has no
 #: equality on PostgreSQL, so rows with it cannot be grouped by all their columns or made DISTINCT.
 ExactJson = JSON(none_as_null=True)
+
+
+class Derived(Computed):
+    """The value of a column that the database makes of others of its row: stored on PostgreSQL, which before 18 knows
+    no other; worked out where it is read on SQLite, which cannot add a stored one to a table. Both index it.
+    """
+
+    inherit_cache = True
+
+    def __init__(self, expression: str) -> None:
+        super().__init__(expression, persisted=True)
+
+
+@compiles(Derived, "sqlite")
+def _derive_on_sqlite(derived: Derived, compiler: Any, **_: Any) -> str:
+    expression = compiler.sql_compiler.process(derived.sqltext, include_table=False, literal_binds=True)
+    return f"GENERATED ALWAYS AS ({expression})"
 
 
 class UtcDateTime(TypeDecorator[datetime]):

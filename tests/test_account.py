@@ -57,9 +57,27 @@ class World:
                 )
             )
             session.flush()
-            common = {"org_id": org_id, "job_id": self.job_id, "due_at": self.now, "state": "done", "size": 5}
-            session.add(Slice(number=0, success=3, cancelled=0, **common))  # not folded into the job yet
-            session.add(Slice(number=1, **common))
+            common = {
+                "org_id": org_id,
+                "campaign_id": self.campaign_id,
+                "job_id": self.job_id,
+                "due_at": self.now,
+                "state": "done",
+                "size": 5,
+            }
+            session.add(Slice(number=0, success=5, success_folded=2, **common))  # three not in the job yet
+            session.add(
+                Slice(
+                    number=1,
+                    success=3,
+                    failed=1,
+                    cancelled=1,
+                    success_folded=3,
+                    failed_folded=1,
+                    cancelled_folded=1,
+                    **common,
+                )
+            )
             session.add_all(
                 Recipient(
                     campaign_id=self.campaign_id,
@@ -132,6 +150,8 @@ def test_an_open_recipient_is_lost_and_miscounted(world: World) -> None:
         f"1 recipients are still in flight (allowed: 0): {world.entities[0]}",
         f"job {world.job_id} counts 8 success, there are 7",
         f"job {world.job_id} counts 0 in_progress, there are 1",
+        f"slice 0 of job {world.job_id} counts 5 success, there are 4",
+        f"slice 0 of job {world.job_id} counts 0 in_progress, there are 1",
     ]
 
 
@@ -202,7 +222,7 @@ def test_counters_and_slices_are_recounted(world: World) -> None:
     with world.database.begin() as session:
         session.execute(update(Job).where(Job.id == world.job_id).values(total=9, slices_done=1))
         session.execute(
-            update(Slice).where(Slice.job_id == world.job_id, Slice.number == 0).values(success=2)
+            update(Slice).where(Slice.job_id == world.job_id, Slice.number == 0).values(success=4)
         )
         session.execute(
             update(Slice).where(Slice.job_id == world.job_id, Slice.number == 1).values(state="leased")
@@ -211,6 +231,7 @@ def test_counters_and_slices_are_recounted(world: World) -> None:
         "1 slices are leased",
         f"job {world.job_id} counts 9 total, there are 10",
         f"job {world.job_id} counts 7 success, there are 8",
+        f"slice 0 of job {world.job_id} counts 4 success, there are 5",
     ]
     found = account(world.database, campaign_id=world.campaign_id)
     with pytest.raises(AssertionError, match="counts 9 total, there are 10"):

@@ -22,13 +22,14 @@ from engine import listing
 from engine.audience.attributes import check_schema
 from engine.campaigns.absent import NeverNull
 from engine.campaigns.errors import Refusal, Refused
+from engine.delivery.counters import Place, lock_slices, move
 from engine.inputs import Invalid
 from engine.insight.engagement import Engaged, Kind, Medium, note
 from state.change import change_status, clock_of
 from state.errors import NotFound
 from state.sets import insert_into
-from state.tables import Campaign, Entity, Job, Recipient, Slice
-from state.transitions import PORTAL, AutomationStatus, PortalStatus, SliceState
+from state.tables import Campaign, Entity, Recipient
+from state.transitions import PORTAL, AutomationStatus, PortalStatus
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -48,12 +49,8 @@ __all__ = [
     "update_recipient",
 ]
 
-#: Outcomes that jobs count; what is neither of them is pending there.
-_COUNTED = {
-    AutomationStatus.SUCCESS: Job.success,
-    AutomationStatus.FAILED: Job.failed,
-    AutomationStatus.CANCELLED: Job.cancelled,
-}
+#: Outcomes; whoever is reported to be without one goes on elsewhere.
+_OUTCOMES = (AutomationStatus.SUCCESS, AutomationStatus.FAILED, AutomationStatus.CANCELLED)
 _ExecutionId = Annotated[str, StringConstraints(max_length=1024)]
 
 
@@ -123,10 +120,10 @@ def update_recipient(
         NotFound: there is no such recipient.
     """
     hold_campaign(session, org_id, campaign_id)
-    piece = _waiting_slice(session, one_recipient(session, org_id, campaign_id, entity_id))
-    row = one_recipient(session, org_id, campaign_id, entity_id, lock=True)
-    waited = row.automation_status == AutomationStatus.IN_PROGRESS and not row.in_flight
     wanted = given.model_dump(exclude_unset=True)
+    if "automation_status" in wanted:
+        lock_slices(session, *recipient_rows(org_id, campaign_id, entity_id))
+    row = one_recipient(session, org_id, campaign_id, entity_id, lock=True)
     now = clock_of(session).now()
     values: dict[str, Any] = {}
     if wanted.get("automation_status", row.automation_status) != row.automation_status:
@@ -140,7 +137,7 @@ def update_recipient(
         values["portal_state"] = {**(row.portal_state or {}), **wanted["portal_state"]}
     if not values:
         return row
-    job_id, old = row.job_id, row.automation_status
+    job_id, number, old = row.job_id, row.slice_number, row.automation_status
     session.execute(
         update(Recipient)
         .where(*recipient_rows(org_id, campaign_id, entity_id))
@@ -148,9 +145,8 @@ def update_recipient(
         .execution_options(synchronize_session=False)
     )
     if "automation_status" in values and job_id is not None:
-        _recount(session, job_id, old, values)
-        if waited and piece is not None:
-            _count_waiting(session, piece)
+        new = None if "job_id" in values else values["automation_status"]
+        move(session, Place(job_id, number), old, new)
     if "portal_status" in values:
         _note_portal(session, org_id, campaign_id, entity_id, values["portal_status"])
     return one_recipient(session, org_id, campaign_id, entity_id)
@@ -188,22 +184,15 @@ def delete_recipient(session: Session, row: Recipient) -> Recipient | None:
 
     The caller holds the campaign. Returns the row as it was deleted; None: somebody else deleted it.
     """
-    piece = _waiting_slice(session, row)
     ours = (Recipient.campaign_id == row.campaign_id, Recipient.entity_id == row.entity_id)
+    lock_slices(session, *ours)
     known = select(Recipient).where(*ours).with_for_update().execution_options(populate_existing=True)
     last = session.execute(known).scalar_one_or_none()
     if last is None:
         return None
     session.execute(delete(Recipient).where(*ours).execution_options(synchronize_session=False))
     if last.job_id is not None:
-        gone = {"automation_status": None, "job_id": None}
-        _recount(session, last.job_id, last.automation_status, gone)
-        if (
-            last.automation_status == AutomationStatus.IN_PROGRESS
-            and not last.in_flight
-            and piece is not None
-        ):
-            _count_waiting(session, piece)
+        move(session, Place(last.job_id, last.slice_number), last.automation_status, None)
     session.expunge(last)
     return last
 
@@ -295,57 +284,10 @@ def _reported(row: Recipient, wanted: AutomationStatus) -> dict[str, Any]:
         "error_text": None,
         "due_at": None,
     }
-    if wanted not in _COUNTED and row.job_id is not None:
+    if wanted not in _OUTCOMES and row.job_id is not None:
         # It goes on elsewhere. Left in its slice it would be sent to from here as well, or wait for ever.
         values |= {"job_id": None, "slice_number": None, "in_flight": False}
     return values
-
-
-def _recount(session: Session, job_id: UUID, old: str | None, values: dict[str, Any]) -> None:
-    """Move the job's counters with the recipient it counts. What is pending or in progress is no counter's."""
-    wanted = values["automation_status"]
-    changes: dict[str, Any] = {}
-    if old in _COUNTED:
-        changes[old] = _COUNTED[AutomationStatus(old)] - 1
-    if "job_id" in values:
-        changes["total"] = Job.total - 1
-    else:
-        changes[wanted] = _COUNTED[AutomationStatus(wanted)] + 1
-    session.execute(
-        update(Job)
-        .where(Job.id == job_id)
-        .values(**changes, updated_at=clock_of(session).now())
-        .execution_options(synchronize_session=False)
-    )
-
-
-def _waiting_slice(session: Session, row: Recipient) -> Slice | None:
-    """The slice of a recipient between two touchpoints, locked before the recipient is, as deliveries do; None where
-    nobody waits, or a worker has it, which counts anew when it is done.
-    """
-    if row.automation_status != AutomationStatus.IN_PROGRESS or row.job_id is None:
-        return None
-    return session.execute(
-        select(Slice)
-        .where(Slice.job_id == row.job_id, Slice.number == row.slice_number, Slice.state == SliceState.READY)
-        .with_for_update(key_share=True)
-    ).scalar_one_or_none()
-
-
-def _count_waiting(session: Session, piece: Slice) -> None:
-    """One of a slice's recipients waits no more."""
-    session.execute(
-        update(Slice)
-        .where(Slice.job_id == piece.job_id, Slice.number == piece.number)
-        .values(in_progress=Slice.in_progress - 1, in_progress_folded=Slice.in_progress_folded - 1)
-        .execution_options(synchronize_session=False)
-    )
-    session.execute(
-        update(Job)
-        .where(Job.id == piece.job_id)
-        .values(in_progress=Job.in_progress - 1)
-        .execution_options(synchronize_session=False)
-    )
 
 
 def _note_portal(session: Session, org_id: UUID, campaign_id: UUID, entity_id: UUID, status: str) -> None:

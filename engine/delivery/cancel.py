@@ -10,13 +10,13 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import structlog
-from sqlalchemy import case, func, select, update
+from sqlalchemy import Integer, case, func, select, update
 
 from engine.delivery import slices
 from engine.delivery.course import course_of
 from engine.delivery.rollup import Spot
 from state.change import clock_of, sources_of
-from state.sets import among
+from state.sets import among, rows
 from state.tables import Job, Recipient, Slice
 from state.transitions import AUTOMATION, SLICE, STOPPED, AutomationStatus, SliceState
 
@@ -111,7 +111,7 @@ def cancel_left(
     session: Session, org_id: UUID, job_id: UUID, numbers: Sequence[int], now: datetime
 ) -> Counter[Spot]:
     """Record who is left of a cancelled job's slices as cancelled: pending, or between two touchpoints. Nobody is in
-    flight. Returns how many there were where; the caller counts them.
+    flight. The slices, which the caller holds, count them; returns how many there were where, to be counted by the job.
 
     Whoever waited for a touchpoint keeps the time it was due: activated again, they go on there and then.
     """
@@ -131,10 +131,27 @@ def cancel_left(
             due_at=case((Recipient.step > 0, Recipient.due_at)),
             updated_at=now,
         )
-        .returning(Recipient.touchpoint_id, Recipient.variant, Recipient.target_id)
+        .returning(Recipient.slice_number, Recipient.touchpoint_id, Recipient.variant, Recipient.target_id)
         .execution_options(synchronize_session=False)
-    )
+    ).all()
+    _count(session, job_id, Counter(number for number, *_ in found))
     course = course_of(session, org_id, job_id)
     return Counter(
-        Spot(*course.spot(touchpoint_id, variant), target_id) for touchpoint_id, variant, target_id in found
+        Spot(*course.spot(touchpoint_id, variant), target_id)
+        for _, touchpoint_id, variant, target_id in found
+    )
+
+
+def _count(session: Session, job_id: UUID, cancelled: Counter[int | None]) -> None:
+    """Count recipients, by the number of their slice, as cancelled and known to the job."""
+    if not cancelled:
+        return
+    given = rows(session, {"number": Integer, "count": Integer}, list(cancelled.items()))
+    session.execute(
+        update(Slice)
+        .where(Slice.job_id == job_id, Slice.number == given.c.number)
+        .values(
+            cancelled=Slice.cancelled + given.c.count, cancelled_folded=Slice.cancelled_folded + given.c.count
+        )
+        .execution_options(synchronize_session=False)
     )

@@ -1,16 +1,16 @@
 """Earlier executions: before a recipient starts over, what it went through is kept, and its job stops counting it.
 
-A recipient is counted by the one job in its `job_id` (state/tables/delivery.py), so moving it to another job takes it
-out of the counters of the first; that job's report keeps what was true when it ended.
+A recipient is counted by the one job in its `job_id`, and by a slice of it (state/tables/delivery.py), so moving it to
+another job takes it out of the counters of the first; that job's report keeps what was true when it ended.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, case, func, select, update
+from sqlalchemy import Select, case, select
 
-from state.change import clock_of
+from engine.delivery.counters import count_out, lock_slices
 from state.sets import among as among_values
 from state.sets import insert_into
 from state.tables import Execution, Job, Recipient
@@ -38,6 +38,7 @@ def keep_cancelled(session: Session, job: Job, *, after: UUID | None, last: UUID
     ]
     if after is not None:
         condition.append(Recipient.entity_id > after)
+    lock_slices(session, *condition)
     ids = session.execute(select(Recipient.entity_id).where(*condition).with_for_update()).scalars().all()
     if ids:
         keep(session, job.campaign_id, ids, AutomationStatus.CANCELLED)
@@ -52,14 +53,13 @@ def has_predecessor(session: Session, job: Job) -> bool:
 
 def keep(session: Session, campaign_id: UUID, entity_ids: Sequence[UUID], status: AutomationStatus) -> None:
     """Copy the current executions of these recipients, all in `status` (a terminal one), into the history, and take
-    them out of their jobs' counters. The caller holds the rows.
+    them out of the counters of their jobs and slices. The caller holds the slices and the rows.
     """
     ours: tuple[ColumnElement[bool], ...] = (
         Recipient.campaign_id == campaign_id,
         among_values(session, Recipient.entity_id, entity_ids),
         Recipient.automation_status == status,
     )
-    now = clock_of(session).now()
     session.execute(
         insert_into(session, Execution)
         .from_select(
@@ -97,20 +97,4 @@ def keep(session: Session, campaign_id: UUID, entity_ids: Sequence[UUID], status
         # Whose last touchpoint was delivered has it there already, whatever was said of them since.
         .on_conflict_do_nothing()
     )
-    moved = session.execute(
-        select(Recipient.job_id, func.count())
-        .where(*ours, Recipient.job_id.is_not(None))
-        .group_by(Recipient.job_id)
-    ).all()
-    for job_id, count in moved:
-        session.execute(
-            update(Job)
-            .where(Job.id == job_id)
-            .values(
-                total=Job.total - count,
-                failed=Job.failed - (count if status == AutomationStatus.FAILED else 0),
-                cancelled=Job.cancelled - (count if status == AutomationStatus.CANCELLED else 0),
-                updated_at=now,
-            )
-            .execution_options(synchronize_session=False)
-        )
+    count_out(session, status, *ours)

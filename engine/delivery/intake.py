@@ -111,6 +111,7 @@ def _cut(session: Session, job: Job, base: int, target_id: UUID | None) -> int:
     sizes = (
         select(
             literal(job.org_id, Uuid),
+            literal(job.campaign_id, Uuid),
             literal(job.id, Uuid),
             Recipient.slice_number,
             literal(SliceState.READY.value),
@@ -122,7 +123,7 @@ def _cut(session: Session, job: Job, base: int, target_id: UUID | None) -> int:
         .where(Recipient.job_id == job.id, Recipient.slice_number >= base)
         .group_by(Recipient.slice_number)
     )
-    names = ["org_id", "job_id", "number", "state", "size", "due_at", "target_id", *zeros]
+    names = ["org_id", "campaign_id", "job_id", "number", "state", "size", "due_at", "target_id", *zeros]
     session.execute(insert(Slice).from_select(names, sizes))
     slices, recipients = session.execute(
         select(func.count(), func.coalesce(func.sum(Slice.size), 0)).where(

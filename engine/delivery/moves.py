@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from engine.delivery.course import Landing, Step
     from engine.delivery.slices import Lease
 
-__all__ = ["Moved", "been_through", "claim", "deliver", "move", "read_claims", "recount", "skip"]
+__all__ = ["Moved", "been_through", "claim", "deliver", "move", "read_claims", "skip"]
 
 
 class Moved(NamedTuple):
@@ -168,14 +168,6 @@ def been_through(session: Session, lease: Lease, step: Step, entity_ids: Sequenc
         p_ids=list(entity_ids),
     )
     return set(found.scalars())
-
-
-def recount(session: Session, job_id: UUID, number: int) -> int:
-    """How many recipients of a slice are in progress."""
-    found: int = execute(
-        session, StepStatements.of(session).in_progress, p_job_id=job_id, p_number=number
-    ).one()[0]
-    return found
 
 
 def _scope(lease: Lease, now: datetime) -> dict[str, Any]:

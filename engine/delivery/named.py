@@ -13,6 +13,7 @@ from sqlalchemy import and_, exists, or_, select
 
 from engine.delivery import history, slices
 from engine.delivery.compose import TARGET_DELETED
+from engine.delivery.counters import lock_slices
 from engine.delivery.enrol import SLICE, enrolment_job
 from engine.delivery.holdout import HOLDOUT
 from engine.delivery.intake import take_in
@@ -93,10 +94,12 @@ def take_in_named(session: Session, job: Job, *, limit: int, slice_size: int) ->
 def _ids(
     session: Session, org_id: UUID, campaign_id: UUID, *which: ColumnElement[bool], limit: int | None = None
 ) -> Sequence[UUID]:
-    """Live targets, locked."""
+    """Live targets, locked, and their slices."""
+    wanted = (Recipient.campaign_id == campaign_id, Recipient.org_id == org_id, *_LIVE, *which)
+    lock_slices(session, *wanted)
     statement = (
         select(Recipient.entity_id)
-        .where(Recipient.campaign_id == campaign_id, Recipient.org_id == org_id, *_LIVE, *which)
+        .where(*wanted)
         .order_by(Recipient.entity_id)
         .limit(limit)
         .with_for_update()

@@ -26,7 +26,8 @@ import structlog
 from sqlalchemy import case, exists, func, select, update
 
 from engine.commands import Activate, Cancel, Execute, Report, Retrigger
-from engine.delivery import moves, slices
+from engine.delivery import slices
+from engine.delivery.counters import recount
 from engine.delivery.outcomes import OUTCOME_UNKNOWN
 from engine.delivery.rollup import Cell, hour_of
 from engine.delivery.sender import policy_at
@@ -127,12 +128,10 @@ def _take_back(session: Session) -> tuple[int, int]:
                 lease_owner=None,
                 woken_at=None,
                 due_at=now,
-                failed=failed,
             )
             .execution_options(synchronize_session=False)
         )
-        between = moves.recount(session, job_id, number)
-        slices.fold(session, org_id, job_id, number, in_progress=between)
+        slices.fold(session, org_id, job_id, number, in_progress=recount(session, job_id, number))
         log.warning("slice.recovered", job_id=str(job_id), slice=number, in_doubt=held, failed=failed)
     return len(expired), in_doubt
 

@@ -17,6 +17,8 @@ from sqlalchemy import Integer, Uuid, select, update
 from engine.campaigns.errors import Refusal, Refused
 from engine.commands import Retrigger
 from engine.delivery import history, slices
+from engine.delivery.by_status import sliced_with
+from engine.delivery.counters import lock_slices
 from engine.delivery.intake import OF_MESSAGE
 from engine.events.outbox import record
 from engine.runtime import wake
@@ -65,6 +67,7 @@ def retrigger(
     """
     campaign = _campaign(session, org_id, campaign_id)
     wanted = list(dict.fromkeys(recipient_ids))
+    lock_slices(session, Recipient.campaign_id == campaign_id, among(session, Recipient.entity_id, wanted))
     statuses = dict(
         session.execute(
             select(Recipient.entity_id, Recipient.automation_status)
@@ -106,14 +109,14 @@ def retrigger_failed(
     ]
     if error_code is not None:
         condition.append(Recipient.error_code == error_code)
-    failed = (
-        session.execute(
-            select(Recipient.entity_id).where(*condition).order_by(Recipient.entity_id).with_for_update()
-        )
-        .scalars()
-        .all()
-    )
-    return len(_start_over(session, campaign, failed, window=window, slice_size=slice_size))
+    failed: list[UUID] = []
+    for where in (
+        sliced_with(campaign_id, [AutomationStatus.FAILED]),
+        Recipient.unsliced_status == AutomationStatus.FAILED,
+    ):
+        lock_slices(session, where, *condition)
+        failed += session.scalars(select(Recipient.entity_id).where(where, *condition).with_for_update())
+    return len(_start_over(session, campaign, sorted(failed), window=window, slice_size=slice_size))
 
 
 def may_retrigger(campaign: Campaign, recipient: Recipient) -> bool:
@@ -199,6 +202,7 @@ def _start_over(
     session.add_all(
         Slice(
             org_id=campaign.org_id,
+            campaign_id=campaign.id,
             job_id=job.id,
             number=number,
             state=SliceState.READY,

@@ -87,6 +87,7 @@ def rolled_up(*, on_postgresql: bool, once: ColumnElement[bool] | None = None) -
         once: What must have been done before, when it is a part of another statement.
     """
     piece, job, hour = (cast("Table", table.__table__) for table in (Slice, Job, DeliveryHour))
+    unfolded = {name: piece.c[name] - piece.c[f"{name}_folded"] for name in ("failed", "cancelled")}
     counted = (
         select(
             piece.c.org_id,
@@ -95,7 +96,8 @@ def rolled_up(*, on_postgresql: bool, once: ColumnElement[bool] | None = None) -
             piece.c.touchpoint_id,
             func.coalesce(piece.c.variant, ""),
             func.coalesce(piece.c.target_id, literal(NOBODY, Uuid())),
-            *(piece.c[name] for name in _NAMES),
+            piece.c.sent,
+            *unfolded.values(),
             piece.c.sent * func.coalesce(_price(piece), 0.0),
         )
         .select_from(piece.join(job, job.c.id == piece.c.job_id))
@@ -103,7 +105,7 @@ def rolled_up(*, on_postgresql: bool, once: ColumnElement[bool] | None = None) -
             piece.c.job_id == bindparam("p_job_id", type_=Uuid()),
             piece.c.number == bindparam("p_number", type_=Integer()),
             piece.c.touchpoint_id.is_not(None),
-            piece.c.sent + piece.c.failed + piece.c.cancelled > 0,
+            piece.c.sent + unfolded["failed"] + unfolded["cancelled"] > 0,
             true() if once is None else once,
         )
     )

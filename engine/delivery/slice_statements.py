@@ -93,7 +93,10 @@ class SliceStatements(Statements):
 
         Locks the job's row, in which all that ends a slice takes its turn.
         """
-        counted = {name: _job.c[name] + _slice.c[name] for name in ("success", "failed", "cancelled")}
+        counted = {
+            name: _job.c[name] + _slice.c[name] - _slice.c[f"{name}_folded"]
+            for name in ("success", "failed", "cancelled")
+        }
         return (
             update(_job)
             .where(
@@ -120,7 +123,7 @@ class SliceStatements(Statements):
         )
 
     def _reset(self) -> Update:
-        """Begin to count anew after a fold, for what is sent next. Primary key."""
+        """Note what a fold has counted, and what is sent next. Primary key."""
         return (
             update(_slice)
             .where(*_this_slice())
@@ -244,8 +247,8 @@ def _counted() -> dict[str, Any]:
 def _folded() -> dict[str, Any]:
     """A slice's counters once they were folded."""
     in_progress = bindparam("p_in_progress", type_=Integer())
-    counters = dict.fromkeys(("success", "failed", "cancelled", "sent"), 0)
-    return {"in_progress": in_progress, "in_progress_folded": in_progress, **counters}
+    folded = {f"{name}_folded": _slice.c[name] for name in ("success", "failed", "cancelled")}
+    return {"in_progress": in_progress, "in_progress_folded": in_progress, "sent": 0, **folded}
 
 
 def _told() -> ColumnElement[bool]:

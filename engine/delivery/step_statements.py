@@ -89,7 +89,6 @@ class StepStatements(RecipientStatements):
         self.begin = self._begin()
         self.finish = self._finish()
         self.been_through = self._been_through()
-        self.in_progress = self._in_progress()
 
     def _keep(
         self,
@@ -190,10 +189,4 @@ class StepStatements(RecipientStatements):
             self._among(_execution.c.entity_id),
             _execution.c.touchpoint_id == _TO,
             (_execution.c.status == AutomationStatus.SUCCESS) | (_execution.c.status == SKIPPED),
-        )
-
-    def _in_progress(self) -> Select[Any]:
-        """How many of a slice are in progress. Index as `load`."""
-        return select(func.count()).where(
-            *self._of_slice(), _recipient.c.automation_status == AutomationStatus.IN_PROGRESS
         )

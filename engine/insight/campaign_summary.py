@@ -98,7 +98,7 @@ def _errors(session: Session, campaign: Campaign, job: Job) -> list[Error]:
     if job.report is not None:
         found = [(one["code"], one["status"], one["count"]) for one in job.report.get("errors", ())]
     else:
-        # Index recipient (campaign_id, automation_status, entity_id).
+        # Index ix_recipient_failed (campaign_id, error_code).
         found = session.execute(
             select(Recipient.error_code, Recipient.automation_status, func.count())
             .where(

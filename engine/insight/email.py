@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from sqlalchemy import false, func, select
+from sqlalchemy import func, select
 
 from engine.campaigns.errors import Refusal, Refused
 from engine.delivery.sender import default_channel
 from engine.insight.engagement import Kind, Medium, sums
-from engine.insight.progress import campaign_progress
+from engine.insight.progress import campaign_progress, unplanned
 from state.tables import Campaign, Channel, Recipient, Touchpoint
 from state.transitions import AutomationStatus
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from uuid import UUID
 
-    from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
 
 __all__ = [
@@ -35,8 +34,8 @@ __all__ = [
     "EmailStatus",
     "email_stats",
     "email_status",
-    "has_status",
     "medium_of",
+    "outcome_of",
     "sends_email",
 ]
 
@@ -113,21 +112,16 @@ def email_status(row: Recipient, *, mails: bool) -> str | None:
     return _OUTCOMES.get(AutomationStatus(row.automation_status))
 
 
-def has_status(wanted: EmailStatus, *, mails: bool) -> ColumnElement[bool]:
-    """The condition on `Recipient` for a status. Served by ix_recipient_email_status, or by the index on
-    (campaign_id, automation_status, entity_id).
+def outcome_of(wanted: EmailStatus) -> AutomationStatus | None:
+    """The outcome of the automation that a status is made of, of a campaign that sends e-mail, while nothing came back;
+    None: the status is what came back, and stands in `Recipient.email_status`.
     """
-    outcome = next((outcome for outcome, status in _OUTCOMES.items() if status == wanted), None)
-    if outcome is None:
-        return Recipient.email_status == wanted
-    if not mails:
-        return false()
-    return (Recipient.automation_status == outcome) & Recipient.email_status.is_(None)
+    return next((outcome for outcome, status in _OUTCOMES.items() if status == wanted), None)
 
 
 def email_stats(session: Session, org_id: UUID, campaign_id: UUID) -> EmailStats:
-    """At most eight statements whatever the campaign's size; the widest reads one index entry for each message
-    that something came back about.
+    """At most eight statements whatever the campaign's size; the widest reads the recipients that something came back
+    about.
 
     While slices are being delivered the counters of a part may lag by what is on the wire
     (state/tables/delivery.py); nothing is shown below zero.
@@ -170,17 +164,7 @@ def email_stats(session: Session, org_id: UUID, campaign_id: UUID) -> EmailStats
 
 
 def _outcomes(session: Session, org_id: UUID, campaign_id: UUID) -> dict[str, int]:
-    """Successes and failures: those that jobs count, and those that no job made (index ix_recipient_unplanned)."""
+    """Successes and failures: those that jobs count, and those that no job made."""
     counts: Mapping[str, int] = campaign_progress(session, org_id, campaign_id).counts
-    found = {outcome.value: counts[outcome] for outcome in _OUTCOMES}
-    for status, count in session.execute(
-        select(Recipient.automation_status, func.count())
-        .where(
-            Recipient.campaign_id == campaign_id,
-            Recipient.job_id.is_(None),
-            Recipient.automation_status.in_(sorted(_OUTCOMES)),
-        )
-        .group_by(Recipient.automation_status)
-    ):
-        found[str(status)] += count
-    return found
+    others = unplanned(session, campaign_id)
+    return {outcome.value: counts[outcome] + others[outcome] for outcome in _OUTCOMES}

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 
+from engine.delivery.by_status import find_by_status
 from engine.insight.estimate import SAMPLE, Crowd, expected_end
 from engine.insight.pace import per_minute
 from engine.insight.progress import Progress, campaign_progress
 from engine.insight.waiting import situation_of, waiting_of
+from state.sets import among
 from state.tables import Entity, Recipient, Slice
 from state.transitions import AutomationStatus, SliceState
 
@@ -100,18 +102,14 @@ def _completion(
 
 
 def _sample(session: Session, campaign: Campaign) -> list[Mapping[str, Any]]:
-    """The attributes of the first who are pending. Index recipient (campaign_id, automation_status, entity_id)."""
+    """The attributes of some who are pending."""
+    mine = Recipient.org_id == campaign.org_id
+    people = find_by_status(session, campaign.id, [AutomationStatus.PENDING], mine, most=SAMPLE)
     return list(
         session.scalars(
-            select(Entity.attributes)
-            .join(Recipient, Recipient.entity_id == Entity.id)
-            .where(
-                Recipient.campaign_id == campaign.id,
-                Recipient.org_id == campaign.org_id,
-                Recipient.automation_status == AutomationStatus.PENDING,
+            select(Entity.attributes).where(
                 Entity.org_id == campaign.org_id,
+                among(session, Entity.id, [row.entity_id for row in people]),
             )
-            .order_by(Recipient.entity_id)
-            .limit(SAMPLE)
         )
     )

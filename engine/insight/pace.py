@@ -19,6 +19,7 @@ from state.transitions import JobStatus, SliceState
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from sqlalchemy import ScalarSelect
     from sqlalchemy.orm import Session
 
     from engine.insight.progress import Progress
@@ -37,16 +38,11 @@ def note_pace(session: Session) -> None:
     ix_slice_in_flight for what leased slices have not folded yet.
     """
     now = clock_of(session).now()
-    unfolded = (
-        select(func.coalesce(func.sum(Slice.success + Slice.failed), 0))
-        .where(Slice.job_id == Job.id, Slice.state != SliceState.DONE, Slice.woken_at.is_not(None))
-        .scalar_subquery()
-    )
     lately = exists().where(JobPace.job_id == Job.id, JobPace.at > now - _EVERY)
     session.execute(
         insert(JobPace).from_select(
             ["job_id", "at", "processed"],
-            select(Job.id, literal(now, JobPace.at.type), Job.success + Job.failed + unfolded).where(
+            select(Job.id, literal(now, JobPace.at.type), Job.success + Job.failed + _unfolded()).where(
                 Job.status == JobStatus.PROCESSING, ~lately
             ),
         )
@@ -89,15 +85,20 @@ def per_minute(session: Session, org_id: UUID, campaign_id: UUID, progress: Prog
 
 def _running(session: Session, org_id: UUID, campaign_id: UUID) -> int:
     """Outcomes of the campaign's running jobs."""
-    unfolded = (
-        select(func.coalesce(func.sum(Slice.success + Slice.failed), 0))
-        .where(Slice.job_id == Job.id, Slice.state != SliceState.DONE, Slice.woken_at.is_not(None))
-        .scalar_subquery()
-    )
-    statement = select(func.coalesce(func.sum(Job.success + Job.failed + unfolded), 0)).where(
+    statement = select(func.coalesce(func.sum(Job.success + Job.failed + _unfolded()), 0)).where(
         Job.org_id == org_id, Job.campaign_id == campaign_id, Job.status == JobStatus.PROCESSING
     )
     return int(session.execute(statement).scalar_one())
+
+
+def _unfolded() -> ScalarSelect[int]:
+    """Outcomes that leased slices of a job have not folded yet. Index ix_slice_in_flight."""
+    outcomes = Slice.success - Slice.success_folded + Slice.failed - Slice.failed_folded
+    return (
+        select(func.coalesce(func.sum(outcomes), 0))
+        .where(Slice.job_id == Job.id, Slice.state != SliceState.DONE, Slice.woken_at.is_not(None))
+        .scalar_subquery()
+    )
 
 
 def _rate(count: int, span: timedelta) -> float:

@@ -6,14 +6,14 @@ the leased slices of the running ones have settled and not yet folded.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import case, func, select
 
 from state.sets import among
-from state.tables import Job, Slice
+from state.tables import Job, Recipient, Slice
 from state.transitions import OPEN, STOPPED, AutomationStatus, SliceState
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
     from sqlalchemy.orm import InstrumentedAttribute, Session
 
-__all__ = ["Progress", "campaign_progress", "job_progress", "progress_by_campaign"]
+__all__ = ["Progress", "campaign_progress", "job_progress", "progress_by_campaign", "unplanned"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,18 @@ def job_progress(session: Session, org_id: UUID, job_id: UUID) -> Progress:
     return _gather(session, Job.id, Job.org_id == org_id, Job.id == job_id)[job_id]
 
 
+def unplanned(session: Session, campaign_id: UUID) -> Counter[str | None]:
+    """How many recipients of a campaign no job counts, by automation status: those whom others reported, and those
+    without an automation (None). Index ix_recipient_unplanned.
+    """
+    found = session.execute(
+        select(Recipient.unsliced_status, func.count())
+        .where(Recipient.campaign_id == campaign_id, Recipient.job_id.is_(None))
+        .group_by(Recipient.unsliced_status)
+    )
+    return Counter({status: count for status, count in found})  # noqa: C416 - rows become pairs
+
+
 def _gather(
     session: Session, key: InstrumentedAttribute[UUID], *which: ColumnElement[bool]
 ) -> defaultdict[UUID, Progress]:
@@ -114,15 +126,16 @@ def _gather(
         .where(*which)
         .group_by(key)
     )
-    # Unfolded counters exist only under a lease, and leased slices are in flight: index ix_slice_in_flight.
+    # What is not folded is under a lease, and leased slices are in flight: index ix_slice_in_flight.
+    cancelled = Slice.cancelled - Slice.cancelled_folded
     leased = session.execute(
         select(
             key.label("key"),
             func.sum(Slice.in_progress - Slice.in_progress_folded).label("in_progress"),
-            func.sum(Slice.success).label("success"),
-            func.sum(Slice.failed).label("failed"),
-            func.sum(Slice.cancelled).label("cancelled"),
-            func.sum(case((Job.status.in_(STOPPED), 0), else_=Slice.cancelled)).label("excluded"),
+            func.sum(Slice.success - Slice.success_folded).label("success"),
+            func.sum(Slice.failed - Slice.failed_folded).label("failed"),
+            func.sum(cancelled).label("cancelled"),
+            func.sum(case((Job.status.in_(STOPPED), 0), else_=cancelled)).label("excluded"),
         )
         .join(Job, Job.id == Slice.job_id)
         .where(*which, Slice.state != SliceState.DONE, Slice.woken_at.is_not(None))

@@ -1,36 +1,37 @@
 """A campaign's recipients, a page at a time (contract.md §1, operation 12).
 
 Promises:
-- Pages are cut by key (campaign, entity). Recipients that come, go or change status meanwhile make nobody
-  else appear twice or not at all.
-- A page reads a range of one index that is in key order, from the cursor on; filtered by several automation
-  statuses, the beginning of one such range for each, merged. Filters that no index holds (a title, a second
-  status) are tried on the way.
+- Pages are cut by key: by entity, or where the list is filtered by automation status by the place in delivery (job,
+  slice, entity: engine.delivery.by_status). Recipients that come, go or change status meanwhile make nobody else appear
+  twice or not at all.
+- A page reads a range of one index that is in key order, from the cursor on; filtered by automation status, slices that
+  hold some. Filters that neither serves (a title, a second status) are tried on the way.
 - The total of a list that is filtered by automation status, or not at all, comes from counters. Any other is counted
   once, at the first page, and the cursor carries it: `total` stays what it was while somebody pages through.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, select, union_all
+from sqlalchemy import func, select
 
 from engine.campaigns.errors import Refusal, Refused
+from engine.delivery.by_status import Place, count_by_status, find_by_status
 from engine.inputs import Invalid
-from engine.insight.email import EmailStatus, has_status, sends_email
-from engine.insight.progress import campaign_progress
+from engine.insight.email import EmailStatus, outcome_of, sends_email
+from engine.insight.progress import campaign_progress, unplanned
 from engine.listing import Page, check_limit, decode_cursor, encode_cursor
 from engine.suggestions import did_you_mean
 from state.tables import Campaign, Recipient
 from state.transitions import AutomationStatus, PortalStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from enum import StrEnum
 
-    from sqlalchemy import ColumnElement, Select
+    from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
 
 __all__ = ["list_recipients"]
@@ -48,7 +49,7 @@ def list_recipients(
     portal_status: str | None = None,
     email_status: str | None = None,
 ) -> Page[Recipient]:
-    """Recipients by entity id, `limit` (1..1000) at a time; `next` is an earlier page's cursor.
+    """Recipients, `limit` (1..1000) at a time; `next` is the cursor of an earlier page of the same list.
 
     Filters, all of which must hold: `q` is in the title, whatever its case; `automation_status` is one of
     these (empty: any); `portal_status` and `email_status` (engine.insight.email) are these.
@@ -62,73 +63,123 @@ def list_recipients(
     if session.execute(known).first() is None:
         raise Refused(Refusal.CAMPAIGN_NOT_FOUND, f"campaign {campaign_id} does not exist")
     # Soft-deleted targets are no recipients until they are restored.
-    ours = [
-        Recipient.campaign_id == campaign_id,
-        Recipient.org_id == org_id,
-        Recipient.deleted_at.is_(None),
-    ]
-    statuses = sorted({_word("automation_status", word, AutomationStatus) for word in automation_status})
-    others = _others(session, org_id, campaign_id, q, portal_status, email_status)
-    in_status = [Recipient.automation_status.in_(statuses)] if statuses else []
-    after, total = _position(next)
-    if not others and (total is None or not statuses):
-        total = _counted(session, org_id, campaign_id, statuses)
-    elif total is None:
-        total = session.execute(
-            select(func.count()).select_from(Recipient).where(*ours, *others, *in_status)
-        ).scalar_one()
-    behind = [] if after is None else [Recipient.entity_id > after]
-    found = list(session.scalars(_page([*ours, *others, *behind], statuses, limit + 1)))
-    results = found[:limit]
-    more = len(found) > limit
-    return Page(results, encode_cursor([str(results[-1].entity_id), total]) if more else None, total)
-
-
-def _page(conditions: Sequence[ColumnElement[bool]], statuses: Sequence[str], most: int) -> Select[Recipient]:
-    """The first recipients by key. Of several statuses the first of each, by the index on (campaign_id,
-    automation_status, entity_id), and of these the first: no more than `most` entries a status are read.
-    """
-    if len(statuses) <= 1:
-        only = [Recipient.automation_status == status for status in statuses]
-        return select(Recipient).where(*conditions, *only).order_by(Recipient.entity_id).limit(most)
-    heads = [
-        select(Recipient.campaign_id, Recipient.entity_id)
-        .where(*conditions, Recipient.automation_status == status)
-        .order_by(Recipient.entity_id)
-        .limit(most)
-        .subquery()
-        for status in statuses
-    ]
-    merged = union_all(*(select(head.c.campaign_id, head.c.entity_id) for head in heads)).subquery("merged")
-    first = select(merged).order_by(merged.c.entity_id).limit(most).subquery("first")
-    return (
-        select(Recipient)
-        .join(
-            first,
-            (Recipient.campaign_id == first.c.campaign_id) & (Recipient.entity_id == first.c.entity_id),
+    ours = [Recipient.org_id == org_id, Recipient.deleted_at.is_(None)]
+    wanted = _filters(session, org_id, campaign_id, q, automation_status, portal_status, email_status)
+    if wanted.statuses is None:
+        return _by_key(
+            session, org_id, campaign_id, [*ours, *wanted.others], bool(wanted.others), limit, next
         )
-        .order_by(Recipient.entity_id)
-    )
+    return _by_place(session, org_id, campaign_id, ours, wanted, limit, next)
 
 
-def _others(
+class _Filters(NamedTuple):
+    """What a list is of."""
+
+    statuses: Sequence[AutomationStatus] | None
+    """By these automation statuses it is found; None: by its other conditions."""
+    others: list[ColumnElement[bool]]
+
+
+def _filters(
     session: Session,
     org_id: UUID,
     campaign_id: UUID,
     q: str | None,
+    automation_status: Sequence[str],
     portal_status: str | None,
     email_status: str | None,
-) -> list[ColumnElement[bool]]:
-    """The conditions of the filters that are not about the automation's status."""
-    filters: list[ColumnElement[bool]] = []
+) -> _Filters:
+    others: list[ColumnElement[bool]] = []
+    statuses = {
+        AutomationStatus(_word("automation_status", word, AutomationStatus)) for word in automation_status
+    }
+    chosen = statuses or None
+    indexed = False
     if q:
-        filters.append(Recipient.title.icontains(q, autoescape=True))
+        others.append(Recipient.title.icontains(q, autoescape=True))
     if portal_status is not None:
-        filters.append(Recipient.portal_status == _word("portal_status", portal_status, PortalStatus))
+        others.append(Recipient.portal_status == _word("portal_status", portal_status, PortalStatus))
+        indexed = True
     if email_status is not None:
-        wanted = EmailStatus(_word("email_status", email_status, EmailStatus))
-        filters.append(has_status(wanted, mails=sends_email(session, org_id, campaign_id)))
-    return filters
+        reported = EmailStatus(_word("email_status", email_status, EmailStatus))
+        outcome = outcome_of(reported)
+        if outcome is None:
+            others.append(Recipient.email_status == reported)
+            indexed = True
+        else:
+            mails = sends_email(session, org_id, campaign_id)
+            chosen = {outcome} & (statuses or {outcome}) if mails else set()
+            others.append(Recipient.email_status.is_(None))
+    if chosen is not None and indexed:
+        return _Filters(None, [*others, Recipient.automation_status.in_(sorted(chosen))])
+    return _Filters(None if chosen is None else sorted(chosen), others)
+
+
+def _by_key(
+    session: Session,
+    org_id: UUID,
+    campaign_id: UUID,
+    conditions: Sequence[ColumnElement[bool]],
+    filtered: bool,
+    limit: int,
+    cursor: str | None,
+) -> Page[Recipient]:
+    """A page by entity id."""
+    conditions = [Recipient.campaign_id == campaign_id, *conditions]
+    known = _cursor(cursor, parts=2)
+    if not filtered:
+        total = _counted(session, org_id, campaign_id, ())
+    elif known is None:
+        total = session.execute(select(func.count()).select_from(Recipient).where(*conditions)).scalar_one()
+    else:
+        total = known.total
+    behind = [] if known is None else [Recipient.entity_id > known.place.entity_id]
+    found = list(
+        session.scalars(
+            select(Recipient).where(*conditions, *behind).order_by(Recipient.entity_id).limit(limit + 1)
+        )
+    )
+    return _page(found, limit, lambda last: [str(last.entity_id), total], total)
+
+
+def _by_place(
+    session: Session,
+    org_id: UUID,
+    campaign_id: UUID,
+    ours: Sequence[ColumnElement[bool]],
+    wanted: _Filters,
+    limit: int,
+    cursor: str | None,
+) -> Page[Recipient]:
+    """A page by the place in delivery."""
+    statuses = wanted.statuses
+    if not statuses:
+        return Page([], None, 0)
+    conditions = (*ours, *wanted.others)
+    known = _cursor(cursor, parts=4)
+    if known is not None:
+        total = known.total
+    elif wanted.others:
+        total = count_by_status(session, campaign_id, statuses, *conditions)
+    else:
+        total = _counted(session, org_id, campaign_id, statuses)
+    after = None if known is None else known.place
+    found = find_by_status(session, campaign_id, statuses, *conditions, most=limit + 1, after=after)
+
+    def cut(last: Recipient) -> list[Any]:
+        job_id, number, entity_id = Place.of(last)
+        return [str(entity_id), total, None if job_id is None else str(job_id), number]
+
+    return _page(found, limit, cut, total)
+
+
+def _page(
+    found: list[Recipient], limit: int, cut: Callable[[Recipient], list[Any]], total: int
+) -> Page[Recipient]:
+    """A page of the first `limit` of one more."""
+    results = found[:limit]
+    more = len(found) > limit
+    return Page(results, encode_cursor(cut(results[-1])) if more else None, total)
 
 
 def _word(field: str, word: str, words: type[StrEnum]) -> str:
@@ -143,22 +194,36 @@ def _counted(session: Session, org_id: UUID, campaign_id: UUID, statuses: Sequen
     soft-deleted ones (index ix_recipient_deleted). Of all statuses, if none is named.
     """
     progress = campaign_progress(session, org_id, campaign_id)
-    ours = [Recipient.campaign_id == campaign_id, Recipient.org_id == org_id]
+    others = unplanned(session, campaign_id)
+    deleted = [
+        Recipient.campaign_id == campaign_id,
+        Recipient.org_id == org_id,
+        Recipient.deleted_at.is_not(None),
+    ]
     if statuses:
-        ours.append(Recipient.automation_status.in_(statuses))
-    unplanned, deleted = (
-        session.execute(select(func.count()).select_from(Recipient).where(*ours, which)).scalar_one()
-        for which in (Recipient.job_id.is_(None), Recipient.deleted_at.is_not(None))
-    )
-    counted = sum(progress.counts[status] for status in statuses) if statuses else progress.total
-    return counted + unplanned - deleted
+        deleted.append(Recipient.automation_status.in_(statuses))
+        counted = sum(progress.counts[status] + others[status] for status in statuses)
+    else:
+        counted = progress.total + others.total()
+    gone: int = session.execute(select(func.count()).select_from(Recipient).where(*deleted)).scalar_one()
+    return counted - gone
 
 
-def _position(cursor: str | None) -> tuple[UUID | None, int | None]:
+class _Cursor(NamedTuple):
+    """Where a page begins."""
+
+    place: Place
+    total: int
+
+
+def _cursor(cursor: str | None, *, parts: int) -> _Cursor | None:
+    """What an earlier page gave out: its last entity and the total, and of a list by place its job and slice."""
     if cursor is None:
-        return None, None
+        return None
     try:
-        entity_id, total = decode_cursor(cursor)
-        return UUID(entity_id), int(total)
+        given: list[Any] = [*decode_cursor(cursor), *[None] * (4 - parts)]
+        entity_id, total, job_id, number = given
+        job = None if job_id is None else UUID(job_id)
+        return _Cursor(Place(job, None if job is None else int(number), UUID(entity_id)), int(total))
     except (ValueError, TypeError, AttributeError):
         raise Invalid("next", "is not a cursor that this list gave out") from None

@@ -6,6 +6,7 @@ without those who are excluded (suppressed, no address …), who are told apart.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from engine import listing
 from engine.campaigns.executions import JOB_WORDS
 from engine.campaigns.schedules import next_due
 from engine.insight.outlook import outlook
+from engine.insight.progress import unplanned
 from state.tables import Campaign, Recipient
 from state.transitions import AutomationStatus, JobStatus
 
@@ -30,6 +32,8 @@ __all__ = ["Running", "Trouble", "running"]
 
 #: Error codes that are told apart; the rest of a campaign's failures is one sum.
 _CODES = 50
+#: In place of the code of a failure that was reported without one.
+_UNKNOWN = "UNKNOWN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,26 +99,29 @@ def running(session: Session, org_id: UUID, campaign_id: UUID) -> Running:
         status = "paused"
     elif scheduled is not None:
         status, job_id = "scheduled", scheduled.id
-    return Running(status, job_id, seen, _errors(session, campaign_id))
+    failures = seen.progress.counts[AutomationStatus.FAILED] + unplanned(session, campaign_id)["failed"]
+    return Running(status, job_id, seen, _errors(session, campaign_id, failures))
 
 
-def _errors(session: Session, campaign_id: UUID) -> list[Trouble]:
-    """Failures by code, most first. Index ix_recipient_failed: it holds who failed, and nobody else."""
+def _errors(session: Session, campaign_id: UUID, failures: int) -> list[Trouble]:
+    """Failures by code, most first. Index ix_recipient_failed: it holds who has an error, and nobody else.
+
+    Args:
+        failures: By the counters. What of them has no code was reported by others, who gave none.
+    """
     failed = (
         Recipient.campaign_id == campaign_id,
-        Recipient.automation_status == "failed",
+        Recipient.error_code.is_not(None),
+        Recipient.automation_status == AutomationStatus.FAILED,
     )
-    found = session.execute(
-        select(Recipient.error_code, func.count())
-        .where(*failed)
-        .group_by(Recipient.error_code)
-        .order_by(func.count().desc(), Recipient.error_code)
-        .limit(_CODES)
-    ).all()
+    by_code = select(Recipient.error_code, func.count()).where(*failed).group_by(Recipient.error_code)
+    counts = Counter({str(code): count for code, count in session.execute(by_code)})
+    counts[_UNKNOWN] += max(0, failures - counts.total())
+    found = sorted((item for item in counts.items() if item[1]), key=lambda item: (-item[1], item[0]))
     troubles = []
-    for code, count in found:
+    for code, count in found[:_CODES]:
         text = session.execute(
             select(Recipient.error_text).where(*failed, Recipient.error_code == code).limit(1)
         ).scalar_one_or_none()
-        troubles.append(Trouble(code or "UNKNOWN", count, text or code or ""))
+        troubles.append(Trouble(code, count, text or ("" if code == _UNKNOWN else code)))
     return troubles

@@ -1,11 +1,17 @@
 """What a delivery run is made of: a job, its slices, and one durable row per recipient.
 
-Counters: a recipient is counted by exactly one job, the one in its `job_id`. `job.total`, `.success`, `.failed`
-and `.cancelled` change with the rows they count; what a slice has settled under its current lease waits in the
-slice's own counters and is folded into the job when the lease ends, so that workers of one job never queue for
-the job's row. `in_progress` is folded likewise, so that whoever waits between two touchpoints is counted without
-being read. Sums are always true; a part alone may be negative for as long as a lease (a failure that was counted
-by its slice and retriggered away from its job). Pending is what is left of the total.
+Counters: a recipient is counted by exactly one job, the one in its `job_id`, and by one slice of it, the one in its
+`slice_number`. A slice's `success`, `failed`, `cancelled` and `in_progress` say how many of its recipients are so: they
+change in the transaction that moves the recipients, so that a list by status reads slices that hold some, and no
+others (engine.delivery.by_status). What the job's counters know of a slice stands beside them (`…_folded`): the rest is
+folded into the job when the lease ends, so that workers of one job never queue for the job's row. Whoever moves a
+recipient without a lease changes all three (engine.delivery.counters). Sums are always true; a part alone may be
+negative for as long as a lease (a failure that was counted by its slice and retriggered away from its job). Pending is
+what is left of `size`, or of the job's `total`.
+
+No index of `recipient` holds `automation_status`, or anything else that a usual delivery changes: on PostgreSQL
+claiming and settling write a row on its own page and no index (heap-only tuples), for which a part of each page is left
+free.
 """
 
 from __future__ import annotations
@@ -19,8 +25,20 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from state.tables.base import Base, Identified, JsonObject, Owned, Timestamped, partial_index
 from state.tables.enrolment import Enrolled, enrolled_indexes
+from state.types import Derived
 
-__all__ = ["DeliveryHour", "Execution", "Job", "JobPace", "Recipient", "Slice"]
+__all__ = ["HOLDS", "DeliveryHour", "Execution", "Job", "JobPace", "Recipient", "Slice"]
+
+#: Percent of a page of `recipient` that is written at first; the rest is for the versions that delivery makes of a row.
+FILL_FACTOR = 50
+#: Automation status → the condition on a slice that some of its recipients have it, to the letter of the index.
+HOLDS = {
+    "pending": "size > success + failed + cancelled + in_progress",
+    "in_progress": "in_progress > 0",
+    "success": "success > 0",
+    "failed": "failed > 0",
+    "cancelled": "cancelled > 0",
+}
 
 
 class Job(Identified, Owned, Timestamped, Base):
@@ -101,12 +119,20 @@ class Slice(Owned, Base):
             "ix_slice_in_flight", "job_id", "woken_at", where="state <> 'done' AND woken_at IS NOT NULL"
         ),
         partial_index("ix_slice_lease", "lease_expires_at", where="state = 'leased'"),
+        # Where a campaign's recipients of a status are.
+        *(
+            partial_index(f"ix_slice_{status}", "campaign_id", "job_id", "number", where=holds)
+            for status, holds in HOLDS.items()
+        ),
     )
 
     job_id: Mapped[UUID] = mapped_column(ForeignKey("job.id", ondelete="CASCADE"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
+    campaign_id: Mapped[UUID]
+    """Its job's."""
     state: Mapped[str] = mapped_column(String(8), default="ready")
     size: Mapped[int]
+    """Its recipients; whoever was planned into it and has left it since is none."""
     due_at: Mapped[datetime]
     """Not before then."""
     waits_for: Mapped[str | None] = mapped_column(String(16))
@@ -121,15 +147,19 @@ class Slice(Owned, Base):
     in_progress_folded: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     """How many of them `job.in_progress` counts."""
     success: Mapped[int] = mapped_column(default=0)
+    success_folded: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    """How many of them `job.success` counts; so the next two."""
     failed: Mapped[int] = mapped_column(default=0)
+    failed_folded: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     cancelled: Mapped[int] = mapped_column(default=0)
+    cancelled_folded: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     sent: Mapped[int] = mapped_column(default=0, server_default=text("0"))
-    """Messages that the provider took."""
+    """Messages that the provider took since the last fold."""
     target_id: Mapped[UUID | None]
     """The target that let all its recipients in."""
     touchpoint_id: Mapped[UUID | None]
-    """What `sent`, `failed` and `cancelled` were counted at since the last fold: this touchpoint, `variant`, within
-    `hour`. A lease folds before it goes on to another."""
+    """What `sent`, and what is not folded of `failed` and `cancelled`, was counted at: this touchpoint, `variant`,
+    within `hour`. A lease folds before it goes on to another."""
     variant: Mapped[str | None] = mapped_column(String(64))
     hour: Mapped[datetime | None]
 
@@ -143,7 +173,6 @@ class Recipient(Timestamped, Enrolled, Base):
 
     __tablename__ = "recipient"
     __table_args__ = (
-        Index(None, "campaign_id", "automation_status", "entity_id"),
         Index(None, "job_id", "slice_number", "entity_id"),
         # Listings by what few recipients have; whoever has none of it costs these nothing.
         partial_index(
@@ -153,23 +182,29 @@ class Recipient(Timestamped, Enrolled, Base):
             "entity_id",
             where="portal_status IS NOT NULL",
         ),
-        # The same for e-mail, with what its statistics group by, so that they read the index alone.
+        # The same for e-mail.
         partial_index(
             "ix_recipient_email_status",
             "campaign_id",
             "email_status",
             "entity_id",
-            "automation_status",
             "email_bounce_type",
             where="email_status IS NOT NULL",
         ),
-        # What went wrong, by code: whoever did not fail costs this nothing.
-        partial_index(
-            "ix_recipient_failed", "campaign_id", "error_code", where="automation_status = 'failed'"
-        ),
+        # What went wrong, by code: whoever has no error costs this nothing.
+        partial_index("ix_recipient_failed", "campaign_id", "error_code", where="error_code IS NOT NULL"),
         # Those that no job counts: they are counted here.
-        partial_index("ix_recipient_unplanned", "campaign_id", "automation_status", where="job_id IS NULL"),
+        partial_index("ix_recipient_unplanned", "campaign_id", "unsliced_status", where="job_id IS NULL"),
+        # Those that no slice counts, by status.
+        partial_index(
+            "ix_recipient_unsliced",
+            "campaign_id",
+            "unsliced_status",
+            "entity_id",
+            where="unsliced_status IS NOT NULL",
+        ),
         *enrolled_indexes(),
+        {"postgresql_with": {"fillfactor": FILL_FACTOR}},
     )
 
     campaign_id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -180,6 +215,10 @@ class Recipient(Timestamped, Enrolled, Base):
     job_id: Mapped[UUID | None]
     slice_number: Mapped[int | None]
     automation_status: Mapped[str | None] = mapped_column(String(12))
+    unsliced_status: Mapped[str | None] = mapped_column(
+        String(12), Derived("CASE WHEN slice_number IS NULL THEN automation_status END")
+    )
+    """The same of whoever is in no slice: reported by others, or held out."""
     execution_id: Mapped[UUID | None]
     """Of the current execution: fresh at its first claim, kept over its attempts, so that a provider or a
     mailbox can recognise a repeat."""

@@ -33,8 +33,8 @@ def delivered(api, campaign_id, *, status="finished", slices=3):
         with api.database.begin() as session:
             session.add(
                 Slice(
-                    org_id=api.org_id, job_id=job_id, number=number, size=2, state="done", lease_epoch=1,
-                    due_at=api.database.clock.now(),
+                    org_id=api.org_id, campaign_id=campaign_id, job_id=job_id, number=number, size=2, state="done",
+                    lease_epoch=1, due_at=api.database.clock.now(),
                 )
             )  # fmt: skip
         people += add_recipients(
@@ -73,7 +73,14 @@ def test_slices_nobody_has_started_have_no_executions(api, client, campaign_id, 
     job_id = make_job(api.database, api.org_id, campaign_id, total=2)
     with api.database.begin() as session:
         session.add(
-            Slice(org_id=api.org_id, job_id=job_id, number=0, size=2, due_at=api.database.clock.now())
+            Slice(
+                org_id=api.org_id,
+                campaign_id=campaign_id,
+                job_id=job_id,
+                number=0,
+                size=2,
+                due_at=api.database.clock.now(),
+            )
         )
     add_recipients(api.database, api.org_id, campaign_id, ["pending"] * 2, job_id=job_id, slice_number=0)
     answer = client.get(path).json()
@@ -88,6 +95,7 @@ def test_the_summary_is_bounded_and_the_counts_are_not(api, client, campaign_id,
         session.add_all(
             Slice(
                 org_id=api.org_id,
+                campaign_id=campaign_id,
                 job_id=job_id,
                 number=number,
                 size=500,

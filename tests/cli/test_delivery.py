@@ -186,7 +186,17 @@ def test_a_slice_for_the_process_next_door_is_woken_from_outside_the_window(migr
         )
         session.add(job)
         session.flush()
-        session.add(Slice(org_id=org_id, job_id=job.id, number=0, size=1, due_at=now, woken_at=now))
+        session.add(
+            Slice(
+                org_id=org_id,
+                campaign_id=UUID(campaign_id),
+                job_id=job.id,
+                number=0,
+                size=1,
+                due_at=now,
+                woken_at=now,
+            )
+        )
     Neighbour(database).send([Execute(org_id=org_id, job_id=job.id, number=0)])
     with database.read() as session:
         assert session.execute(select(Slice.woken_at)).scalar_one() is None

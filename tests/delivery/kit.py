@@ -38,6 +38,7 @@ from state.tables import (
     Template,
     Touchpoint,
 )
+from tests.harness.account import slice_miscounts
 from tests.harness.sweeping import sweep
 
 if TYPE_CHECKING:
@@ -356,6 +357,8 @@ class Bench:
             )
             assert {status: counted[status] for status in progress.counts} == progress.counts
             assert sum(counted.values()) == progress.total
+            for job_id in session.scalars(select(Job.id).where(Job.campaign_id == campaign_id)):
+                assert slice_miscounts(session.connection(), job_id) == []
 
     def slices(self, job_id: UUID) -> list[Slice]:
         with self.database.read() as session:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from state.database import Database
     from tests.harness.journal import Journal
 
-__all__ = ["Account", "account"]
+__all__ = ["Account", "account", "slice_miscounts"]
 
 _OVER = (AutomationStatus.SUCCESS, AutomationStatus.FAILED, AutomationStatus.CANCELLED)
 _COUNTED = ("total", *_OVER, AutomationStatus.IN_PROGRESS)
@@ -295,8 +295,10 @@ def _miscounts(connection: Connection, my_jobs: ColumnElement[bool], open_slices
             select(
                 Slice.state,
                 func.count().label("slices"),
-                *(func.sum(getattr(Slice, status)).label(status) for status in _OVER),
-                func.sum(Slice.in_progress - Slice.in_progress_folded).label("in_progress"),
+                *(
+                    func.sum(getattr(Slice, name) - getattr(Slice, f"{name}_folded")).label(name)
+                    for name in (*_OVER, AutomationStatus.IN_PROGRESS)
+                ),
             )
             .where(Slice.job_id == job.id)
             .group_by(Slice.state)
@@ -315,4 +317,29 @@ def _miscounts(connection: Connection, my_jobs: ColumnElement[bool], open_slices
             if counters[name] != truth[name]
         ]
         open_slices.update({state: count for state, count in states.items() if state != SliceState.DONE})
+        wrong += slice_miscounts(connection, job.id)
     return wrong
+
+
+def slice_miscounts(connection: Connection, job_id: UUID) -> list[str]:
+    """Compare what the slices of a job count with their recipients."""
+    statuses = [*_OVER, AutomationStatus.IN_PROGRESS]
+    truth = {
+        number: dict(zip(("size", *statuses), counts, strict=True))
+        for number, *counts in connection.execute(
+            select(
+                Recipient.slice_number,
+                func.count(),
+                *(func.count(case((Recipient.automation_status == status, 1))) for status in statuses),
+            )
+            .where(Recipient.job_id == job_id)
+            .group_by(Recipient.slice_number)
+        )
+    }
+    columns = [Slice.number, Slice.size, *(getattr(Slice, status) for status in statuses)]
+    return [
+        f"slice {number} of job {job_id} counts {count} {name}, there are {truth.get(number, {}).get(name, 0)}"
+        for number, *counts in connection.execute(select(*columns).where(Slice.job_id == job_id))
+        for name, count in zip(("size", *statuses), counts, strict=True)
+        if count != truth.get(number, {}).get(name, 0)
+    ]

@@ -104,7 +104,9 @@ def test_deleting_waits_for_the_job_and_then_leaves_nothing(database, org_id, pa
                     attempt=1, ended_at=clock.now(),
                 )
             )  # fmt: skip
-        session.add(Slice(org_id=org_id, job_id=job.id, number=0, size=1, due_at=clock.now()))
+        session.add(
+            Slice(org_id=org_id, campaign_id=campaign_id, job_id=job.id, number=0, size=1, due_at=clock.now())
+        )
         portal = portals.create_portal(session, org_id, read(portals.PortalInput, {"name": "p"}))
         portals.create_widget(session, org_id, portal.id, portals.WidgetInput(campaign_id=campaign_id))
     with pytest.raises(Refused) as refused, database.begin() as session:

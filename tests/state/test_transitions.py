@@ -116,7 +116,9 @@ def put(session: Session, org_id, machine: Machine, status: str) -> tuple[Column
     )
     session.flush()
     if machine is SLICE:
-        session.add(Slice(org_id=org_id, job_id=key, number=0, state=status, size=1, due_at=now))
+        session.add(
+            Slice(org_id=org_id, campaign_id=key, job_id=key, number=0, state=status, size=1, due_at=now)
+        )
         return (Slice.job_id == key,)
     return (Job.id == key,)
 
