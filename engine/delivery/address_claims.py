@@ -21,19 +21,19 @@ from sqlalchemy import (
     String,
     Table,
     Uuid,
-    any_,
     bindparam,
     column,
     func,
     literal,
     select,
+    true,
     type_coerce,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
 from engine.channels.media import folded
 from engine.delivery.outcomes import Settlement
-from engine.delivery.statements import Statements
+from engine.delivery.statements import Statements, looked_up
 from engine.delivery.written import execute
 from state.sets import PackedArray
 from state.tables import RecipientAddress
@@ -141,16 +141,16 @@ class _AddressStatements(Statements):
         )
 
     def _owners(self) -> Select[Any]:
-        """Whose some addresses are. Primary key."""
-        digests: Any
+        """Whose some addresses are. Primary key, one look-up each: with statistics that lag behind PostgreSQL would
+        read all of a campaign's addresses.
+        """
+        ours = select(_address.c.digest, _address.c.entity_id).where(_address.c.campaign_id == _CAMPAIGN)
         if self._postgresql:
-            digests = _address.c.digest == any_(_DIGESTS)
-        else:
-            listed = func.json_each(bindparam("p_digests", type_=String())).table_valued("value")
-            digests = _address.c.digest.in_(select(type_coerce(listed.c.value, BigInteger())))
-        return select(_address.c.digest, _address.c.entity_id).where(
-            _address.c.campaign_id == _CAMPAIGN, digests
-        )
+            given = looked_up("p_digests", BigInteger())
+            found = ours.where(_address.c.digest == given.c.key).offset(0).lateral("found")
+            return select(found.c.digest, found.c.entity_id).select_from(given.join(found, true()))
+        listed = func.json_each(bindparam("p_digests", type_=String())).table_valued("value")
+        return ours.where(_address.c.digest.in_(select(type_coerce(listed.c.value, BigInteger()))))
 
     def _given(self) -> FromClause:
         """`p_digests` and `p_ids` as a table."""

@@ -21,12 +21,13 @@ from sqlalchemy import (
     func,
     null,
     select,
+    true,
     type_coerce,
     update,
 )
 
 from engine.delivery.contact import contacted, given_up
-from engine.delivery.statements import JOB, NOW, NUMBER, ORG, Statements
+from engine.delivery.statements import JOB, NOW, NUMBER, ORG, Statements, looked_up
 from state.sets import PackedArray
 from state.tables import Entity, Recipient, Suppression
 from state.tables.audience import EVERY_CAMPAIGN
@@ -94,13 +95,15 @@ class RecipientStatements(Statements):
     def _reload(self) -> Select[Any]:
         """Entities as they are now: those of `p_ids` that are still there, whether they are the organization's, and
         attributes of those that may have changed since `p_since`. Primary key; the organization as `load`.
+
+        PostgreSQL is told to look each up: of a table that has just grown it expects so little that it reads all of it
+        (measured with 15,000 entities: 3 ms a wave, not 0.3).
         """
-        entity = _entity.c
-        changed = entity.updated_at > bindparam("p_since", type_=UtcDateTime())
-        attributes = case(((entity.org_id == ORG) & changed, cast(entity.attributes, Text)))
-        return select(entity.id, entity.org_id == ORG, attributes, entity.title, entity.external_id).where(
-            self._among(entity.id)
-        )
+        if not self._postgresql:
+            return select(*_reloaded(_entity)).where(self._among(_entity.c.id))
+        given = looked_up("p_ids", Uuid())
+        people = select(_entity).where(_entity.c.id == given.c.key).offset(0).lateral("entity")
+        return select(*_reloaded(people)).select_from(given.join(people, true()))
 
     def _people(self) -> FromClause:
         """Entities, to be joined by key. PostgreSQL is told to look each up: when its statistics are from the first
@@ -279,3 +282,10 @@ class RecipientStatements(Statements):
             return left == any_(bindparam(name, type_=PackedArray(left.type)))
         elements = func.json_each(bindparam(name, type_=String())).table_valued("value")
         return left.in_(select(type_coerce(elements.c.value, left.type)))
+
+
+def _reloaded(people: FromClause) -> tuple[ColumnElement[Any], ...]:
+    entity = people.c
+    changed = entity.updated_at > bindparam("p_since", type_=UtcDateTime())
+    attributes = case(((entity.org_id == ORG) & changed, cast(entity.attributes, Text)))
+    return (entity.id, entity.org_id == ORG, attributes, entity.title, entity.external_id)

@@ -15,18 +15,19 @@ Lock order: a leased slice, its recipients, the job, ready slices.
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from sqlalchemy import Integer, Uuid, bindparam
+from sqlalchemy import Integer, Uuid, bindparam, column, func
 
-from state.sets import is_postgresql
+from state.sets import PackedArray, is_postgresql
 from state.types import UtcDateTime
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, TableValuedAlias
     from sqlalchemy.orm import Session
+    from sqlalchemy.types import TypeEngine
 
-__all__ = ["JOB", "NOW", "NUMBER", "ORG", "Statements"]
+__all__ = ["JOB", "NOW", "NUMBER", "ORG", "Statements", "looked_up"]
 
 #: The transaction's instant.
 NOW = bindparam("p_now", type_=UtcDateTime())
@@ -34,6 +35,12 @@ ORG = bindparam("p_org_id", type_=Uuid())
 JOB = bindparam("p_job_id", type_=Uuid())
 #: The slice's.
 NUMBER = bindparam("p_number", type_=Integer())
+
+
+def looked_up(name: str, kind: TypeEngine[Any]) -> TableValuedAlias:
+    """A list of keys as a table of one column, `key`, for a LATERAL look-up of each. PostgreSQL."""
+    keys = func.unnest(bindparam(name, type_=PackedArray(kind)))
+    return keys.table_valued(column("key", kind), name="given").render_derived()
 
 
 class Statements:

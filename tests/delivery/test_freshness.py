@@ -187,5 +187,7 @@ def test_a_fast_slice_reads_nothing_twice(bench: Bench, clock: ManualClock) -> N
     reads: list[str] = []
     event.listen(bench.database.engine, "before_cursor_execute", lambda *given: reads.append(given[2]))
     bench.work()
-    assert not [text for text in reads if text.startswith("SELECT entity.id, entity.org_id")]
+    assert not [
+        text for text in reads if "entity.title, entity.external_id" in text and "recipient" not in text
+    ]
     assert {"success": _SLICE} == bench.statuses()
