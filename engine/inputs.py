@@ -8,11 +8,13 @@ is written.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
     ConfigDict,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
     StringConstraints,
     TypeAdapter,
     ValidationError,
@@ -24,7 +26,7 @@ from engine.suggestions import did_you_mean
 from state.errors import StateError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = [
     "InUse",
@@ -32,6 +34,7 @@ __all__ = [
     "Invalid",
     "LongText",
     "Name",
+    "Rewritable",
     "check_name",
     "explain",
     "read",
@@ -78,6 +81,44 @@ class Input(BaseModel):
             path, message = trouble
             raise PydanticCustomError("unstorable", "{message}", {"path": path, "message": message})
         return given
+
+
+class Rewritable(BaseModel):
+    """A change that may be the whole document, as it was read. What only answers hold is set apart; see
+    `check_unwritten`.
+    """
+
+    answered: ClassVar[frozenset[str]] = frozenset()
+    """Names, beside ids and those that begin with an underscore."""
+    _unwritten: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _set_apart(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        if not isinstance(given, dict):
+            return handler(given)
+        apart = {
+            name: value
+            for name, value in given.items()
+            if name in cls.answered or name == "id" or name.startswith("_")
+        }
+        model = handler({name: value for name, value in given.items() if name not in apart})
+        model._unwritten = apart  # noqa: SLF001 - its own
+        return model
+
+    def check_unwritten(self, show: Callable[[], Mapping[str, Any]]) -> None:
+        """See that nothing is to be different that nobody writes.
+
+        Args:
+            show: Gives the document as it is read now. What begins with an underscore may be older, but for `_id`.
+
+        Raises:
+            Invalid: something is; names the field.
+        """
+        shown = show() if self._unwritten else {}
+        for name, value in self._unwritten.items():
+            if (name == "_id" or not name.startswith("_")) and value != shown.get(name):
+                raise Invalid(name, "is shown, and not changed here")
 
 
 def unstorable(value: Any) -> tuple[str, str] | None:

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import select, update
 
 from engine.channels.addresses import Region  # noqa: TC001 - pydantic reads it
-from engine.inputs import Input, Invalid, check_name
+from engine.inputs import Input, Invalid, Rewritable, check_name
 from engine.limits.changes import limits_changed
 from engine.limits.config import OrganizationLimits, TimeZone, stored
 from state.change import clock_of
@@ -48,8 +48,10 @@ def find_organization(session: Session, name: str) -> Organization | None:
     return session.execute(select(Organization).where(Organization.name == name)).scalar_one_or_none()
 
 
-class OrganizationChange(Input):
+class OrganizationChange(Rewritable, Input):
     """What is to be different; what is not given stays, null empties."""
+
+    answered = frozenset(("name",))
 
     time_zone: TimeZone | None = None
     """Of recipients whose own is not known (IANA)."""

@@ -17,7 +17,7 @@ from engine.audience.calendar import organization_time
 from engine.audience.comparisons import Holds
 from engine.audience.filters import conditions_of, parse_filters
 from engine.audience.predicate import dialect_of, predicate
-from engine.inputs import Input, Invalid, LongText, Name, unstorable
+from engine.inputs import Input, Invalid, LongText, Name, Rewritable, unstorable
 from state.change import clock_of
 from state.sets import among
 from state.tables import Entity, Target
@@ -60,7 +60,7 @@ class TargetInput(Input):
     """What a dialect keeps besides."""
 
 
-class TargetChange(TargetInput):
+class TargetChange(Rewritable, TargetInput):
     """What is to be different; what is not given stays."""
 
     name: Name = ""

@@ -21,7 +21,7 @@ from sqlalchemy import select
 
 from engine import listing
 from engine.campaigns import schedules
-from engine.campaigns.audiences import AudienceInput, write_audience
+from engine.campaigns.audiences import AudienceInput, segments_of, write_audience
 from engine.campaigns.errors import Refusal, Refused
 from engine.campaigns.lifecycle import locked
 from engine.campaigns.messages import MessageInput, write_channels, write_messages
@@ -182,13 +182,20 @@ def _apply(session: Session, campaign: Campaign, given: Plan, fields: set[str]) 
     _set_dates(session, campaign, given, fields)
     channels: list[str] = (campaign.strategy or {}).get("channels") or []
     if "audience" in fields:
-        kept = {} if given.audience is None else dict(campaign.audience or {})
+        kept = {} if given.audience is None else _kept_audience(session, campaign)
         wanted = {} if given.audience is None else given.audience.model_dump(exclude_unset=True)
         write_audience(session, campaign, read(AudienceInput, {**kept, **wanted}))
     if "messages" in fields:
         write_messages(session, campaign, given.messages or [], channels)
-    elif given.strategy is not None and "channels" in given.strategy.model_fields_set:
+    if given.strategy is not None and "channels" in given.strategy.model_fields_set:
         write_channels(session, campaign, channels)
+
+
+def _kept_audience(session: Session, campaign: Campaign) -> dict[str, Any]:
+    """The audience as it was written; of a campaign that another dialect made: its targets as segments."""
+    if campaign.audience is not None:
+        return dict(campaign.audience)
+    return {"segments": segments_of(session, [campaign])[campaign.id]}
 
 
 def _merged(kept: Mapping[str, Any] | None, given: Input | None) -> dict[str, Any] | None:

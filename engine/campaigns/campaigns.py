@@ -13,10 +13,11 @@ from sqlalchemy import delete, or_, select, update
 
 from engine import listing
 from engine.campaigns import schedules
+from engine.campaigns.copying import copy_flow
 from engine.campaigns.errors import Refusal, Refused
 from engine.campaigns.next_best_actions import NextBestAction  # noqa: TC001 - pydantic reads it
 from engine.events.outbox import record
-from engine.inputs import Input, Invalid, LongText, Name
+from engine.inputs import Input, Invalid, LongText, Name, Rewritable
 from engine.instants import refuse_past
 from engine.limits.changes import limits_changed
 from engine.limits.config import CampaignLimits, stored
@@ -27,6 +28,7 @@ from state.sets import among
 from state.tables import (
     Campaign,
     Execution,
+    Experiment,
     Flow,
     Job,
     Recipient,
@@ -34,6 +36,7 @@ from state.tables import (
     Slice,
     Target,
     TargetKey,
+    Touchpoint,
     Widget,
 )
 from state.transitions import OPEN, CampaignStatus
@@ -88,8 +91,10 @@ class CampaignInput(Input):
         return given
 
 
-class CampaignChange(CampaignInput):
+class CampaignChange(Rewritable, CampaignInput):
     """What is to be different; what is not given stays, null empties."""
+
+    answered = frozenset(("status", "state", "job_id", "target"))
 
     name: Name = ""
 
@@ -148,11 +153,12 @@ def update_campaign(session: Session, org_id: UUID, campaign_id: UUID, given: Ca
     """
     campaign = listing.find(session, Campaign, org_id, campaign_id, lock=True)
     if given.model_fields_set:
+        limits = campaign.limits
         with session.no_autoflush:
             _apply(session, campaign, given, given.model_fields_set)
         listing.stamp(session, campaign)
         session.flush()
-        if "limits" in given.model_fields_set:
+        if campaign.limits != limits:
             limits_changed(session, org_id)
     return campaign
 
@@ -213,6 +219,9 @@ def _apply(session: Session, campaign: Campaign, given: CampaignInput, fields: s
     flow_id = values.get("flow_id")
     if flow_id is not None and not listing.kept(session, Flow, campaign.org_id, flow_id):
         raise Invalid("flow_id", f"flow {flow_id} does not exist")
+    if flow_id is not None and _is_tested(session, campaign, flow_id):
+        flow = listing.find(session, Flow, campaign.org_id, flow_id)
+        values["flow_id"] = copy_flow(session, flow, campaign_id=campaign.id)[0].id
     if values.get("next_best_action") is not None and given.next_best_action is not None:
         values["next_best_action"] = given.next_best_action.model_dump(mode="json", exclude_none=True)
     stored_as = {"limits": stored(given.limits), "tracking": kept(given.tracking)}
@@ -222,6 +231,21 @@ def _apply(session: Session, campaign: Campaign, given: CampaignInput, fields: s
         setattr(campaign, name, value)
     if campaign.id is not None and not fields.isdisjoint(("start_date", "end_date")):
         schedules.follow_start(session, campaign)
+
+
+def _is_tested(session: Session, campaign: Campaign, flow_id: UUID) -> bool:
+    """Whether another campaign's A/B test is about to decide what this flow gives."""
+    tested = (
+        select(Experiment.id)
+        .join(Touchpoint, Touchpoint.id == Experiment.touchpoint_id)
+        .where(
+            Experiment.org_id == campaign.org_id,
+            Experiment.campaign_id != campaign.id,
+            Experiment.status.in_(("draft", "running")),
+            Touchpoint.flow_id == flow_id,
+        )
+    )
+    return flow_id != campaign.flow_id and session.execute(tested.limit(1)).first() is not None
 
 
 def _forget(campaign: Campaign, values: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ from engine.channels.port import Surroundings
 from engine.channels.registry import InvalidChannel, UnknownKind
 from engine.channels.secrets import SecretsError
 from engine.delivery.health import let_go_on
-from engine.inputs import Input, InUse, Invalid, Name
+from engine.inputs import Input, InUse, Invalid, Name, Rewritable
 from engine.limits.changes import limits_changed
 from engine.limits.config import ChannelLimits, stored
 from engine.outbound import guard_of
@@ -80,8 +80,10 @@ class ChannelInput(Input):
     """Of opens and clicks, for campaigns that do not say; absent: nothing is tracked."""
 
 
-class ChannelChange(ChannelInput):
+class ChannelChange(Rewritable, ChannelInput):
     """What is to be different. `settings` and `credentials` are each replaced whole; the kind stays."""
+
+    answered = frozenset(("has_credentials", "blocked_until", "blocked_reason", "breaker_opened_at"))
 
     name: Name = ""
     kind: str = Field(default="", max_length=32)
@@ -139,7 +141,7 @@ def list_channels(
 def update_channel(
     session: Session, org_id: UUID, channel_id: UUID, given: ChannelChange, secrets: Secrets
 ) -> Channel:
-    """Change a channel, and let the jobs that wait for it try again.
+    """Change a channel. Other settings or credentials let the jobs that wait for it try again.
 
     Raises:
         NotFound: there is none.
@@ -154,13 +156,7 @@ def update_channel(
     if "kind" in fields and given.kind != channel.kind:
         raise Invalid("kind", f"stays {channel.kind!r}; make another channel")
     if fields & {"settings", "credentials"}:
-        settings = given.settings if "settings" in fields else channel.settings
-        credentials = given.credentials or {} if "credentials" in fields else _opened(channel, secrets)
-        _build(channel.kind, settings, credentials, _looking(session))
-        channel.settings = settings
-        if "credentials" in fields:
-            channel.credentials = secrets.seal(credentials) if credentials else None
-        _unblock(session, channel)
+        _set_connection(session, channel, given, secrets)
     if "limits" in fields:
         channel.limits = stored(given.limits)
         session.flush()
@@ -251,6 +247,20 @@ def _take_default(session: Session, org_id: UUID) -> None:
         .where(Channel.org_id == org_id, Channel.is_default.is_(True))
         .values(is_default=False, updated_at=clock_of(session).now())
     )
+
+
+def _set_connection(session: Session, channel: Channel, given: ChannelChange, secrets: Secrets) -> None:
+    """Set how the channel reaches its provider; where that is another way, those who wait for it try again."""
+    fields = given.model_fields_set
+    settings = given.settings if "settings" in fields else channel.settings
+    credentials = given.credentials or {} if "credentials" in fields else _opened(channel, secrets)
+    _build(channel.kind, settings, credentials, _looking(session))
+    changed = "credentials" in fields or settings != channel.settings
+    channel.settings = settings
+    if "credentials" in fields:
+        channel.credentials = secrets.seal(credentials) if credentials else None
+    if changed:
+        _unblock(session, channel)
 
 
 def _unblock(session: Session, channel: Channel) -> None:

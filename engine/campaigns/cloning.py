@@ -1,20 +1,20 @@
 """A copy of a campaign: a draft of the same audience, messages and plans, which has sent nothing (contract.md §3).
 
-What the original shares with others (targets, templates, channels, a flow that stands by itself) the copy shares as
-well; what is the original's own is copied.
+The copy has a flow of its own, whoever else uses the original's: neither changes what the other sends. Targets,
+templates and channels are shared, but for targets that are the original's own, which are copied.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
-from sqlalchemy import inspect, select
+from sqlalchemy import select
 
 from engine import listing
+from engine.campaigns.copying import copy_flow, copy_row
 from engine.events.outbox import record
-from state.change import clock_of
-from state.tables import Campaign, Flow, Target, Touchpoint
+from state.tables import Campaign, Flow, Target
 from state.transitions import CampaignStatus
 
 if TYPE_CHECKING:
@@ -62,14 +62,16 @@ def clone_campaign(
         NotFound: there is no such campaign.
     """
     original = listing.find(session, Campaign, org_id, campaign_id)
-    copy: Campaign = _copied(session, original, _OWN)
+    copy: Campaign = copy_row(session, original, _OWN)
     copy.name = name or original.name[: _LONGEST - len(_SUFFIX)] + _SUFFIX
     copy.status, copy.created_by = CampaignStatus.DRAFT, by
     copy.carried = None if statistics is None else dict(statistics)
     copy.flow_id = None
     session.add(copy)
     session.flush()
-    copy.flow_id = _flow(session, original, copy)
+    if original.flow_id is not None:
+        flow = listing.find(session, Flow, org_id, original.flow_id)
+        copy.flow_id = copy_flow(session, flow, campaign_id=copy.id)[0].id
     copy.target_ids = _targets(session, original, copy)
     session.flush()
     record(
@@ -83,35 +85,6 @@ def clone_campaign(
     return copy
 
 
-def _copied(session: Session, row: Any, without: frozenset[str]) -> Any:
-    """A new row with the values of `row`, an id of its own, and made now."""
-    now = clock_of(session).now()
-    names = [column.key for column in inspect(type(row)).mapper.column_attrs]
-    values = {name: getattr(row, name) for name in names if name not in without | {"id"}}
-    return type(row)(**{**values, "id": uuid4(), "created_at": now, "updated_at": now})
-
-
-def _flow(session: Session, original: Campaign, copy: Campaign) -> UUID | None:
-    if original.flow_id is None:
-        return None
-    flow = listing.find(session, Flow, original.org_id, original.flow_id)
-    if flow.campaign_id != original.id:
-        return flow.id
-    own = _copied(session, flow, frozenset(("campaign_id",)))
-    own.campaign_id = copy.id
-    session.add(own)
-    session.flush()
-    for touchpoint in session.scalars(
-        select(Touchpoint).where(Touchpoint.org_id == original.org_id, Touchpoint.flow_id == flow.id)
-    ).all():
-        step = _copied(session, touchpoint, frozenset(("flow_id",)))
-        step.flow_id = own.id
-        session.add(step)
-    session.flush()
-    own_id: UUID = own.id
-    return own_id
-
-
 def _targets(session: Session, original: Campaign, copy: Campaign) -> list[str]:
     own = {
         target.id: target
@@ -123,7 +96,7 @@ def _targets(session: Session, original: Campaign, copy: Campaign) -> list[str]:
     for target_id in original.target_ids:
         target = own.get(UUID(target_id))
         if target is not None:
-            target = _copied(session, target, frozenset(("campaign_id",)))
+            target = copy_row(session, target, frozenset(("campaign_id",)))
             target.campaign_id = copy.id
             session.add(target)
         ids.append(target_id if target is None else str(target.id))

@@ -24,6 +24,7 @@ from sqlalchemy import select
 
 from engine import listing
 from engine.campaigns import lifecycle
+from engine.campaigns.copying import copy_flow
 from engine.campaigns.errors import Refused
 from engine.events.outbox import record
 from engine.for_each import for_each
@@ -32,7 +33,7 @@ from engine.insight.significance import Arm, look
 from engine.insight.statistics import variant_counts
 from state.change import clock_of
 from state.errors import NotFound
-from state.tables import Campaign, Experiment, Job, Touchpoint
+from state.tables import Campaign, Experiment, Flow, Job, Touchpoint
 from state.transitions import CampaignStatus
 
 if TYPE_CHECKING:
@@ -87,7 +88,8 @@ class ExperimentInput(Input):
 def create_experiment(
     session: Session, org_id: UUID, campaign_id: UUID, given: ExperimentInput
 ) -> Experiment:
-    """Keep the A/B test of a draft campaign.
+    """Keep the A/B test of a draft campaign. What it decides is the campaign's alone: a flow that others use as well is
+    copied for it.
 
     Raises:
         NotFound: there is no such campaign.
@@ -98,7 +100,7 @@ def create_experiment(
         raise Invalid("campaign", f"is {campaign.status}; an A/B test is made while it is a draft")
     if find_experiment(session, org_id, campaign_id) is not None:
         raise Invalid("campaign", "has an A/B test already")
-    touchpoint = _touchpoint(session, campaign, given.touchpoint_id)
+    touchpoint = _own(session, campaign, _touchpoint(session, campaign, given.touchpoint_id))
     now = clock_of(session).now()
     row = Experiment(
         id=uuid4(),
@@ -262,6 +264,21 @@ def _keep_only(session: Session, row: Experiment, winner: str) -> None:
         for variant in touchpoint.variants or ()
     ]
     listing.stamp(session, touchpoint)
+
+
+def _own(session: Session, campaign: Campaign, touchpoint: Touchpoint) -> Touchpoint:
+    """The touchpoint in a flow that only this campaign uses."""
+    assert campaign.flow_id is not None  # noqa: S101 - the touchpoint is in it
+    flow = listing.find(session, Flow, campaign.org_id, campaign.flow_id, lock=True)
+    users = select(Campaign.id).where(
+        Campaign.org_id == campaign.org_id, Campaign.flow_id == flow.id, Campaign.id != campaign.id
+    )
+    if session.execute(users.limit(1)).first() is None:
+        return touchpoint
+    own, copies = copy_flow(session, flow, campaign_id=campaign.id)
+    campaign.flow_id = own.id
+    listing.stamp(session, campaign)
+    return copies[touchpoint.id]
 
 
 def _arms(session: Session, row: Experiment) -> list[Arm]:

@@ -20,7 +20,7 @@ from engine.content.errors import TemplateError
 from engine.content.stored import compile_message
 from engine.delivery.conditions import check_condition
 from engine.delivery.course import UNITS
-from engine.inputs import Input, InUse, Invalid, Name, read
+from engine.inputs import Input, InUse, Invalid, Name, Rewritable, read
 from engine.instants import read_instant
 from engine.outbound import guard_of
 from engine.suggestions import did_you_mean
@@ -30,7 +30,7 @@ from state.tables import Campaign, Channel, Flow, Job, Template, Touchpoint
 from state.transitions import OPEN
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy.orm import Session
 
@@ -100,7 +100,7 @@ class FlowInput(Input):
     touchpoints: list[TouchpointInput] = Field(max_length=100)
 
 
-class FlowChange(FlowInput):
+class FlowChange(Rewritable, FlowInput):
     """What is to be different; `touchpoints` replaces them all."""
 
     name: Name = ""
@@ -115,7 +115,7 @@ def create_flow(session: Session, org_id: UUID, given: FlowInput) -> Flow:
     """
     now = clock_of(session).now()
     flow = Flow(id=uuid4(), org_id=org_id, name=given.name, created_at=now, updated_at=now)
-    _check(session, org_id, given.touchpoints)
+    _check(session, org_id, given.touchpoints, {})
     session.add(flow)
     session.flush()
     _write(session, flow, given.touchpoints)
@@ -160,7 +160,8 @@ def update_flow(session: Session, org_id: UUID, flow_id: UUID, given: FlowChange
     """
     flow = listing.find(session, Flow, org_id, flow_id, lock=True)
     if "touchpoints" in given.model_fields_set:
-        _check(session, org_id, given.touchpoints)
+        rows = touchpoints_of(session, org_id, [flow_id])[flow_id]
+        _check(session, org_id, given.touchpoints, {row.id: row for row in rows})
         _write(session, flow, given.touchpoints)
     if "name" in given.model_fields_set:
         flow.name = given.name
@@ -192,17 +193,40 @@ def delete_flow(session: Session, org_id: UUID, flow_id: UUID) -> None:
     session.flush()
 
 
-def _check(session: Session, org_id: UUID, touchpoints: Sequence[TouchpointInput]) -> None:
+def _check(
+    session: Session, org_id: UUID, touchpoints: Sequence[TouchpointInput], known: Mapping[UUID, Touchpoint]
+) -> None:
+    """See that the flow can be run. A touchpoint that stays as it is was looked at when it was written."""
     if not touchpoints:
         raise Invalid("touchpoints", "a flow has at least one touchpoint")
     named = [touchpoint.id for touchpoint in touchpoints if touchpoint.id is not None]
     if len(named) != len(set(named)):
         raise Invalid("touchpoints", "two of them have the same id")
     for index, touchpoint in enumerate(touchpoints):
+        if _is_same(touchpoint, known.get(touchpoint.id) if touchpoint.id is not None else None):
+            continue
         try:
             _check_one(session, org_id, touchpoint)
         except Invalid as error:
             raise Invalid(f"touchpoints[{index}].{error.field}", error.message) from error
+
+
+def _is_same(given: TouchpointInput, row: Touchpoint | None) -> bool:
+    """Whether a touchpoint is given as answers show it."""
+    if row is None:
+        return False
+    shown = {name: getattr(row, name) for name in TouchpointInput.model_fields}
+    return given == TouchpointInput.model_construct(
+        **shown | {"settings": row.settings or {}, "variants": _variants_of(row)}
+    )
+
+
+def _variants_of(row: Touchpoint) -> list[VariantInput] | None:
+    """A touchpoint's variants as they are given; empty, as none are given, for some that cannot be."""
+    try:
+        return None if row.variants is None else [read(VariantInput, one) for one in row.variants]
+    except Invalid:
+        return []
 
 
 def _check_one(session: Session, org_id: UUID, given: TouchpointInput) -> None:
@@ -308,6 +332,10 @@ def _write(session: Session, flow: Flow, touchpoints: Sequence[TouchpointInput])
         here = known[position] if position < len(known) else None
         if given.id is None and here is not None and here.type == given.type and here.id not in named:
             row = here
+        if row is not None and _is_same(given, row):
+            row.position = position
+            kept[row.id] = row
+            continue
         if row is None:
             row = Touchpoint(id=uuid4(), org_id=flow.org_id, flow_id=flow.id, created_at=now)
             session.add(row)

@@ -9,6 +9,7 @@ campaign that names none uses the organization's default.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID, uuid4
 
@@ -16,6 +17,7 @@ from pydantic import Field, StringConstraints, model_validator
 from sqlalchemy import select
 
 from engine import listing
+from engine.campaigns.copying import copy_touchpoints
 from engine.campaigns.references import as_id, resolved
 from engine.content.templates import TemplateError, compile_template
 from engine.inputs import Input, Invalid, Name
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MessageInput",
+    "Part",
     "Personalization",
     "VariationInput",
     "messages_of",
@@ -39,6 +42,10 @@ __all__ = [
 ]
 
 _MESSAGE = "message"
+#: What the message itself is called among its variants.
+_ORIGINAL = "original"
+#: What weights are parts of.
+_WHOLE = 100.0
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=1_000_000)]
 _Subject = Annotated[str, StringConstraints(max_length=998)]
 _Word = Annotated[str, StringConstraints(min_length=1, max_length=150)]
@@ -51,13 +58,32 @@ class Personalization(Input):
     fields: Annotated[list[_Word], Field(max_length=100)] = Field(default_factory=list)
 
 
+class Part(StrEnum):
+    """What a message is made of."""
+
+    NAME = "name"
+    TEXT = "text"
+    """Its template, or its content and subject."""
+    VARIATIONS = "variations"
+    PERSONALIZATION = "personalization"
+
+
 class VariationInput(Input):
     """Another wording of a message, which some recipients get instead."""
 
     id: _Word | None = None
-    content: _Text
+    content: str = Field(max_length=1_000_000)
     subject: _Subject | None = None
-    weight: float = Field(default=50.0, gt=0, le=1_000_000)
+    weight: float = Field(default=50.0, ge=0, le=1_000_000)
+    """Of 100; 0: nobody is given it."""
+    same: bool = False
+    """It stays as the message has it."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> VariationInput:
+        if not self.content and not self.same:
+            raise ValueError("has no content")
+        return self
 
 
 class MessageInput(Input):
@@ -74,10 +100,12 @@ class MessageInput(Input):
     """Of content, for channels that have one."""
     variations: Annotated[list[VariationInput], Field(max_length=20)] = Field(default_factory=list)
     personalization: Personalization | None = None
+    same: frozenset[Part] = frozenset()
+    """Which parts stay as they are; of the message that `id` names."""
 
     @model_validator(mode="after")
     def _says_something(self) -> MessageInput:
-        if self.template is None and self.content is None:
+        if self.template is None and self.content is None and Part.TEXT not in self.same:
             raise ValueError("names a template, or has content")
         return self
 
@@ -87,19 +115,20 @@ def write_messages(
 ) -> None:
     """Let these be the campaign's messages, all of them, in this order. The caller holds the campaign.
 
-    Recipients of a held job go on with them: where a message keeps its id or its place, it is the same message.
+    Recipients of a held job go on with them: where a message keeps its id or its place, it is the same message, and
+    keeps its channel. A new one goes out over the first of `channels` that is configured, else as those before it.
 
     Raises:
         Invalid: a template or channel does not exist, or content cannot be rendered.
     """
     if not messages and campaign.flow_id is None:
         return
-    flow = _own_flow(session, campaign)
-    kept = _touchpoints(session, flow)
+    flow, kept, known = _own_messages(session, campaign)
     channel = _channel(session, campaign.org_id, channels, strict=False)
+    if not channels and kept:
+        channel = kept[0].channel_id
     words = [message.template for message in messages if message.template is not None]
     templates = iter(_templates(session, campaign.org_id, messages, words))
-    known = {str(touchpoint.id): touchpoint for touchpoint in kept}
     used: set[UUID] = set()
     for position, message in enumerate(messages):
         touchpoint = known.get(message.id or "")
@@ -107,10 +136,11 @@ def write_messages(
             touchpoint = kept[position]
         if touchpoint is None or touchpoint.id in used:
             touchpoint = _new(session, flow)
+            touchpoint.channel_id = channel
         used.add(touchpoint.id)
         template = next(templates) if message.template is not None else None
         _fill(touchpoint, message, template, f"messages[{position}]", campaign)
-        touchpoint.position, touchpoint.channel_id = position, channel
+        touchpoint.position = position
         listing.stamp(session, touchpoint)
     for touchpoint in kept:
         if touchpoint.id not in used:
@@ -126,7 +156,7 @@ def write_channels(session: Session, campaign: Campaign, channels: Sequence[str]
     """
     channel = _channel(session, campaign.org_id, channels, strict=False)
     if campaign.flow_id is not None:
-        for touchpoint in _touchpoints(session, _own_flow(session, campaign)):
+        for touchpoint in _own_messages(session, campaign)[1]:
             if touchpoint.channel_id != channel:
                 touchpoint.channel_id = channel
                 listing.stamp(session, touchpoint)
@@ -140,12 +170,13 @@ def resolve_messages(session: Session, campaign: Campaign) -> None:
         Invalid: one of them still does not.
     """
     channels: list[str] = (campaign.strategy or {}).get("channels") or []
-    channel = _channel(session, campaign.org_id, channels, strict=True)
+    wanted = _configured(session, campaign.org_id, channels, strict=True)
     if campaign.flow_id is None:
         return
     for index, touchpoint in enumerate(_messages(session, campaign.org_id, [campaign.flow_id])):
-        if channels and touchpoint.channel_id != channel:
-            touchpoint.channel_id = channel
+        # One that names another channel of the same kind was given that by hand.
+        if wanted and touchpoint.channel_id not in wanted:
+            touchpoint.channel_id = wanted[0]
             listing.stamp(session, touchpoint)
         word = touchpoint.settings.get("template")
         if word is not None and touchpoint.template_id is None:
@@ -201,12 +232,22 @@ def _touchpoints(session: Session, flow: Flow) -> list[Touchpoint]:
     return found
 
 
-def _own_flow(session: Session, campaign: Campaign) -> Flow:
-    """The flow that only this campaign uses; made where it has none, or shares one."""
+def _own_messages(
+    session: Session, campaign: Campaign
+) -> tuple[Flow, list[Touchpoint], dict[str, Touchpoint]]:
+    """The flow that only this campaign uses, its messages in order, and each by the ids that answers show.
+
+    It is made where the campaign has none. One that it shares is copied, so that whoever shares it keeps it.
+
+    Raises:
+        Invalid: there is more than messages in it; or it is shared, and the campaign delivers by it.
+    """
+    shared = None
     if campaign.flow_id is not None:
         flow = listing.find(session, Flow, campaign.org_id, campaign.flow_id, lock=True)
+        kept = _touchpoints(session, flow)
         if flow.campaign_id == campaign.id:
-            return flow
+            return flow, kept, {str(touchpoint.id): touchpoint for touchpoint in kept}
         busy = select(Job.id).where(
             Job.org_id == campaign.org_id, Job.campaign_id == campaign.id, Job.status.in_(OPEN)
         )
@@ -214,6 +255,7 @@ def _own_flow(session: Session, campaign: Campaign) -> Flow:
             raise Invalid(
                 "messages", f"they are those of the flow {flow.name!r}; change that, it may be shared"
             )
+        shared = flow
     now = clock_of(session).now()
     flow = Flow(
         id=uuid4(),
@@ -226,7 +268,9 @@ def _own_flow(session: Session, campaign: Campaign) -> Flow:
     session.add(flow)
     session.flush()
     campaign.flow_id = flow.id
-    return flow
+    copies = {} if shared is None else copy_touchpoints(session, shared, flow)
+    kept = sorted(copies.values(), key=lambda touchpoint: touchpoint.position)
+    return flow, kept, {str(touchpoint_id): copy for touchpoint_id, copy in copies.items()}
 
 
 def _templates(
@@ -243,10 +287,19 @@ def _channel(session: Session, org_id: UUID, words: Sequence[str], *, strict: bo
     """The first of the channels that is configured; None for the organization's default, or for none yet.
 
     Raises:
+        Invalid: see `_configured`.
+    """
+    return next(iter(_configured(session, org_id, words, strict=strict)), None)
+
+
+def _configured(session: Session, org_id: UUID, words: Sequence[str], *, strict: bool) -> list[UUID]:
+    """What the first word that a channel is configured for stands for: one channel, or several of a kind or name.
+
+    Raises:
         Invalid: an id does not exist; strict: none of them is configured.
     """
     if not words:
-        return None
+        return []
     channels = session.scalars(
         select(Channel)
         .where(Channel.org_id == org_id)
@@ -254,14 +307,16 @@ def _channel(session: Session, org_id: UUID, words: Sequence[str], *, strict: bo
     ).all()
     for index, word in enumerate(words):
         row_id = as_id(word)
-        for channel in channels:
-            if row_id == channel.id or word in (channel.kind, channel.name):
-                return channel.id
+        found = [
+            channel.id for channel in channels if row_id == channel.id or word in (channel.kind, channel.name)
+        ]
+        if found:
+            return found
         if row_id is not None:
             raise Invalid(f"strategy.channels[{index}]", f"channel {row_id} does not exist")
     if strict:
         raise Invalid("strategy.channels", f"none of {', '.join(words)} is configured as a channel")
-    return None
+    return []
 
 
 def _new(session: Session, flow: Flow) -> Touchpoint:
@@ -276,38 +331,75 @@ def _new(session: Session, flow: Flow) -> Touchpoint:
 def _fill(
     touchpoint: Touchpoint, message: MessageInput, template: Template | None, path: str, campaign: Campaign
 ) -> None:
-    touchpoint.type = _MESSAGE
-    touchpoint.name = message.name or ""
-    touchpoint.template_id = None if template is None else template.id
-    touchpoint.content = None
-    if message.content is not None and message.template is None:
-        touchpoint.content = _content(message.content, message.subject or campaign.name, f"{path}.content")
-    variants = []
-    for index, variation in enumerate(message.variations):
-        subject = variation.subject or message.subject or campaign.name
-        content = _content(variation.content, subject, f"{path}.variations[{index}].content")
-        variants.append(
-            {"id": variation.id or f"var{index + 1}", "weight": variation.weight, "content": content}
-        )
-    if len({variant["id"] for variant in variants}) < len(variants):
-        raise Invalid(f"{path}.variations", "two of them have the same id")
-    touchpoint.variants = _with_original(variants, touchpoint) if variants else None
     settings: dict[str, Any] = {}
-    if message.template is not None:
-        settings["template"] = message.template
-    if message.personalization is not None:
+    kept = touchpoint.settings or {}
+    touchpoint.type = _MESSAGE
+    if Part.NAME not in message.same:
+        touchpoint.name = message.name or ""
+    if Part.TEXT in message.same:
+        settings |= {name: kept[name] for name in ("template",) if name in kept}
+    else:
+        touchpoint.template_id = None if template is None else template.id
+        touchpoint.content = None
+        if message.content is not None and message.template is None:
+            subject = message.subject or campaign.name
+            touchpoint.content = _content(message.content, subject, f"{path}.content")
+        if message.template is not None:
+            settings["template"] = message.template
+        unresolved = message.template is not None and template is None
+        touchpoint.status = "update_needed" if unresolved else "active"
+    if Part.VARIATIONS not in message.same or (Part.TEXT not in message.same and touchpoint.variants):
+        touchpoint.variants = _variants(touchpoint, message, path, campaign)
+    if Part.PERSONALIZATION in message.same:
+        settings |= {name: kept[name] for name in ("personalization",) if name in kept}
+    elif message.personalization is not None:
         settings["personalization"] = message.personalization.model_dump()
     touchpoint.settings = settings
-    unresolved = message.template is not None and template is None
-    touchpoint.status = "update_needed" if unresolved else "active"
 
 
-def _with_original(variants: list[dict[str, Any]], touchpoint: Touchpoint) -> list[dict[str, Any]]:
-    """The variations beside the message itself, which goes to whoever is left of 100."""
-    left = 100.0 - sum(variant["weight"] for variant in variants)
-    if left <= 0:
-        return variants
-    original: dict[str, Any] = {"id": "original", "weight": left}
+def _variants(
+    touchpoint: Touchpoint, message: MessageInput, path: str, campaign: Campaign
+) -> list[dict[str, Any]] | None:
+    """The variations, beside the message itself, which goes to whoever is left of 100.
+
+    Weights that were not written here, or decided by an A/B test, are parts of another sum: there the message itself
+    keeps the weight that it had.
+    """
+    stored = list(touchpoint.variants or ())
+    known = {str(variant["id"]): variant for variant in stored}
+    if Part.VARIATIONS in message.same:
+        variants = [variant for variant in stored if variant["id"] != _ORIGINAL]
+    else:
+        variants = []
+        for index, variation in enumerate(message.variations):
+            if variation.same and variation.id in known:
+                variants.append(known[variation.id])
+                continue
+            subject = variation.subject or message.subject or campaign.name
+            content = _content(variation.content, subject, f"{path}.variations[{index}].content")
+            name = variation.id or f"var{index + 1}"
+            variants.append({"id": name, "weight": variation.weight, "content": content})
+    if not variants:
+        return None
+    if len({variant["id"] for variant in variants}) < len(variants):
+        raise Invalid(f"{path}.variations", "two of them have the same id")
+    whole = sum(float(variant.get("weight", 1)) for variant in stored) >= _WHOLE
+    if whole or not any(variant["id"] in known for variant in variants):
+        left = _WHOLE - sum(float(variant.get("weight", 1)) for variant in variants)
+    else:
+        left = float(known.get(_ORIGINAL, {"weight": 0}).get("weight", 1))
+    if left > 0 or _ORIGINAL in known:
+        variants = _with_original(variants, touchpoint, max(0.0, left))
+    if not sum(float(variant.get("weight", 1)) for variant in variants):
+        raise Invalid(f"{path}.variations", "one of them must have a weight")
+    return variants
+
+
+def _with_original(
+    variants: list[dict[str, Any]], touchpoint: Touchpoint, weight: float
+) -> list[dict[str, Any]]:
+    """The variations beside the message itself."""
+    original: dict[str, Any] = {"id": _ORIGINAL, "weight": weight}
     if touchpoint.content is not None:
         original["content"] = touchpoint.content
     elif touchpoint.template_id is not None:

@@ -109,8 +109,9 @@ def update_open_campaign(
     if "one_per_address" in given.model_fields_set:
         campaign.one_per_address = given.one_per_address is not False
     written = campaign.extras.get(AS_WRITTEN, {})
-    campaign.extras = {**campaign.extras, AS_WRITTEN: {**written, **_kept(given)}}
-    if campaign.extras[AS_WRITTEN].get("channel_type") != written.get("channel_type"):
+    if kept := _kept(given):
+        campaign.extras = {**campaign.extras, AS_WRITTEN: {**written, **kept}}
+    if kept.get("channel_type", written.get("channel_type")) != written.get("channel_type"):
         _reconfigure(session, campaign)
     listing.stamp(session, campaign)
     session.flush()

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from pydantic import Field, StringConstraints
 
 from engine import listing
-from engine.inputs import Input, Invalid, LongText, Name
+from engine.inputs import Input, Invalid, LongText, Name, Rewritable
 from state.change import clock_of
 from state.errors import NotFound
 from state.tables import Campaign, Portal, Widget
@@ -42,7 +42,7 @@ class PortalInput(Input):
     domain: Annotated[str, StringConstraints(max_length=255)] | None = None
 
 
-class PortalChange(PortalInput):
+class PortalChange(Rewritable, PortalInput):
     """What is to be different."""
 
     name: Name = ""
@@ -63,8 +63,10 @@ class WidgetInput(Input):
     headline: Headline | None = None
 
 
-class WidgetChange(WidgetInput):
+class WidgetChange(Rewritable, WidgetInput):
     """What is to be different."""
+
+    answered = frozenset(("portal_id",))
 
     type: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,63}$")] = ""
 

@@ -18,7 +18,7 @@ from engine.content.locales import locale_of, read_language, read_zone
 from engine.content.markup import compile_mjml
 from engine.content.stored import PARTS, compile_message
 from engine.content.templates import RenderError, TemplateError
-from engine.inputs import Input, InUse, Invalid, Name
+from engine.inputs import Input, InUse, Invalid, Name, Rewritable
 from state.change import clock_of
 from state.tables import Flow, Template, Touchpoint
 
@@ -101,7 +101,7 @@ class TemplateInput(Input):
     """Of dates, for entities that keep none; absent: the organization's."""
 
 
-class TemplateChange(TemplateInput):
+class TemplateChange(Rewritable, TemplateInput):
     """What is to be different; what is not given stays."""
 
     name: Name = ""

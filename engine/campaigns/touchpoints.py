@@ -171,7 +171,7 @@ def campaigns_of(session: Session, org_id: UUID, touchpoints: Sequence[Touchpoin
 def update_touchpoint(
     session: Session, org_id: UUID, touchpoint_id: str, given: TouchpointWritten
 ) -> Touchpoint:
-    """Change the fields that are given, each as a whole; the others stay.
+    """Change the fields that are given, each as a whole; the others stay, and those that say what it says already.
 
     Raises:
         NotFound: there is none.
@@ -188,8 +188,9 @@ def update_touchpoint(
     if placed:
         lock_flows(session, org_id, touchpoint.flow_id, None if campaign is None else campaign.flow_id)
     touchpoint = find_touchpoint(session, org_id, touchpoint_id, lock=True)
-    kept, before = _kept(given), (touchpoint.status, touchpoint.type)
-    written = {**written_of(touchpoint), **kept}
+    was, before = written_of(touchpoint), (touchpoint.status, touchpoint.type)
+    kept = {name: value for name, value in _kept(given).items() if value != was.get(name)}
+    written = {**was, **kept}
     with session.no_autoflush:
         if placed:
             _place(session, touchpoint, campaign, given.position)

@@ -133,11 +133,13 @@ def set_first_contact(session: Session, org_id: UUID, campaign_id: UUID, given: 
     else:
         update_flow(session, org_id, campaign.flow_id, FlowChange(name=name, touchpoints=steps))
     windows = [window.model_dump(mode="json", by_alias=True) for window in given.call_working_hours]
+    limits = campaign.limits
     campaign.limits = stored(read(CampaignLimits, {**(campaign.limits or {}), "send_windows": windows}))
     campaign.first_contact = given.model_dump(mode="json", by_alias=True, exclude_none=True)
     listing.stamp(session, campaign)
     session.flush()
-    limits_changed(session, org_id)
+    if campaign.limits != limits:
+        limits_changed(session, org_id)
     return given
 
 

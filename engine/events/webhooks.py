@@ -16,7 +16,7 @@ from sqlalchemy import delete, func, select
 from engine import listing
 from engine.events import names, signing
 from engine.events.distribute import queue_deliveries
-from engine.inputs import Input, Invalid, LongText
+from engine.inputs import Input, Invalid, LongText, Rewritable
 from state.change import clock_of
 from state.errors import NotFound
 from state.tables import Event, Webhook, WebhookDelivery, WebhookLane
@@ -81,8 +81,10 @@ class Rotation(Input):
     """How long the one before signs as well."""
 
 
-class WebhookChange(WebhookInput):
+class WebhookChange(Rewritable, WebhookInput):
     """What is to be different; what is not given stays."""
+
+    answered = frozenset(("disabledReason", "failingSince", "previousSecretUntil", "createdAt", "updatedAt"))
 
     url: str = ""
     events: Annotated[list[str], Field(max_length=len(names.PATTERNS))] = Field(default_factory=list)

@@ -14,6 +14,7 @@ from engine.api.campaigns import showing, views
 from engine.api.campaigns.errors import CampaignsRoute
 from engine.api.campaigns.parameters import campaign_id_of
 from engine.api.campaigns.schemas import CampaignBody, CampaignChangeBody
+from engine.api.campaigns.unchanged import changed_values
 from engine.campaigns import authoring, campaigns, finding, lifecycle
 from engine.campaigns.errors import Refusal, Refused
 from engine.inputs import Invalid
@@ -109,7 +110,7 @@ def create(given: CampaignBody, call: Caller) -> Response:
 
 @router.put("/campaigns/{campaign_id}", operation_id="campaignsUpdate")
 def change(campaign_id: str, given: CampaignChangeBody, call: Caller) -> Response:
-    """Change a campaign; `status` moves it as the other operations do."""
+    """Change a campaign; `status` moves it as the other operations do. What is sent as it was shown changes nothing."""
     key = campaign_id_of(campaign_id)
     wanted = given.status if "status" in given.model_fields_set else None
     with call.transaction() as session:
@@ -119,7 +120,8 @@ def change(campaign_id: str, given: CampaignChangeBody, call: Caller) -> Respons
         if moves and wanted == "paused":
             _move(session, call, row, wanted)
             moves = False
-        row = authoring.change_campaign(session, call.org_id, key, given.change())
+        values = changed_values(given, showing.detail(session, call, row, counted=False))
+        row = authoring.change_campaign(session, call.org_id, key, given.change(values))
         if moves and wanted is not None:
             _move(session, call, row, wanted)
         return call.answer(session, views.ok(showing.detail(session, call, row)))

@@ -86,7 +86,7 @@ class VariationBody(Input):
     id: str | None = None
     content: str
     subject: str | None = None
-    weight: Annotated[StrictFloat, Field(gt=0, le=1_000_000)] = 50
+    weight: Annotated[StrictFloat, Field(ge=0, le=1_000_000)] = 50
 
 
 class MessageBody(_Read):
@@ -131,7 +131,7 @@ class CampaignBody(_Read):
         Raises:
             Invalid: something in it cannot be used; names the field, in our words.
         """
-        return read(Plan, _values(self))
+        return read(Plan, _values(self.model_dump(exclude_unset=True, by_alias=True)))
 
 
 class CampaignChangeBody(CampaignBody):
@@ -140,13 +140,13 @@ class CampaignChangeBody(CampaignBody):
     name: str = ""
     status: Literal["draft", "active", "paused", "completed", "cancelled"] = "draft"  # type: ignore[assignment]
 
-    def change(self) -> PlanChange:
-        """As the service takes it, without the status.
+    def change(self, values: dict[str, Any]) -> PlanChange:
+        """Of what was given the `values` that are to be different, as the service takes them, without the status.
 
         Raises:
             Invalid: see `CampaignBody.plan`.
         """
-        return read(PlanChange, _values(self))
+        return read(PlanChange, _values(values))
 
 
 class ExecuteBody(Input):
@@ -175,11 +175,9 @@ _TOP = {
 _GOALS = {"targetAudience": "target_audience", "conversionRate": "conversion_rate"}
 
 
-def _values(body: CampaignBody) -> dict[str, Any]:
+def _values(given: dict[str, Any]) -> dict[str, Any]:
     """What was given, in our words."""
-    given = body.model_dump(exclude_unset=True, by_alias=True)
-    given.pop("status", None)
-    values = {_TOP.get(name, name): value for name, value in given.items()}
+    values = {_TOP.get(name, name): value for name, value in given.items() if name != "status"}
     if values.get("goals"):
         values["goals"] = {_GOALS.get(name, name): value for name, value in values["goals"].items()}
     audience = values.get("audience")

@@ -28,8 +28,14 @@ if TYPE_CHECKING:
 __all__ = ["campaign_statistics", "detail", "summaries"]
 
 
-def summaries(session: Session, call: Call, rows: Sequence[Campaign]) -> list[dict[str, Any]]:
-    """Campaigns of a list."""
+def summaries(
+    session: Session, call: Call, rows: Sequence[Campaign], *, counted: bool = True
+) -> list[dict[str, Any]]:
+    """Campaigns of a list.
+
+    Args:
+        counted: Whether audiences are counted, which tries filters on every entity.
+    """
     campaigns = list(rows)
     figures = figures_of(session, call.org_id, [row.id for row in campaigns])
     segments = segments_of(session, campaigns)
@@ -39,7 +45,7 @@ def summaries(session: Session, call: Call, rows: Sequence[Campaign]) -> list[di
         views.summary(
             row,
             segments=segments[row.id],
-            size=_size(session, row, figures[row.id], sizes),
+            size=_size(session, row, figures[row.id], sizes) if counted else 0,
             figures=figures[row.id],
             channels=channels[row.id],
         )
@@ -47,9 +53,9 @@ def summaries(session: Session, call: Call, rows: Sequence[Campaign]) -> list[di
     ]
 
 
-def detail(session: Session, call: Call, row: Campaign) -> dict[str, Any]:
-    """One campaign whole."""
-    (shown,) = summaries(session, call, [row])
+def detail(session: Session, call: Call, row: Campaign, *, counted: bool = True) -> dict[str, Any]:
+    """One campaign whole; see `summaries`."""
+    (shown,) = summaries(session, call, [row], counted=counted)
     flow = session.get(Flow, row.flow_id) if row.flow_id is not None else None
     tested = find_experiment(session, call.org_id, row.id)
     return views.detail(

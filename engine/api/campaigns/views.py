@@ -174,11 +174,14 @@ def _message(touchpoint: Touchpoint, template: Template | None) -> dict[str, Any
             "content": text or "",
             "subject": content.get("subject"),
             "variations": [
-                {
-                    "id": str(variant["id"]),
-                    "content": (variant.get("content") or {}).get("text") or "",
-                    "weight": number(variant.get("weight")),
-                }
+                present(
+                    {
+                        "id": str(variant["id"]),
+                        "content": (variant.get("content") or {}).get("text") or "",
+                        "subject": (variant.get("content") or {}).get("subject"),
+                        "weight": number(variant.get("weight")),
+                    }
+                )
                 for variant in touchpoint.variants or ()
                 if variant.get("id") != "original"
             ],

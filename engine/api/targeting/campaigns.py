@@ -71,6 +71,9 @@ def get(campaign_id: UUID, call: Caller) -> Response:
 def update(campaign_id: UUID, given: CampaignChange, call: Caller) -> Response:
     """Change a campaign. A running job keeps the audience and the flow it was made with."""
     with call.transaction() as session:
+        given.check_unwritten(
+            lambda: views.campaign(campaigns.get_campaign(session, call.org_id, campaign_id))
+        )
         campaign = campaigns.update_campaign(session, call.org_id, campaign_id, given)
         return call.answer(session, views.campaign(campaign))
 

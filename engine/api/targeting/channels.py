@@ -69,6 +69,7 @@ def get(channel_id: UUID, call: Caller) -> Response:
 def update(channel_id: UUID, given: ChannelChange, call: Caller, request: Request) -> Response:
     """Change a channel; jobs that wait for its provider try again."""
     with call.transaction() as session:
+        given.check_unwritten(lambda: views.channel(channels.get_channel(session, call.org_id, channel_id)))
         channel = channels.update_channel(session, call.org_id, channel_id, given, secrets_of(request))
         return call.answer(session, views.channel(channel))
 

@@ -60,6 +60,7 @@ def update(flow_id: UUID, given: FlowChange, call: Caller) -> Response:
     A touchpoint that stays keeps its id.
     """
     with call.transaction() as session:
+        given.check_unwritten(lambda: _view(session, flows.get_flow(session, call.org_id, flow_id)))
         flow = flows.update_flow(session, call.org_id, flow_id, given)
         return call.answer(session, _view(session, flow))
 

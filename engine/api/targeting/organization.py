@@ -29,5 +29,8 @@ def get(call: Caller) -> Response:
 def update(given: OrganizationChange, call: Caller) -> Response:
     """Change its time zone or its limits; limits take effect within a second."""
     with call.transaction() as session:
+        given.check_unwritten(
+            lambda: views.organization(organizations.get_organization(session, call.org_id))
+        )
         organization = organizations.update_organization(session, call.org_id, given)
         return call.answer(session, views.organization(organization))

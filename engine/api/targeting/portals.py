@@ -53,6 +53,7 @@ def get(portal_id: UUID, call: Caller) -> Response:
 def update(portal_id: UUID, given: PortalChange, call: Caller) -> Response:
     """Change a portal."""
     with call.transaction() as session:
+        given.check_unwritten(lambda: views.portal(portals.get_portal(session, call.org_id, portal_id)))
         portal = portals.update_portal(session, call.org_id, portal_id, given)
         return call.answer(session, views.portal(portal))
 
@@ -120,6 +121,9 @@ def get_widget(portal_id: UUID, widget_id: UUID, call: Caller) -> Response:
 def update_widget(portal_id: UUID, widget_id: UUID, given: WidgetChange, call: Caller) -> Response:
     """Change a widget."""
     with call.transaction() as session:
+        given.check_unwritten(
+            lambda: views.widget(portals.get_widget(session, call.org_id, portal_id, widget_id))
+        )
         widget = portals.update_widget(session, call.org_id, portal_id, widget_id, given)
         return call.answer(session, views.widget(widget))
 

@@ -90,6 +90,7 @@ def get(target_id: UUID, call: Caller) -> Response:
 def update(target_id: UUID, given: TargetChange, call: Caller) -> Response:
     """Change a target; `entity_filters` is replaced whole."""
     with call.transaction() as session:
+        given.check_unwritten(lambda: views.target(targets.get_target(session, call.org_id, target_id)))
         target = targets.update_target(session, call.org_id, target_id, given)
         return call.answer(session, views.target(target))
 

@@ -65,6 +65,9 @@ def get(template_id: UUID, call: Caller) -> Response:
 def update(template_id: UUID, given: TemplateChange, call: Caller) -> Response:
     """Change a template; running jobs use it from their next wave on."""
     with call.transaction() as session:
+        given.check_unwritten(
+            lambda: views.template(templates.get_template(session, call.org_id, template_id))
+        )
         template = templates.update_template(session, call.org_id, template_id, given)
         return call.answer(session, views.template(template))
 

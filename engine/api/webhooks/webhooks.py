@@ -76,6 +76,7 @@ def get(webhook_id: UUID, call: Caller) -> Response:
 def update(webhook_id: UUID, given: WebhookChange, call: Caller, request: Request) -> Response:
     """Change a webhook; what is not given stays. A new secret signs beside the old one for a day."""
     with call.transaction() as session:
+        given.check_unwritten(lambda: views.webhook(webhooks.get_webhook(session, call.org_id, webhook_id)))
         row = webhooks.update_webhook(
             session, call.org_id, webhook_id, given, secrets_of(request), _guard(request)
         )
