@@ -35,6 +35,7 @@ __all__ = [
     "LongText",
     "Name",
     "Rewritable",
+    "above_zero",
     "check_name",
     "explain",
     "read",
@@ -52,6 +53,17 @@ LongText = Annotated[str, StringConstraints(max_length=10_000)]
 _name: TypeAdapter[str] = TypeAdapter(Name)
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+def above_zero(number: float) -> float:
+    """The number, which is above 0: for what is left out where there is none of it.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if number <= 0:
+        raise ValueError("must be above 0; leave it out for none")
+    return number
 
 
 class Invalid(ValueError):

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import select, update
 
+from engine.campaigns.feasible import check_organization_hours
 from engine.channels.addresses import Region  # noqa: TC001 - pydantic reads it
 from engine.inputs import Input, Invalid, Rewritable, check_name
 from engine.limits.changes import limits_changed
@@ -67,7 +68,11 @@ def get_organization(session: Session, org_id: UUID) -> Organization:
 
 
 def update_organization(session: Session, org_id: UUID, given: OrganizationChange) -> Organization:
-    """Change an organization; limits take effect at once."""
+    """Change an organization; limits take effect at once.
+
+    Raises:
+        Invalid: its hours would leave a campaign that runs, or is paused, no hour to send in.
+    """
     organization = session.get_one(Organization, org_id, with_for_update={"key_share": True})
     fields = given.model_fields_set
     if "time_zone" in fields and given.time_zone != organization.time_zone:
@@ -76,6 +81,7 @@ def update_organization(session: Session, org_id: UUID, given: OrganizationChang
     if "region" in fields:
         organization.region = given.region
     if "limits" in fields:
+        check_organization_hours(session, org_id, given.limits)
         organization.limits = stored(given.limits)
     if fields:
         session.flush()

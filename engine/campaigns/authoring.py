@@ -16,17 +16,18 @@ from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import UUID, uuid4
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from sqlalchemy import select
 
 from engine import listing
 from engine.campaigns import schedules
 from engine.campaigns.audiences import AudienceInput, segments_of, write_audience
 from engine.campaigns.errors import Refusal, Refused
+from engine.campaigns.feasible import check_budget, check_hours
 from engine.campaigns.lifecycle import locked
 from engine.campaigns.messages import MessageInput, write_channels, write_messages
 from engine.events.outbox import record
-from engine.inputs import Input, Invalid, LongText, Name, read
+from engine.inputs import Input, Invalid, LongText, Name, above_zero, read
 from engine.instants import is_past, refuse_past
 from engine.limits.changes import limits_changed
 from engine.limits.config import CampaignLimits, stored
@@ -81,7 +82,8 @@ class Plan(Input):
     audience: AudienceInput | None = None
     messages: Annotated[list[MessageInput], Field(max_length=50)] | None = None
     strategy: Strategy | None = None
-    budget: _Amount | None = None
+    budget: Annotated[float, AfterValidator(above_zero), Field(le=1e15)] | None = None
+    """In the organization's currency; above 0, and enough for one message."""
     starts_at: datetime | None = None
     """Aware; an execution before then waits until then."""
     ends_at: datetime | None = None
@@ -189,6 +191,10 @@ def _apply(session: Session, campaign: Campaign, given: Plan, fields: set[str]) 
         write_messages(session, campaign, given.messages or [], channels)
     if given.strategy is not None and "channels" in given.strategy.model_fields_set:
         write_channels(session, campaign, channels)
+    if fields & {"limits", "starts_at", "ends_at"}:
+        check_hours(session, campaign)
+    if "budget" in fields:
+        check_budget(session, campaign)
 
 
 def _kept_audience(session: Session, campaign: Campaign) -> dict[str, Any]:

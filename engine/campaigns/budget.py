@@ -76,7 +76,7 @@ def _overspent(session: Session) -> list[tuple[UUID, UUID]]:
         select(Campaign.org_id, Campaign.id)
         .where(
             Campaign.status.in_((CampaignStatus.ACTIVE, CampaignStatus.ACTIVATING)),
-            Campaign.budget > 0,
+            Campaign.budget.is_not(None),
             running,
             cost >= Campaign.budget,
         )

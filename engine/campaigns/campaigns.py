@@ -15,6 +15,7 @@ from engine import listing
 from engine.campaigns import schedules
 from engine.campaigns.copying import copy_flow
 from engine.campaigns.errors import Refusal, Refused
+from engine.campaigns.feasible import check_hours
 from engine.campaigns.next_best_actions import NextBestAction  # noqa: TC001 - pydantic reads it
 from engine.events.outbox import record
 from engine.inputs import Input, Invalid, LongText, Name, Rewritable
@@ -204,6 +205,29 @@ def delete_campaign(session: Session, org_id: UUID, campaign_id: UUID) -> None:
 
 def _apply(session: Session, campaign: Campaign, given: CampaignInput, fields: set[str]) -> None:
     values = given.model_dump(include=fields)
+    _check_dates(session, campaign, given, values)
+    if "target_ids" in values:
+        _check_targets(session, campaign.org_id, values["target_ids"])
+        values["target_ids"] = [str(target_id) for target_id in dict.fromkeys(values["target_ids"])]
+    if values.get("flow_id") is not None:
+        values["flow_id"] = _flow_id(session, campaign, values["flow_id"])
+    if values.get("next_best_action") is not None and given.next_best_action is not None:
+        values["next_best_action"] = given.next_best_action.model_dump(mode="json", exclude_none=True)
+    stored_as = {"limits": stored(given.limits), "tracking": kept(given.tracking)}
+    values |= {name: value for name, value in stored_as.items() if name in values}
+    changed = {name for name, value in values.items() if value != getattr(campaign, name)}
+    _forget(campaign, changed)
+    for name, value in values.items():
+        setattr(campaign, name, value)
+    if changed & {"start_date", "end_date"}:
+        schedules.follow_start(session, campaign)
+    if changed & {"start_date", "end_date", "limits"}:
+        check_hours(session, campaign)
+
+
+def _check_dates(
+    session: Session, campaign: Campaign, given: CampaignInput, values: Mapping[str, Any]
+) -> None:
     start = values.get("start_date", campaign.start_date)
     end = values.get("end_date", campaign.end_date)
     if start is not None and end is not None and end < start:
@@ -213,24 +237,16 @@ def _apply(session: Session, campaign: Campaign, given: CampaignInput, fields: s
     for name in ("start_date", "end_date") if isinstance(given, CampaignChange) else ("end_date",):
         if name in values and values[name] != getattr(campaign, name):
             refuse_past(name, values[name], now)
-    if "target_ids" in values:
-        _check_targets(session, campaign.org_id, values["target_ids"])
-        values["target_ids"] = [str(target_id) for target_id in dict.fromkeys(values["target_ids"])]
-    flow_id = values.get("flow_id")
-    if flow_id is not None and not listing.kept(session, Flow, campaign.org_id, flow_id):
+
+
+def _flow_id(session: Session, campaign: Campaign, flow_id: UUID) -> UUID:
+    """The flow that is named; a copy of it where another campaign's A/B test is about to change it."""
+    if not listing.kept(session, Flow, campaign.org_id, flow_id):
         raise Invalid("flow_id", f"flow {flow_id} does not exist")
-    if flow_id is not None and _is_tested(session, campaign, flow_id):
-        flow = listing.find(session, Flow, campaign.org_id, flow_id)
-        values["flow_id"] = copy_flow(session, flow, campaign_id=campaign.id)[0].id
-    if values.get("next_best_action") is not None and given.next_best_action is not None:
-        values["next_best_action"] = given.next_best_action.model_dump(mode="json", exclude_none=True)
-    stored_as = {"limits": stored(given.limits), "tracking": kept(given.tracking)}
-    values |= {name: value for name, value in stored_as.items() if name in values}
-    _forget(campaign, values)
-    for name, value in values.items():
-        setattr(campaign, name, value)
-    if campaign.id is not None and not fields.isdisjoint(("start_date", "end_date")):
-        schedules.follow_start(session, campaign)
+    if flow_id == campaign.flow_id or not _is_tested(session, campaign, flow_id):
+        return flow_id
+    flow = listing.find(session, Flow, campaign.org_id, flow_id)
+    return copy_flow(session, flow, campaign_id=campaign.id)[0].id
 
 
 def _is_tested(session: Session, campaign: Campaign, flow_id: UUID) -> bool:
@@ -245,13 +261,13 @@ def _is_tested(session: Session, campaign: Campaign, flow_id: UUID) -> bool:
             Touchpoint.flow_id == flow_id,
         )
     )
-    return flow_id != campaign.flow_id and session.execute(tested.limit(1)).first() is not None
+    return session.execute(tested.limit(1)).first() is not None
 
 
-def _forget(campaign: Campaign, values: Mapping[str, Any]) -> None:
+def _forget(campaign: Campaign, changed: set[str]) -> None:
     """Drop what was said more exactly of what is about to change."""
     for name, exact in (("start_date", "starts_at"), ("end_date", "ends_at"), ("target_ids", "audience")):
-        if name in values and values[name] != getattr(campaign, name):
+        if name in changed:
             setattr(campaign, exact, None)
 
 

@@ -222,7 +222,7 @@ def _roll_out(session: Session, row: Experiment, *, window: int) -> bool:
                     priority="normal",
                     reach=lifecycle.EVERYBODY,
                 )
-            except Refused as refused:
+            except (Refused, Invalid) as refused:
                 log.info("experiment.waits", campaign_id=str(row.campaign_id), reason=str(refused))
                 return False
     if row.winner is not None:

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from engine.audience.targets import has_filters
 from engine.campaigns.configuration import settle
 from engine.campaigns.errors import Refusal, Refused
+from engine.campaigns.feasible import check_budget, check_hours
 from engine.campaigns.next_best_actions import read_action
 from engine.delivery.named import has_named
 from state.tables import Target, Widget
@@ -27,11 +28,13 @@ def check(session: Session, campaign: Campaign) -> None:
 
     Raises:
         Refused: it lacks an audience or a message.
+        Invalid: it has no hour to send in, or no money for a message.
     """
     targets_of(session, campaign)
     if campaign.flow_id is None:
         raise _nothing_to_send(campaign, "has no message")
     settle(session, campaign)
+    _check_feasible(session, campaign)
 
 
 def deliverable(session: Session, campaign: Campaign) -> list[Target]:
@@ -39,6 +42,7 @@ def deliverable(session: Session, campaign: Campaign) -> list[Target]:
 
     Raises:
         Refused: the first rule that forbids it.
+        Invalid: see `check`.
     """
     targets = targets_of(session, campaign)
     action = campaign.next_best_action
@@ -51,6 +55,7 @@ def deliverable(session: Session, campaign: Campaign) -> list[Target]:
         )
     if campaign.flow_id is not None:
         settle(session, campaign)
+        _check_feasible(session, campaign)
     return targets
 
 
@@ -74,6 +79,11 @@ def targets_of(session: Session, campaign: Campaign) -> list[Target]:
         if not has_filters(target):
             raise Refused(Refusal.TARGET_WITHOUT_FILTERS, f"target {target.id} has no filters")
     return targets
+
+
+def _check_feasible(session: Session, campaign: Campaign) -> None:
+    check_hours(session, campaign)
+    check_budget(session, campaign)
 
 
 def _has_widget(session: Session, org_id: UUID, campaign_id: UUID) -> bool:

@@ -15,6 +15,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from engine import listing
 from engine.campaigns.channel_types import channel_of_type
+from engine.campaigns.feasible import check_hours
 from engine.campaigns.flows import FlowChange, FlowInput, TouchpointInput, create_flow, update_flow
 from engine.enrolled.stages import Stage
 from engine.inputs import Input, InUse, Invalid, read
@@ -135,6 +136,7 @@ def set_first_contact(session: Session, org_id: UUID, campaign_id: UUID, given: 
     windows = [window.model_dump(mode="json", by_alias=True) for window in given.call_working_hours]
     limits = campaign.limits
     campaign.limits = stored(read(CampaignLimits, {**(campaign.limits or {}), "send_windows": windows}))
+    check_hours(session, campaign)
     campaign.first_contact = given.model_dump(mode="json", by_alias=True, exclude_none=True)
     listing.stamp(session, campaign)
     session.flush()

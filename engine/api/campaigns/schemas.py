@@ -12,10 +12,18 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, StrictBool, StrictFloat, StrictInt, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    model_validator,
+)
 
 from engine.campaigns.authoring import Plan, PlanChange
-from engine.inputs import Input, read
+from engine.inputs import Input, above_zero, read
 from engine.instants import read_instant
 
 __all__ = ["CampaignBody", "CampaignChangeBody", "CloneBody", "ExecuteBody"]
@@ -117,7 +125,7 @@ class CampaignBody(_Read):
     targetAudience: AudienceBody | None = None
     messages: list[MessageBody] | None = None
     strategy: StrategyBody | None = None
-    budget: Annotated[StrictFloat, Field(ge=0, le=1e15)] | None = None
+    budget: Annotated[StrictFloat, AfterValidator(above_zero), Field(le=1e15)] | None = None
     startDate: Instant | None = None
     endDate: Last | None = None
     misfireHours: Annotated[StrictFloat, Field(ge=0, le=8784)] = 6
