@@ -6,11 +6,14 @@ another job takes it out of the counters of the first; that job's report keeps w
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Select, case, select
 
 from engine.delivery.counters import count_out, lock_slices
+from engine.delivery.course import course_of
+from engine.delivery.rollup import Spot, hour_of, take_back
 from state.sets import among as among_values
 from state.sets import insert_into
 from state.tables import Execution, Job, Recipient
@@ -18,6 +21,7 @@ from state.transitions import AutomationStatus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
     from uuid import UUID
 
     from sqlalchemy import ColumnElement
@@ -53,7 +57,7 @@ def has_predecessor(session: Session, job: Job) -> bool:
 
 def keep(session: Session, campaign_id: UUID, entity_ids: Sequence[UUID], status: AutomationStatus) -> None:
     """Copy the current executions of these recipients, all in `status` (a terminal one), into the history, and take
-    them out of the counters of their jobs and slices. The caller holds the slices and the rows.
+    them out of the counters of their jobs and slices, and the hours' sums. The caller holds the slices and the rows.
     """
     ours: tuple[ColumnElement[bool], ...] = (
         Recipient.campaign_id == campaign_id,
@@ -97,4 +101,33 @@ def keep(session: Session, campaign_id: UUID, entity_ids: Sequence[UUID], status
         # Whose last touchpoint was delivered has it there already, whatever was said of them since.
         .on_conflict_do_nothing()
     )
+    _take_back(session, campaign_id, ours, status)
     count_out(session, status, *ours)
+
+
+def _take_back(
+    session: Session, campaign_id: UUID, ours: Sequence[ColumnElement[bool]], status: AutomationStatus
+) -> None:
+    """Take failed or cancelled recipients out of the sums of the hours in which that was written down."""
+    found = session.execute(
+        select(
+            Recipient.org_id,
+            Recipient.job_id,
+            Recipient.touchpoint_id,
+            Recipient.variant,
+            Recipient.target_id,
+            Recipient.updated_at,
+        ).where(*ours, Recipient.job_id.is_not(None))
+    ).all()
+    if not found:
+        return
+    org_id = found[0].org_id
+    courses = {job_id: course_of(session, org_id, job_id) for job_id in {row.job_id for row in found}}
+    outcomes: Counter[tuple[datetime, Spot]] = Counter(
+        (
+            hour_of(row.updated_at),
+            Spot(*courses[row.job_id].spot(row.touchpoint_id, row.variant), row.target_id),
+        )
+        for row in found
+    )
+    take_back(session, org_id, campaign_id, outcomes, failed=status == AutomationStatus.FAILED)

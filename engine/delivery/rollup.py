@@ -2,7 +2,8 @@
 
 Promises:
 - They equal a recount of the rows: whoever was sent to, failed or was cancelled at a touchpoint is in the sum of the
-  hour in which that was written down, in the same or a later transaction, and once, whatever crashes.
+  hour in which that was written down, in the same or a later transaction, and once, whatever crashes. Whoever starts
+  over is no longer failed or cancelled, and is taken out of that hour: sums are of the latest outcomes.
 - They cost a delivery nothing that can be measured: one statement for each lease.
 
 Under a lease the slice's counters count for one place at a time (`Cell`: touchpoint, variant, hour; all recipients of a
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
 
-__all__ = ["NOBODY", "NOWHERE", "Cell", "Spot", "add", "hour_of", "roll_up", "rolled_up"]
+__all__ = ["NOBODY", "NOWHERE", "Cell", "Spot", "add", "hour_of", "roll_up", "rolled_up", "take_back"]
 
 #: In place of a target that is not known.
 NOBODY = UUID(int=0)
@@ -148,28 +149,65 @@ def add(
     """Count recipients that were cancelled without being claimed. Of a flow without touchpoints there is nothing to
     count them at.
     """
-    cancelled = {spot: count for spot, count in cancelled.items() if spot.touchpoint_id is not None}
-    if not cancelled:
+    hour = hour_of(instant)
+    _count(session, org_id, campaign_id, {(hour, *spot): (0, count) for spot, count in cancelled.items()})
+
+
+def take_back(
+    session: Session,
+    org_id: UUID,
+    campaign_id: UUID,
+    outcomes: Mapping[tuple[datetime, Spot], int],
+    *,
+    failed: bool,
+) -> None:
+    """Count failed, or else cancelled, recipients no more, because they start over.
+
+    An hour may read below 0 while the lease that counts them there is not folded yet.
+
+    Args:
+        outcomes: The hour in which it was written down, and where they were, to how many.
+    """
+    given = {
+        (hour, *spot): (-count, 0) if failed else (0, -count) for (hour, spot), count in outcomes.items()
+    }
+    _count(session, org_id, campaign_id, given)
+
+
+def _count(
+    session: Session,
+    org_id: UUID,
+    campaign_id: UUID,
+    given: Mapping[tuple[datetime, UUID | None, str, UUID | None], tuple[int, int]],
+) -> None:
+    """Add to the sums of hours, by hour, touchpoint, variant and segment: failed, and cancelled."""
+    given = {key: counts for key, counts in given.items() if key[1] is not None}
+    if not given:
         return
-    given = insert_into(session, DeliveryHour).values(
+    added = insert_into(session, DeliveryHour).values(
         [
             {
                 "org_id": org_id,
                 "campaign_id": campaign_id,
-                "hour": hour_of(instant),
+                "hour": hour,
                 "touchpoint_id": touchpoint_id,
                 "variant": variant,
                 "target_id": target_id or NOBODY,
                 "sent": 0,
-                "failed": 0,
-                "cancelled": count,
+                "failed": failed,
+                "cancelled": cancelled,
             }
             # In one order, so that two writers never wait in a circle.
-            for (touchpoint_id, variant, target_id), count in sorted(cancelled.items(), key=str)
+            for (hour, touchpoint_id, variant, target_id), (failed, cancelled) in sorted(
+                given.items(), key=str
+            )
         ]
     )
     session.execute(
-        given.on_conflict_do_update(
-            index_elements=_KEY, set_={"cancelled": DeliveryHour.cancelled + given.excluded.cancelled}
+        added.on_conflict_do_update(
+            index_elements=_KEY,
+            set_={
+                name: getattr(DeliveryHour, name) + added.excluded[name] for name in ("failed", "cancelled")
+            },
         ).execution_options(synchronize_session=False)
     )

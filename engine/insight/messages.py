@@ -51,6 +51,13 @@ class Standing:
     messages: list[SentMessage] = field(default_factory=list)
     """Oldest first."""
 
+    def begins(self, touchpoint_id: UUID | None) -> datetime:
+        """Since when something may have come of a message: of one touchpoint, if it is named. Before it is known to be
+        sent (a report may overtake the settlement of what it reports on), since they were enrolled.
+        """
+        of = (sent.sent_at for sent in self.messages if touchpoint_id in (None, sent.touchpoint_id))
+        return next(of, self.enrolled_at)
+
     def before(self, at: datetime) -> SentMessage | None:
         """The latest message that had been sent by then."""
         return next((one for one in reversed(self.messages) if one.sent_at <= at), None)

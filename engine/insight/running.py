@@ -79,8 +79,10 @@ class Running:
 
     @property
     def percentage(self) -> int:
-        """Of the total, rounded down: 100 means all."""
-        return self.processed * 100 // self.progress.wanted if self.progress.wanted else 0
+        """Of the total, rounded down: 100 means all, also of nobody, once it is over."""
+        if self.progress.wanted:
+            return self.processed * 100 // self.progress.wanted
+        return 100 if self.job_id is not None and self.progress.over and self.progress.planned else 0
 
 
 def running(session: Session, org_id: UUID, campaign_id: UUID) -> Running:

@@ -74,8 +74,8 @@ class Counts:
     revenue: dict[str, int] = field(default_factory=dict)
     """Currency → its smallest units; an empty currency was not named."""
 
-    def rate(self, metric: str) -> float:
-        """`metric` (a key of METRICS) per hundred messages sent."""
+    def rate(self, metric: str) -> float | None:
+        """`metric` (a key of METRICS) per hundred messages sent; None when nothing was sent."""
         return rate(getattr(self, metric), self.sent)
 
 
@@ -114,9 +114,9 @@ class Statistics:
     """By name; empty where nothing was sent in variants."""
 
 
-def rate(count: int, sent: int) -> float:
-    """`count` per hundred of `sent`, one decimal (contract.md §3: 8200/8500 = 96.5); 0 when nothing was sent."""
-    return round(count * _PER_CENT / sent, 1) if sent else 0.0
+def rate(count: int, sent: int) -> float | None:
+    """`count` per hundred of `sent`, one decimal (contract.md §3: 8200/8500 = 96.5); None when nothing was sent."""
+    return round(count * _PER_CENT / sent, 1) if sent else None
 
 
 def amount(currency: str, smallest: int) -> float:

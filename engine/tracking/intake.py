@@ -31,7 +31,7 @@ from engine.insight.feedback import Feedback
 from engine.tracking.addresses import reached
 from engine.tracking.attribution import Credit, credit
 from engine.tracking.consequences import Told, reason_to_bar, take
-from engine.tracking.reported import Conversion, EntityChanged, MessageReport, read_reported
+from engine.tracking.reported import SKEW, Conversion, EntityChanged, MessageReport, read_reported
 from state.change import clock_of
 from state.sets import among, insert_into
 from state.tables import Entity, TakenEvent
@@ -189,27 +189,18 @@ def _messages(
     session: Session, org_id: UUID, events: list[_Item], classifier: Classifier
 ) -> list[tuple[Told, Answer]]:
     """What messages' events come to; addresses without a recipient are barred at once."""
-    alone: list[Barred] = []
-    about: list[_Item] = []
     regions = regions_of(session, org_id) if events else Regions()
-    for event, at, answer in events:
-        if event.pair is not None:
-            about.append((event, at, answer))
-            continue
-        reason = reason_to_bar(event.kind, event.verdict(classifier))
-        try:
-            key = read_address(medium_of_kind(event.channel), event.address, regions)
-        except Invalid as error:
-            answer.reject(error)
-            continue
-        if reason is not None:
-            alone.append(Barred(*key, reason, channel_kind=event.channel))
-    bar(session, org_id, alone)
+    about = [item for item in events if item[0].pair is not None]
+    bar(session, org_id, _alone([item for item in events if item[0].pair is None], classifier, regions))
     told: list[tuple[Told, Answer]] = []
     found = reached(session, org_id, [(event.pair, at, event.address) for event, at, _ in about])
     for (event, at, answer), how in zip(about, found, strict=True):
         if how is None:
             answer.ignore("there is no such recipient")
+            continue
+        begins = how.standing.begins(event.touchpoint_id)
+        if at < begins - SKEW:
+            answer.reject(Invalid("at", f"is before the message was sent, at {begins.isoformat()}"))
             continue
         campaign_id, entity_id = event.pair
         answer.campaign_id, answer.recipient_id = campaign_id, entity_id
@@ -243,6 +234,21 @@ def _messages(
         )
         told.append((Told(report, barred), answer))
     return told
+
+
+def _alone(events: list[_Item], classifier: Classifier, regions: Regions) -> list[Barred]:
+    """Addresses that are barred without a recipient."""
+    found: list[Barred] = []
+    for event, _, answer in events:
+        reason = reason_to_bar(event.kind, event.verdict(classifier))
+        try:
+            key = read_address(medium_of_kind(event.channel), event.address, regions)
+        except Invalid as error:
+            answer.reject(error)
+            continue
+        if reason is not None:
+            found.append(Barred(*key, reason, channel_kind=event.channel))
+    return found
 
 
 def _conversions(session: Session, org_id: UUID, events: list[_Item]) -> list[tuple[Told, Answer]]:

@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from engine.audience.attributes import Given
     from engine.insight.feedback import Told
 
-__all__ = ["TYPES", "Conversion", "EntityChanged", "MessageReport", "Reported", "read_reported"]
+__all__ = ["SKEW", "TYPES", "Conversion", "EntityChanged", "MessageReport", "Reported", "read_reported"]
 
-_FUTURE = timedelta(minutes=5)
+#: How far a reporter's clock may be from ours.
+SKEW = timedelta(minutes=5)
 _MOST_MONEY = Decimal(10) ** 12
 
 EventId = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
@@ -51,7 +52,7 @@ class Reported(Input):
         Raises:
             Invalid: it has not come yet.
         """
-        if self.at is not None and self.at > now + _FUTURE:
+        if self.at is not None and self.at > now + SKEW:
             raise Invalid("at", "is in the future")
         return min(now, self.at.astimezone(UTC)) if self.at is not None else now
 

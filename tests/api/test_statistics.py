@@ -63,6 +63,17 @@ def test_metrics_choose_sections_and_figures(client: httpx.Client, world: World)
     assert {"date", "conversions"} == set(asked("timeline,conversions")["timeline"][0])  # type: ignore[index]
 
 
+def test_amounts_of_different_currencies_are_never_added(
+    client: httpx.Client, world: World, api: Api
+) -> None:
+    path = f"/api/v1/campaigns/{world.campaign_id}/statistics"
+    world.did(api.database.clock.now(), "converted", 1, revenue=4_250, currency="JPY")
+    world.did(api.database.clock.now(), "converted", 1, revenue=150, currency="")
+    overview = client.get(path).json()["data"]["overview"]
+    assert {"EUR": 42500, "JPY": 4250, "XXX": 1.5} == overview["revenueByCurrency"]
+    assert "revenue" not in overview
+
+
 def test_what_cannot_be_asked_is_400_and_named(
     client: httpx.Client, stranger: httpx.Client, world: World
 ) -> None:

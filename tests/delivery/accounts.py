@@ -74,7 +74,7 @@ def check_hours(bench: Bench, campaign_id: UUID) -> dict[UUID, tuple[int, int, i
         kept = set()
         for row in session.execute(select(Execution).where(Execution.campaign_id == campaign_id)).scalars():
             kept.add(row.id)
-            if row.status != "skipped":
+            if row.status == "success":  # whoever failed or was cancelled, and started over, is so no more
                 note(row.status, row.touchpoint_id, row.variant, row.entity_id, row.ended_at)
         for row in session.execute(select(Recipient).where(Recipient.campaign_id == campaign_id)).scalars():
             if row.automation_status in ("failed", "cancelled") or (

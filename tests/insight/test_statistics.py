@@ -191,5 +191,5 @@ def test_another_organization_reads_nothing(world: World, clock: ManualClock) ->
 
 
 def test_rates_and_amounts() -> None:
-    assert [0.0, 33.3, 66.7, 100.0] == [rate(0, 0), rate(1, 3), rate(2, 3), rate(5, 5)]
+    assert [None, 33.3, 66.7, 100.0] == [rate(0, 0), rate(1, 3), rate(2, 3), rate(5, 5)]
     assert [42.5, 4250.0, 4.25] == [amount(currency, 4250) for currency in ("EUR", "JPY", "KWD")]

@@ -120,6 +120,29 @@ def test_a_bad_item_is_told_by_its_place_and_stops_no_other(
     assert [("email", "read")] == world.log(campaign_id)
 
 
+def test_nothing_comes_of_a_message_before_it_was_sent(world: Mailing, campaign_id: UUID) -> None:
+    """Clocks may differ by five minutes; what is not known to be sent yet may be on its way since the enrolment."""
+    clock = world.api.database.clock
+    enrolled = clock.now()
+    (soon,) = world.sent(campaign_id, "soon@x.example", at=enrolled + timedelta(days=2))
+    (unknown,) = world.recipients(campaign_id, "in_progress")
+    clock.forward(days=3)
+
+    def reports(entity_id: UUID, **before: float) -> dict[str, str]:
+        at = (enrolled + timedelta(days=2 if entity_id == soon else 0) - timedelta(**before)).isoformat()
+        events = [
+            message(f"{entity_id}{kind}{at}", kind, campaign_id, entity_id, at=at)
+            for kind in ("clicked", "read")
+        ]
+        return {one["status"]: one.get("message", "") for one in report(world.client, *events)}
+
+    for entity_id in (soon, unknown):
+        assert "at: is before the message was sent" in reports(entity_id, days=20_000)["rejected"]
+        assert "at: is before the message was sent" in reports(entity_id, minutes=6)["rejected"]
+        assert {"accepted": ""} == reports(entity_id, minutes=4)
+    world.check_sums()
+
+
 def test_a_single_event_is_an_answer_of_its_own(
     world: Mailing, campaign_id: UUID, people: list[UUID]
 ) -> None:

@@ -112,27 +112,31 @@ def _shown(found: Statistics, *, by_hour: bool) -> dict[str, Any]:
 
 
 def _sums(counts: Counts) -> dict[str, Any]:
-    """The overview. `revenue` adds up amounts, whatever their currencies; they are told apart beside it."""
+    """The overview. Amounts of different currencies are never added: where there are several, `revenue` is absent."""
     by_currency = {
         name or _NO_CURRENCY: amount(name, smallest) for name, smallest in sorted(counts.revenue.items())
     }
-    return {
-        "messagesSent": counts.sent,
-        "delivered": counts.delivered,
-        "read": counts.read,
-        "clicked": counts.clicked,
-        "converted": counts.converted,
-        "revenue": views.number(round(sum(by_currency.values()), 6)),
-        "revenueByCurrency": {name: views.number(value) for name, value in by_currency.items()},
-        "cost": views.number(round(counts.cost, 6)),
-        "failed": counts.failed,
-        "excluded": counts.excluded,
-        "botEvents": counts.bots,
-    }
+    return views.present(
+        {
+            "messagesSent": counts.sent,
+            "delivered": counts.delivered,
+            "read": counts.read,
+            "clicked": counts.clicked,
+            "converted": counts.converted,
+            "revenue": views.number(sum(by_currency.values())) if len(by_currency) <= 1 else None,
+            "revenueByCurrency": {name: views.number(value) for name, value in by_currency.items()},
+            "cost": views.number(round(counts.cost, 6)),
+            # Below 0 while a lease that counts whoever started over since is not folded.
+            "failed": max(0, counts.failed),
+            "excluded": max(0, counts.excluded),
+            "botEvents": counts.bots,
+        }
+    )
 
 
-def _rates(counts: Counts) -> dict[str, float]:
-    return {name: counts.rate(metric) for name, metric in _RATES.items()}
+def _rates(counts: Counts) -> dict[str, Any]:
+    """Absent where nothing was sent: there is nothing that they could be a part of."""
+    return views.present({name: counts.rate(metric) for name, metric in _RATES.items()})
 
 
 def _piece(part: Part, *, by_hour: bool) -> dict[str, Any]:
