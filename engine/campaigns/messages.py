@@ -75,7 +75,7 @@ class VariationInput(Input):
     content: str = Field(max_length=1_000_000)
     subject: _Subject | None = None
     weight: float = Field(default=50.0, ge=0, le=1_000_000)
-    """Of 100; 0: nobody is given it."""
+    """Of 100; 0, which one that was decided against keeps: nobody is given it."""
     same: bool = False
     """It stays as the message has it."""
 
@@ -375,6 +375,8 @@ def _variants(
             if variation.same and variation.id in known:
                 variants.append(known[variation.id])
                 continue
+            if not variation.weight and known.get(variation.id or "", {"weight": 1}).get("weight", 1):
+                raise Invalid(f"{path}.variations[{index}].weight", "must be above 0, or be 0 as it is")
             subject = variation.subject or message.subject or campaign.name
             content = _content(variation.content, subject, f"{path}.variations[{index}].content")
             name = variation.id or f"var{index + 1}"

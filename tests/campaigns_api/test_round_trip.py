@@ -21,7 +21,7 @@ _APART = ("audit_record", "api_key", "idempotency_key")
 RATE = {"rate": {"messages": 5, "per": "hour"}, "quiet_hours": [{"from": "21:00", "to": "08:00"}]}
 WORDED = [
     {"name": "first", "content": "Hello", "subject": "Hi", "personalization": {"enabled": True, "fields": ["name"]},
-     "variations": [{"content": "Hallo", "weight": 30}, {"id": "x", "content": "Salut", "subject": "S", "weight": 0}]},
+     "variations": [{"content": "Hallo", "weight": 30}, {"id": "x", "content": "Salut", "subject": "S", "weight": 5}]},
     {"templateId": "tmpl456", "variations": [{"content": "Hei"}]},
     {"templateId": "not there yet"},
 ]  # fmt: skip

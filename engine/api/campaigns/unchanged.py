@@ -37,7 +37,7 @@ def changed_values(given: CampaignChangeBody, shown: Mapping[str, Any]) -> dict[
             continue
         if name in _MERGED and now is not None and before is not None:
             parts = _differing(now, before)
-            if parts:
+            if parts or not now.model_fields_set:
                 values[name] = parts
         elif name == "messages":
             messages = _messages(now or [], {one.id: one for one in before or []})
