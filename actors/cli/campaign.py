@@ -127,6 +127,7 @@ def _move(
     campaign: str,
     move: Callable[[Session, Opened, UUID], object],
     *,
+    said: str | None = None,
     as_json: bool,
 ) -> None:
     from actors.cli.context import opened
@@ -140,7 +141,7 @@ def _move(
     if as_json:
         emit(moved)
     else:
-        typer.echo(f"{moved['name']}: {moved['status']}")
+        typer.echo(f"{moved['name']}: {said or moved['status']}")
 
 
 @app.command()
@@ -195,6 +196,7 @@ def deactivate(context: typer.Context, campaign: Campaign, *, as_json: Json = Fa
         context,
         campaign,
         lambda session, muster, id_: lifecycle.deactivate(session, muster.org_id, id_),
+        said="deactivated; who was not reached is cancelled",
         as_json=as_json,
     )
 

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, or_, select
 
 from engine.campaigns.schedules import next_due
+from engine.heartbeat import SILENT_AFTER, absences, last_seen
 from engine.limits.adaptive import Slowdown
 from engine.limits.effective import read_effective_limits
 from state.change import clock_of
-from state.tables import Campaign, Channel, DomainThrottle, Job, Slice, Touchpoint
+from state.tables import Campaign, Channel, DomainThrottle, Job, ProcessKind, Slice, Touchpoint
 from state.transitions import OPEN, SENDING, CampaignStatus, JobStatus, SliceState
 
 if TYPE_CHECKING:
@@ -61,8 +62,8 @@ class Waiting:
 
     scope: Scope
     code: str
-    """paused, sender_refused, planning, scheduled, failed, breaker, quota, throttled, limit, quiet_hours or
-    unavailable; of other sources: a stable word of theirs."""
+    """paused, sender_refused, planning, scheduled, failed, breaker, quota, throttled, limit, quiet_hours, unavailable,
+    no_worker or no_scheduler; of other sources: a stable word of theirs."""
     reason: str
     """In words, with the names of what it is about."""
     subject: str = ""
@@ -252,7 +253,26 @@ def _of_limits(session: Session, seen: Situation) -> Iterator[Waiting]:
             yield Waiting(scope, "limit", text, subject, rate=bucket.rate, stops=False)
 
 
-_SOURCES = (_of_campaign, _of_channels, _of_jobs, _of_domains, _of_slices, _of_limits)
+def _of_processes(session: Session, seen: Situation) -> Iterator[Waiting]:
+    """Workers and schedulers that are not there, of a campaign that has waited for them for a while. Where no process
+    was ever seen, nothing is known of any. Index (kind, seen_at).
+    """
+    begun = [job.created_at for job in seen.jobs if not job.held]
+    if not seen.jobs:
+        scheduled = next_due(session, seen.org_id, [seen.campaign.id]).get(seen.campaign.id)
+        begun = [] if scheduled is None else [max(scheduled.created_at, scheduled.due_at)]
+    if not begun or min(begun) > seen.now - SILENT_AFTER:
+        return
+    known = last_seen(session)
+    if not any(known.values()):
+        return
+    for kind, sentence in absences(session).items():
+        if seen.jobs or kind is ProcessKind.SCHEDULER:
+            stops = kind is ProcessKind.WORKER or not seen.jobs
+            yield Waiting(Scope.PROCESSES, f"no_{kind}", sentence, kind, since=known[kind], stops=stops)
+
+
+_SOURCES = (_of_campaign, _of_channels, _of_jobs, _of_domains, _of_slices, _of_limits, _of_processes)
 
 
 def _channels(session: Session, org_id: UUID, jobs: Sequence[Job]) -> list[Channel]:
