@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, exists, func, or_, select
 
 from engine.campaigns.errors import Refused
+from engine.campaigns.feasible import check_budget, check_hours
 from engine.campaigns.readiness import targets_of
 from engine.campaigns.rehearsed_addresses import RememberedAddresses
 from engine.campaigns.run_audience import everybody_of, run_targets, share_of_target
@@ -25,6 +26,7 @@ from engine.campaigns.validation import EXTRAS, Rehearsal, attributes_of
 from engine.channels.media import AddressMedium, folded
 from engine.content.templates import RenderError
 from engine.delivery.holdout import HOLDOUT, held_out, holdout_of
+from engine.inputs import Invalid
 from engine.insight.estimate import SAMPLE, Crowd, expected_end
 from engine.limits.effective import read_effective_limits
 from engine.limits.zones import zone_of
@@ -231,6 +233,11 @@ def _check(session: Session, campaign: Campaign, found: Preflight) -> None:
         targets_of(session, campaign)
     except Refused as error:
         found.errors.append(f"{error.code}: {error}")
+    for check in (check_hours, check_budget):
+        try:
+            check(session, campaign)
+        except Invalid as error:
+            found.errors.append(str(error))
     if campaign.flow_id is None:
         found.errors.append(
             "CAMPAIGN_HAS_NO_DELIVERY_METHOD: the campaign has no flow, so it has nothing to send"

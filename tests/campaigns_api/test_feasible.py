@@ -96,3 +96,14 @@ def test_a_budget_that_is_not_enough_for_a_message_is_refused(desk: Desk) -> Non
         headers={"content-type": "application/json"},
     )
     assert (answer.status_code, "budget" in answer.text) == (400, True), answer.text
+
+
+def test_a_plan_says_what_cannot_be_met(desk: Desk) -> None:
+    desk.furnish(people=1)
+    campaign = desk.plain(limits=AFTERNOON)
+    assert organization(desk, NIGHT).status_code == 200, "a draft holds nothing back"
+    with desk.database.begin() as session:
+        session.execute(update(Campaign).values(budget=0))
+    errors = post(desk, f"/v1/campaign/{campaign}:plan", {})["errors"]
+    assert any("no hour to send in" in error for error in errors), errors
+    assert any(error.startswith("budget: ") for error in errors), errors
