@@ -63,7 +63,7 @@ def main() -> int:
         console.print(table(found, name))
         results += found
         if scale.kept:
-            record(found)
+            record(name, found, known=CASES)
     missed = [result.case for result in results if result.met is False]
     if missed:
         console.print(f"[red]not met: {', '.join(missed)}")

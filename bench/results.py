@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 __all__ = ["HERE", "RESULTS", "Result", "load", "record", "table"]
 
@@ -72,16 +72,24 @@ def _figures(value: float) -> float:
     return round(value) if abs(value) >= 1000 else float(f"{value:.3g}")
 
 
-def load(path: Path = RESULTS) -> list[Result]:
-    """What was recorded last."""
-    return [Result(**row) for row in json.loads(path.read_text())] if path.exists() else []
+def load(path: Path = RESULTS) -> dict[str, list[Result]]:
+    """What each benchmark measured last, by its name."""
+    if not path.exists():
+        return {}
+    return {name: [Result(**row) for row in rows] for name, rows in json.loads(path.read_text()).items()}
 
 
-def record(results: Sequence[Result], path: Path = RESULTS) -> None:
-    """Put in results, in place of earlier ones of the same case."""
-    known = {result.case: result for result in load(path)} | {result.case: result for result in results}
+def record(name: str, results: Sequence[Result], *, known: Collection[str], path: Path = RESULTS) -> None:
+    """Put in what a benchmark has measured, in place of all that it measured before.
+
+    Args:
+        known: The benchmarks that there are; what any other measured once is dropped.
+    """
+    kept = {other: rows for other, rows in load(path).items() if other in known and other != name}
+    found = {**kept, name: results}
+    rows = {one: [asdict(result) for result in found[one]] for one in sorted(found)}
     fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps([asdict(result) for result in known.values()], indent=2) + "\n")
+    fresh.write_text(json.dumps(rows, indent=2) + "\n")
     os.replace(fresh, path)  # noqa: PTH105 - says that it is atomic
 
 

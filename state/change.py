@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, false, or_, select, update
 
 from state.errors import IllegalTransition, NotFound
 from state.tables import Campaign, Job, Recipient, Slice
-from state.transitions import AUTOMATION, CAMPAIGN, ENTITY_UI, JOB, PORTAL, SLICE, Machine
+from state.transitions import AUTOMATION, CAMPAIGN, ENTITY_UI, JOB, PORTAL, SLICE, STAGE, Machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,6 +27,7 @@ _COLUMNS: dict[str, InstrumentedAttribute[Any]] = {
     AUTOMATION.entity: Recipient.automation_status,
     PORTAL.entity: Recipient.portal_status,
     ENTITY_UI.entity: Recipient.entity_ui_status,
+    STAGE.entity: Recipient.stage,
     SLICE.entity: Slice.state,
 }
 
@@ -36,9 +37,26 @@ def clock_of(session: Session) -> Any:
     return session.info["clock"]
 
 
-def sources_of(machine: Machine, wanted: str) -> ColumnElement[bool]:
-    """The table's condition for a move to `wanted`, for statements that move many rows at once."""
-    return _COLUMNS[machine.entity].in_(sorted(machine.sources(wanted)))
+def sources_of(
+    machine: Machine,
+    wanted: str,
+    *,
+    only_from: Iterable[str] | None = None,
+    column: ColumnElement[Any] | None = None,
+) -> ColumnElement[bool]:
+    """The table's condition for a move to `wanted`, for statements that move many rows at once: where the table has no
+    such move, it holds for no row.
+
+    Args:
+        only_from: Narrows the sources, where a rule allows a move only on one way.
+        column: What holds the status; None: the machine's own column.
+    """
+    sources = machine.sources(wanted)
+    if only_from is not None:
+        sources &= frozenset(only_from)
+    current: ColumnElement[Any] = _COLUMNS[machine.entity].expression if column is None else column
+    # Not IN: statements that are compiled once have no lists that expand.
+    return or_(false(), *(current == source for source in sorted(sources)))
 
 
 def change_status(

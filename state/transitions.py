@@ -23,6 +23,7 @@ __all__ = [
     "PORTAL",
     "SENDING",
     "SLICE",
+    "STAGE",
     "STOPPED",
     "AutomationStatus",
     "CampaignStatus",
@@ -31,6 +32,7 @@ __all__ = [
     "Machine",
     "PortalStatus",
     "SliceState",
+    "TargetStage",
 ]
 
 
@@ -81,6 +83,21 @@ class EntityUiStatus(StrEnum):
     SEEN = "seen"
     DISMISSED = "dismissed"
     CLICKED = "clicked"
+
+
+class TargetStage(StrEnum):
+    """How far Muster itself got with an enrolled target; any other stage is a word of whoever set it by hand."""
+
+    NEW = "new"
+    CONTACTED = "contacted"
+    """A provider took a message for it, or a call was placed."""
+    ENGAGED = "engaged"
+    """It answered: a reply, a click, a conversion, a call that was completed."""
+    GOAL_MET = "goal_met"
+    """verify-goal found so; likewise the next."""
+    GOAL_MISSED = "goal_missed"
+    UNREACHABLE = "unreachable"
+    """Its delivery failed for good before anything was taken."""
 
 
 class SliceState(StrEnum):
@@ -141,7 +158,8 @@ JOB = _machine(
 )
 
 #: failed → pending happens by retrigger only, cancelled → pending by re-activation only;
-#: in_progress → pending is a retry, or the release of what was not sent at shutdown.
+#: in_progress → pending is a retry, or the release of what was not sent at shutdown; pending → failed is told by others
+#: (engine.campaigns.recipients), who may tell any other move as well: it happened elsewhere.
 AUTOMATION = _machine(
     "automation",
     AutomationStatus,
@@ -173,6 +191,20 @@ ENTITY_UI = _machine(
     {"seen": "clicked dismissed", "clicked": "dismissed", "dismissed": "seen clicked"},
 )
 
+#: By PATCH a target moves to any stage, and verify-goal moves it out of any.
+STAGE = _machine(
+    "stage",
+    TargetStage,
+    {
+        "new": "contacted unreachable engaged goal_met goal_missed",
+        "unreachable": "contacted engaged goal_met goal_missed",
+        "contacted": "engaged goal_met goal_missed",
+        "engaged": "goal_met goal_missed",
+        "goal_met": "goal_missed",
+        "goal_missed": "goal_met",
+    },
+)
+
 #: leased → ready: released, expired, or waiting for a retry; ready → done: its job was cancelled.
 SLICE = _machine(
     "slice",
@@ -180,4 +212,4 @@ SLICE = _machine(
     {"ready": "leased done", "leased": "ready done"},
 )
 
-MACHINES = (CAMPAIGN, JOB, AUTOMATION, PORTAL, ENTITY_UI, SLICE)
+MACHINES = (CAMPAIGN, JOB, AUTOMATION, PORTAL, ENTITY_UI, STAGE, SLICE)

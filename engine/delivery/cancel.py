@@ -53,7 +53,9 @@ def cancel(runtime: Runtime, org_id: UUID, job_id: UUID) -> int:
 
 
 def _page(session: Session, org_id: UUID, job_id: UUID) -> int | None:
-    """Close up to 20 slices in one transaction; None when none is ready."""
+    """Close up to 20 slices in one transaction; returns how many recipients became cancelled, None when none was
+    closed.
+    """
     cancelled_job = select(Job.id).where(Job.id == job_id, Job.org_id == org_id, Job.status.in_(STOPPED))
     numbers = (
         session.execute(
@@ -91,7 +93,7 @@ def _page(session: Session, org_id: UUID, job_id: UUID) -> int | None:
         .execution_options(synchronize_session=False)
     ).scalar_one()
     slices.count_cancelled(session, org_id, campaign_id, job_id, cancelled)
-    return sum(cancelled.values())
+    return sum(cancelled.values()) if closed else None
 
 
 def _end(session: Session, org_id: UUID, job_id: UUID) -> bool:
@@ -121,7 +123,6 @@ def cancel_left(
             Recipient.job_id == job_id,
             among(session, Recipient.slice_number, numbers),
             Recipient.in_flight.is_(False),
-            Recipient.automation_status.in_((AutomationStatus.PENDING, AutomationStatus.IN_PROGRESS)),
             sources_of(AUTOMATION, AutomationStatus.CANCELLED),
         )
         .values(

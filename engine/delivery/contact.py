@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Integer, bindparam, case, func
 
-from engine.enrolled.stages import Stage, moved_to
+from engine.enrolled.stages import moved_to
 from engine.insight.email import medium_of
 from engine.insight.engagement import Medium
+from state.transitions import TargetStage
 from state.types import UtcDateTime
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def contacted(recipient: Table) -> dict[str, ColumnElement[Any]]:
     at = bindparam("p_contacted_at", type_=UtcDateTime())
     email = bindparam("p_email", type_=Integer())
     return {
-        "stage": case((at.is_(None), columns.stage), else_=moved_to(Stage.CONTACTED)),
+        "stage": case((at.is_(None), columns.stage), else_=moved_to(TargetStage.CONTACTED)),
         "email_sent": columns.email_sent + email,
         "whatsapp_sent": columns.whatsapp_sent + bindparam("p_whatsapp", type_=Integer()),
         "last_contacted_at": case((columns.stage.is_not(None), func.coalesce(at, columns.last_contacted_at))),
@@ -66,4 +67,4 @@ def contacted(recipient: Table) -> dict[str, ColumnElement[Any]]:
 
 def given_up() -> dict[str, ColumnElement[Any]]:
     """The columns that change when a delivery failed for good."""
-    return {"stage": moved_to(Stage.UNREACHABLE)}
+    return {"stage": moved_to(TargetStage.UNREACHABLE)}

@@ -25,6 +25,7 @@ from engine.audience.targets import audience, has_filters
 from engine.commands import Retrigger
 from engine.delivery import history, slices
 from engine.delivery.compose import ENTITY_DELETED
+from engine.delivery.counters import lock_slices
 from engine.delivery.holdout import held_out, holdouts_of
 from engine.delivery.intake import take_in
 from engine.runtime import wake
@@ -174,18 +175,17 @@ def _take_in(session: Session, door: _Door, entity_ids: Sequence[UUID]) -> int:
     ).scalar_one_or_none()
     if still != campaign.status:
         return 0  # it was stopped meanwhile; whoever starts it again plans everybody
-    job = enrolment_job(session, campaign)
     newcomers = _newcomers(session, door, entity_ids)
+    missed = (
+        Recipient.campaign_id == campaign.id,
+        Recipient.entity_id.in_(newcomers.with_only_columns(Entity.id)),
+        _missed_turn(),
+    )
+    lock_slices(session, *missed)
     back = session.scalars(
-        select(Recipient.entity_id)
-        .where(
-            Recipient.campaign_id == campaign.id,
-            Recipient.entity_id.in_(newcomers.with_only_columns(Entity.id)),
-            _missed_turn(),
-        )
-        .order_by(Recipient.entity_id)
-        .with_for_update()
+        select(Recipient.entity_id).where(*missed).order_by(Recipient.entity_id).with_for_update()
     ).all()
+    job = enrolment_job(session, campaign)
     if back:
         history.keep(session, campaign.id, back, AutomationStatus.CANCELLED)
     revive = [AutomationStatus.CANCELLED] if back else []

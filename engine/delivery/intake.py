@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Uuid, case, func, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 
-from state.change import clock_of
+from state.change import clock_of, sources_of
 from state.sets import insert_into
 from state.tables import Job, Recipient, Slice
-from state.transitions import AutomationStatus, SliceState
+from state.transitions import AUTOMATION, AutomationStatus, SliceState
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -100,7 +100,8 @@ def _unless_known(statement: Any, revive: Collection[AutomationStatus]) -> Any:
     return statement.on_conflict_do_update(
         index_elements=["campaign_id", "entity_id"],
         set_={**{name: statement.excluded[name] for name in replaced}, **cleared},
-        where=Recipient.automation_status.is_(None) | Recipient.automation_status.in_(sorted(revive)),
+        where=Recipient.automation_status.is_(None)
+        | sources_of(AUTOMATION, AutomationStatus.PENDING, only_from=revive),
     )
 
 

@@ -28,10 +28,11 @@ from sqlalchemy import (
 
 from engine.delivery.contact import contacted, given_up
 from engine.delivery.statements import JOB, NOW, NUMBER, ORG, Statements, looked_up
+from state.change import sources_of
 from state.sets import PackedArray
 from state.tables import Entity, Recipient, Suppression
 from state.tables.audience import EVERY_CAMPAIGN
-from state.transitions import AutomationStatus
+from state.transitions import AUTOMATION, AutomationStatus
 from state.types import UtcDateTime
 
 if TYPE_CHECKING:
@@ -138,8 +139,8 @@ class RecipientStatements(Statements):
         return (*self._of_slice(), key >= first, key <= last)
 
     def _claimable(self, *, again: bool = False) -> ColumnElement[bool]:
-        pending = _recipient.c.automation_status == AutomationStatus.PENDING
-        return pending | _recipient.c.in_flight.is_(True) if again else pending
+        claimable = sources_of(AUTOMATION, AutomationStatus.IN_PROGRESS)
+        return claimable | _recipient.c.in_flight.is_(True) if again else claimable
 
     def _claim(
         self,
@@ -177,10 +178,15 @@ class RecipientStatements(Statements):
         code: ColumnElement[Any],
         text: ColumnElement[Any],
     ) -> Update:
-        """In flight → `status`. Only from in_progress: failed and cancelled may become pending as well, but not by an
-        outcome of what somebody else has ended meanwhile. Index as `load`.
+        """In flight → `status`, or still in_progress, for who is tried again between two touchpoints. Only from
+        in_progress: failed and cancelled may become pending as well, but not by an outcome of what somebody else has
+        ended meanwhile. Index as `load`.
         """
         recipient = _recipient.c
+        begun = AutomationStatus.IN_PROGRESS
+        movable = sources_of(AUTOMATION, status, only_from=[begun])
+        if status == begun:
+            movable = recipient.automation_status == begun
         more: dict[str, Any] = {}
         if status == AutomationStatus.SUCCESS:
             more = {"sent_at": NOW, **contacted(_recipient)}
@@ -191,7 +197,7 @@ class RecipientStatements(Statements):
             .where(
                 which,
                 recipient.in_flight.is_(True),
-                recipient.automation_status == AutomationStatus.IN_PROGRESS,
+                movable,
             )
             .values(
                 automation_status=status,

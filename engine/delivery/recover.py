@@ -23,7 +23,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import structlog
-from sqlalchemy import case, exists, func, select, update
+from sqlalchemy import exists, func, select, update
 
 from engine.commands import Activate, Cancel, Execute, Report, Retrigger
 from engine.delivery import slices
@@ -36,10 +36,10 @@ from engine.events.outbox import told
 from engine.for_each import for_each
 from engine.runtime import wake
 from engine.triggers import reach
-from state.change import clock_of
+from state.change import clock_of, sources_of
 from state.sets import among
 from state.tables import Job, Recipient, Slice
-from state.transitions import SENDING, STOPPED, AutomationStatus, JobStatus, SliceState
+from state.transitions import AUTOMATION, SENDING, SLICE, STOPPED, AutomationStatus, JobStatus, SliceState
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -120,7 +120,7 @@ def _take_back(session: Session) -> tuple[int, int]:
         slices.fold(session, org_id, job_id, number, in_progress=in_progress, cell=cell)
         session.execute(
             update(Slice)
-            .where(Slice.job_id == job_id, Slice.number == number)
+            .where(Slice.job_id == job_id, Slice.number == number, sources_of(SLICE, SliceState.READY))
             .values(
                 state=SliceState.READY,
                 lease_epoch=Slice.lease_epoch + 1,
@@ -150,29 +150,31 @@ def _settle_doubt(
     now = clock_of(session).now()
     again = 0
     if resend:
-        again = session.execute(
-            update(Recipient)
-            .where(
-                *ours,
-                Recipient.attempt < attempts,
-                Recipient.automation_status == AutomationStatus.IN_PROGRESS,
-            )
-            .values(
-                # Whoever has touchpoints behind them stays in progress (state/tables/delivery.py).
-                automation_status=case(
-                    (Recipient.step > 0, AutomationStatus.IN_PROGRESS), else_=AutomationStatus.PENDING
-                ),
-                in_flight=False,
-                due_at=now,
-                error_code=OUTCOME_UNKNOWN,
-                error_text=_LOST,
-                updated_at=now,
-            )
-            .execution_options(synchronize_session=False)
-        ).rowcount  # type: ignore[attr-defined]
+        doubted = {
+            "in_flight": False,
+            "due_at": now,
+            "error_code": OUTCOME_UNKNOWN,
+            "error_text": _LOST,
+            "updated_at": now,
+        }
+        # Whoever has touchpoints behind them stays in progress (state/tables/delivery.py).
+        stays = Recipient.automation_status == AutomationStatus.IN_PROGRESS
+        moves = sources_of(AUTOMATION, AutomationStatus.PENDING, only_from=[AutomationStatus.IN_PROGRESS])
+        for which, values in (
+            ((Recipient.step > 0, stays), doubted),
+            ((Recipient.step == 0, moves), {**doubted, "automation_status": AutomationStatus.PENDING}),
+        ):
+            again += session.execute(
+                update(Recipient)
+                .where(*ours, Recipient.attempt < attempts, *which)
+                .values(values)
+                .execution_options(synchronize_session=False)
+            ).rowcount  # type: ignore[attr-defined]
     given_up = session.execute(
         update(Recipient)
-        .where(*ours, Recipient.automation_status == AutomationStatus.IN_PROGRESS)
+        .where(
+            *ours, sources_of(AUTOMATION, AutomationStatus.FAILED, only_from=[AutomationStatus.IN_PROGRESS])
+        )
         .values(
             automation_status=AutomationStatus.FAILED,
             in_flight=False,
@@ -191,7 +193,7 @@ def _settle_doubt(
     session.execute(
         update(Recipient).where(*ours).values(in_flight=False).execution_options(synchronize_session=False)
     )
-    return int(again) + len(given_up), len(given_up)
+    return again + len(given_up), len(given_up)
 
 
 def wake_lost(session: Session, *, silence: timedelta) -> int:

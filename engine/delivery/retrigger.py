@@ -22,11 +22,19 @@ from engine.delivery.counters import lock_slices
 from engine.delivery.intake import OF_MESSAGE
 from engine.events.outbox import record
 from engine.runtime import wake
-from state.change import change_status, clock_of
+from state.change import change_status, clock_of, sources_of
 from state.errors import NotFound
 from state.sets import among, rows
 from state.tables import Campaign, Job, Recipient, Slice
-from state.transitions import JOB, SENDING, AutomationStatus, CampaignStatus, JobStatus, SliceState
+from state.transitions import (
+    AUTOMATION,
+    JOB,
+    SENDING,
+    AutomationStatus,
+    CampaignStatus,
+    JobStatus,
+    SliceState,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -227,7 +235,7 @@ def _start_over(
         .where(
             Recipient.campaign_id == campaign.id,
             Recipient.entity_id == given.c.entity_id,
-            Recipient.automation_status == AutomationStatus.FAILED,
+            sources_of(AUTOMATION, AutomationStatus.PENDING, only_from=[AutomationStatus.FAILED]),
         )
         .values(
             automation_status=AutomationStatus.PENDING,

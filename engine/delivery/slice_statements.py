@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Integer, String, Table, Uuid, bindparam, exists, func, select, update
 
 from engine.delivery.statements import JOB, NOW, NUMBER, ORG, Statements
+from state.change import sources_of
 from state.tables import Campaign, Job, Organization, Slice, Suppression, Webhook
-from state.transitions import JobStatus, SliceState
+from state.transitions import SLICE, JobStatus, SliceState
 from state.types import UtcDateTime
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class SliceStatements(Statements):
         self.count = self._count()
         self.fold = self._fold()
         self.reset = self._reset()
-        self.close = self._close()
+        self.close = {state: self._close(state) for state in (SliceState.READY, SliceState.DONE)}
         self.wake_next = self._wake_next()
 
     def _lease(self) -> Update:
@@ -53,7 +54,7 @@ class SliceStatements(Statements):
             update(_slice)
             .where(
                 *_this_slice(),
-                _is(SliceState.READY),
+                _may_become(SliceState.LEASED),
                 _slice.c.due_at <= NOW,
                 running,
             )
@@ -135,13 +136,13 @@ class SliceStatements(Statements):
             )
         )
 
-    def _close(self) -> Update:
+    def _close(self, state: SliceState) -> Update:
         """Leased → done or ready, its counters folded away. Primary key."""
         return (
             update(_slice)
-            .where(*leased())
+            .where(*leased(), _may_become(state))
             .values(
-                state=bindparam("p_state", type_=String()),
+                state=state,
                 due_at=func.coalesce(bindparam("p_due_at", type_=UtcDateTime()), _slice.c.due_at),
                 waits_for=bindparam("p_waits_for", type_=String()),
                 lease_expires_at=None,
@@ -217,15 +218,17 @@ def leased() -> tuple[ColumnElement[bool], ...]:
     return (
         *_this_slice(),
         _slice.c.lease_epoch == bindparam("p_epoch", type_=Integer()),
-        _is(SliceState.LEASED),
+        _STATE == SliceState.LEASED,
     )
 
 
-def _is(state: SliceState) -> ColumnElement[bool]:
-    """A slice that is named by its key is in `state`: said so that PostgreSQL takes it by that key. It would rather
-    read a small index on all that are in that state, with what they left there each time they were renewed.
-    """
-    return func.coalesce(_slice.c.state, "") == state
+#: The state of a slice that is named by its key: said so that PostgreSQL takes it by that key. It would rather read a
+#: small index on all that are in that state, with what they left there each time they were renewed.
+_STATE = func.coalesce(_slice.c.state, "")
+
+
+def _may_become(state: SliceState) -> ColumnElement[bool]:
+    return sources_of(SLICE, state, column=_STATE)
 
 
 def _this_slice() -> tuple[ColumnElement[bool], ...]:

@@ -225,35 +225,37 @@ def close(
     the last. Call it last in the transaction: it locks the job's row.
     """
     done = due_at is None
+    state = SliceState.DONE if done else SliceState.READY
     ours: dict[str, Any] = {"p_job_id": lease.job_id, "p_number": lease.number, "p_in_progress": waiting}
     job_is: dict[str, Any] = {"p_org_id": lease.org_id, "p_done": int(done), "p_now": clock_of(session).now()}
     slice_is: dict[str, Any] = {
         "p_epoch": lease.epoch,
-        "p_state": SliceState.DONE if done else SliceState.READY,
         "p_due_at": due_at,
         "p_waits_for": waits_for,
     }
     if is_postgresql(session):
-        folded = execute(session, _given_back(SliceStatements.of(session)), **ours, **job_is, **slice_is)
+        folded = execute(
+            session, _given_back(SliceStatements.of(session), state), **ours, **job_is, **slice_is
+        )
         job = _Folded(*folded.one())
     else:
         job = _Folded(*execute(session, SliceStatements.of(session).fold, **ours, **job_is).one())
         roll_up(session, lease.job_id, lease.number)
-        execute(session, SliceStatements.of(session).close, **ours, **slice_is)
+        execute(session, SliceStatements.of(session).close[state], **ours, **slice_is)
     count_cancelled(session, lease.org_id, lease.campaign_id, lease.job_id, cancelled)
     if not (job.over and finish_if_done(session, lease.org_id, lease.job_id)):
         _wake_next(session, lease.org_id, lease.job_id, job)
 
 
 @cache
-def _given_back(ours: SliceStatements) -> Select[Any]:
+def _given_back(ours: SliceStatements, state: SliceState) -> Select[Any]:
     """Fold, roll up and close in one round trip (PostgreSQL), in this order: the job's row is locked first. Of the
     slice, each sees what it held before.
     """
     folded = ours.fold.cte("folded")
     once = select(folded.c.status).exists()
     rolled = rolled_up(on_postgresql=True, once=once).cte("rolled")
-    return select(folded).add_cte(rolled, ours.close.where(once).cte("closed"))
+    return select(folded).add_cte(rolled, ours.close[state].where(once).cte("closed"))
 
 
 def count_cancelled(

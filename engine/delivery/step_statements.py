@@ -15,8 +15,9 @@ from sqlalchemy import Integer, String, Table, Uuid, bindparam, func, insert, li
 from engine.delivery.contact import contacted
 from engine.delivery.recipient_statements import RecipientStatements
 from engine.delivery.statements import NOW
+from state.change import sources_of
 from state.tables import Execution, Recipient
-from state.transitions import AutomationStatus
+from state.transitions import AUTOMATION, AutomationStatus
 from state.types import UtcDateTime
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class StepStatements(RecipientStatements):
         recipient = _recipient.c
         status = recipient.automation_status
         self._idle = recipient.in_flight.is_(False) & (
-            (status == AutomationStatus.PENDING) | (status == AutomationStatus.IN_PROGRESS)
+            sources_of(AUTOMATION, AutomationStatus.IN_PROGRESS) | (status == AutomationStatus.IN_PROGRESS)
         )
         self._flying = recipient.in_flight.is_(True) & (
             recipient.automation_status == AutomationStatus.IN_PROGRESS
@@ -142,11 +143,7 @@ class StepStatements(RecipientStatements):
         """Pending → in_progress, nothing else: what ends must have begun."""
         return (
             update(_recipient)
-            .where(
-                self._recipients(),
-                self._here,
-                _recipient.c.automation_status == AutomationStatus.PENDING,
-            )
+            .where(self._recipients(), self._here, sources_of(AUTOMATION, AutomationStatus.IN_PROGRESS))
             .values(automation_status=AutomationStatus.IN_PROGRESS, updated_at=NOW)
         )
 
@@ -167,11 +164,7 @@ class StepStatements(RecipientStatements):
         )
         return (
             update(_recipient)
-            .where(
-                self._recipients(),
-                self._here,
-                _recipient.c.automation_status == AutomationStatus.IN_PROGRESS,
-            )
+            .where(self._recipients(), self._here, sources_of(AUTOMATION, AutomationStatus.SUCCESS))
             .values(
                 automation_status=AutomationStatus.SUCCESS,
                 execution_id=func.coalesce(last, _recipient.c.execution_id),

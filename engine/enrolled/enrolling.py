@@ -22,11 +22,11 @@ from sqlalchemy.dialects.postgresql import JSONB
 from engine.delivery.enrol import guard
 from engine.delivery.named import deliver_named
 from engine.enrolled import keys
-from engine.enrolled.stages import Stage
 from engine.enrolled.targets import check_campaign, customer_at, hold_campaign
 from state.change import clock_of
 from state.sets import among, insert_into, is_postgresql, rows
 from state.tables import Entity, Recipient
+from state.transitions import TargetStage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -133,7 +133,7 @@ def write_targets(
         "in_flight": literal(value=False),
         "created_at": literal(now, Recipient.created_at.type),
         "updated_at": literal(now, Recipient.updated_at.type),
-        "stage": literal(Stage.NEW.value),
+        "stage": literal(TargetStage.NEW.value),
         "assigned_agent_id": people.c.agent,
         "contact_keys": cast(people.c.held, JSONB) if is_postgresql(session) else people.c.held,
         **{name: literal(0) for name in zeros},
@@ -144,7 +144,7 @@ def write_targets(
         .order_by(Entity.id)
     )
     statement = insert_into(session, Recipient).from_select(list(columns), chosen)
-    told = case((Recipient.sent_at.is_not(None), Stage.CONTACTED.value), else_=Stage.NEW.value)
+    told = case((Recipient.sent_at.is_not(None), TargetStage.CONTACTED.value), else_=TargetStage.NEW.value)
     changed: Mapping[str, Any] = {
         "stage": func.coalesce(Recipient.stage, told),
         "assigned_agent_id": func.coalesce(statement.excluded.assigned_agent_id, Recipient.assigned_agent_id),

@@ -17,12 +17,12 @@ from engine import listing
 from engine.campaigns.channel_types import channel_of_type
 from engine.campaigns.feasible import check_hours
 from engine.campaigns.flows import FlowChange, FlowInput, TouchpointInput, create_flow, update_flow
-from engine.enrolled.stages import Stage
 from engine.inputs import Input, InUse, Invalid, read
 from engine.limits.changes import limits_changed
 from engine.limits.config import CampaignLimits, Window, stored
 from state.errors import NotFound
 from state.tables import Campaign
+from state.transitions import TargetStage
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -38,7 +38,7 @@ _SILENT: dict[str, Any] = {
             {
                 "key": "recipient.stage",
                 "operator": "IS_ONE_OF",
-                "value": [Stage.NEW, Stage.CONTACTED, Stage.UNREACHABLE],
+                "value": [TargetStage.NEW, TargetStage.CONTACTED, TargetStage.UNREACHABLE],
             }
         ],
         "combination": "AND",

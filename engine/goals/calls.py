@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from sqlalchemy import select, update
 
 from engine.enrolled.analysis import analysed
-from engine.enrolled.stages import Stage, moved_to
+from engine.enrolled.stages import moved_to
 from engine.goals.signals import somebody_spoke
 from engine.insight.engagement import Engaged, Kind, Medium, known_events, note
 from engine.insight.feedback import held
 from state.change import clock_of
 from state.tables import Engagement, Recipient
+from state.transitions import TargetStage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -183,7 +184,7 @@ def _after(row: Recipient, attempt: Attempt, now: datetime) -> dict[str, Any]:
     values: dict[str, Any] = {
         "updated_at": now,
         "calls_made": (row.calls_made or 0) + 1,
-        "stage": moved_to(Stage.ENGAGED if engaged else Stage.CONTACTED),
+        "stage": moved_to(TargetStage.ENGAGED if engaged else TargetStage.CONTACTED),
     }
     if (
         row.last_conv_id is not None

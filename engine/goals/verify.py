@@ -26,7 +26,7 @@ from sqlalchemy import select, update
 from engine import listing
 from engine.enrolled.analysis import analysed
 from engine.enrolled.identity import entity_of
-from engine.enrolled.stages import Stage, verified
+from engine.enrolled.stages import verified
 from engine.enrolled.targets import rows_of
 from engine.goals.calls import conversations
 from engine.goals.completions import CompletionsAnalyser
@@ -38,6 +38,7 @@ from engine.insight.feedback import held
 from state.change import clock_of
 from state.errors import NotFound, StateError
 from state.tables import Campaign, Recipient
+from state.transitions import TargetStage
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -233,8 +234,8 @@ def _stage(current: str, before: str, result: str, *, spoken: bool) -> str:
         before: As it was when the question was put.
         spoken: Whether anybody was spoken to; a machine that answered engages nobody.
     """
-    if current != before and current not in set(Stage):
+    if current != before and current not in set(TargetStage):
         return current
     if not spoken and result == "unknown":
-        return Stage.CONTACTED if current == Stage.NEW else current
+        return TargetStage.CONTACTED if current == TargetStage.NEW else current
     return verified(result, current)

@@ -22,7 +22,7 @@ from uuid import UUID
 
 from sqlalchemy import func, insert, select, update
 
-from engine.enrolled.stages import Stage, moved_to
+from engine.enrolled.stages import moved_to
 from engine.events.outbox import record_recipients, told
 from engine.events.payloads import instant
 from engine.insight.messages import pairs, standings
@@ -30,6 +30,7 @@ from engine.insight.money import major
 from state.change import clock_of
 from state.sets import among, insert_into
 from state.tables import Engagement, EngagementHour, Recipient
+from state.transitions import TargetStage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -212,7 +213,7 @@ def _engage(session: Session, happened: Sequence[Engaged]) -> None:
                 Recipient.entity_id == given.c.entity_id,
                 Recipient.stage.is_not(None),
             )
-            .values(stage=moved_to(Stage.ENGAGED))
+            .values(stage=moved_to(TargetStage.ENGAGED))
             .execution_options(synchronize_session=False)
         )
 

@@ -14,7 +14,7 @@ import pytest
 from state.change import change_status
 from state.errors import IllegalTransition, NotFound
 from state.tables import Campaign, Job, Recipient, Slice
-from state.transitions import AUTOMATION, CAMPAIGN, ENTITY_UI, JOB, MACHINES, PORTAL, SLICE, Machine
+from state.transitions import AUTOMATION, CAMPAIGN, ENTITY_UI, JOB, MACHINES, PORTAL, SLICE, STAGE, Machine
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
@@ -74,6 +74,14 @@ ALLOWED: dict[str, set[tuple[str, str]]] = {
         ("dismissed", "seen"),
         ("dismissed", "clicked"),
     },
+    "stage": {
+        *(("new", later) for later in ("contacted", "unreachable", "engaged", "goal_met", "goal_missed")),
+        *(("unreachable", later) for later in ("contacted", "engaged", "goal_met", "goal_missed")),
+        *(("contacted", later) for later in ("engaged", "goal_met", "goal_missed")),
+        *(("engaged", later) for later in ("goal_met", "goal_missed")),
+        ("goal_met", "goal_missed"),
+        ("goal_missed", "goal_met"),
+    },
     "slice": {("ready", "leased"), ("ready", "done"), ("leased", "ready"), ("leased", "done")},
 }
 
@@ -93,8 +101,8 @@ def put(session: Session, org_id, machine: Machine, status: str) -> tuple[Column
     if machine is CAMPAIGN:
         session.add(Campaign(id=key, org_id=org_id, name="c", status=status, **times))
         return (Campaign.id == key,)
-    if machine in (AUTOMATION, PORTAL, ENTITY_UI):
-        column = f"{machine.entity}_status"
+    if machine in (AUTOMATION, PORTAL, ENTITY_UI, STAGE):
+        column = "stage" if machine is STAGE else f"{machine.entity}_status"
         row = Recipient(org_id=org_id, campaign_id=key, entity_id=key, entity_schema="contact", **times)
         setattr(row, column, status)
         session.add(row)
