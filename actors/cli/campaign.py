@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from actors.cli.confirm import Yes, ask_before_made, ask_before_start, require_answer
 from actors.cli.failure import Exit, Failure
 from actors.cli.output import Json, emit, lines, moment, note, table
 from actors.cli.watch import Campaign
@@ -70,6 +71,7 @@ def create(
         typer.Option(help="Write to the first alone of those who share an address. [default: it does]"),
     ] = None,
     activate_now: Annotated[bool, typer.Option("--activate", help="And activate it at once.")] = False,
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Make a campaign with the target, template and flow it needs. All of it, or nothing."""
@@ -108,11 +110,16 @@ def create(
         given["one_per_address"] = one_per_address
     if file is None and name is None:
         raise Failure("a campaign needs a name", "muster campaign create NAME …", code=Exit.USAGE)
-    with opened(context) as muster, muster.transaction() as session:
-        campaign = make(session, muster.org_id, given)
+    if activate_now:
+        require_answer(yes=yes)
+    with opened(context) as muster:
         if activate_now:
-            start(session, muster.org_id, campaign.id, window=muster.settings.window)
-        made = _plain(campaign)
+            ask_before_made(muster, given, yes=yes)
+        with muster.transaction() as session:
+            campaign = make(session, muster.org_id, given)
+            if activate_now:
+                start(session, muster.org_id, campaign.id, window=muster.settings.window)
+            made = _plain(campaign)
     if as_json:
         emit(made)
         return
@@ -128,16 +135,22 @@ def _move(
     move: Callable[[Session, Opened, UUID], object],
     *,
     said: str | None = None,
+    asks: bool = False,
+    yes: bool = False,
     as_json: bool,
 ) -> None:
+    """Move a campaign, found by what it is called; where the move `asks`, after telling what it means."""
     from actors.cli.context import opened
     from actors.cli.finding import find_campaign
 
-    with opened(context) as muster, muster.transaction() as session:
-        row = find_campaign(session, muster.org_id, campaign)
-        move(session, muster, row.id)
-        session.refresh(row)
-        moved = _plain(row)
+    with opened(context) as muster:
+        if asks:
+            ask_before_start(muster, campaign, yes=yes)
+        with muster.transaction() as session:
+            row = find_campaign(session, muster.org_id, campaign)
+            move(session, muster, row.id)
+            session.refresh(row)
+            moved = _plain(row)
     if as_json:
         emit(moved)
     else:
@@ -145,16 +158,19 @@ def _move(
 
 
 @app.command()
-def activate(context: typer.Context, campaign: Campaign, *, as_json: Json = False) -> None:
-    """Deliver to everybody who matches now; a paused campaign goes on instead."""
+def activate(context: typer.Context, campaign: Campaign, *, yes: Yes = False, as_json: Json = False) -> None:
+    """Deliver to everybody who matches now; a paused campaign goes on instead. Asks before."""
     from engine.campaigns import lifecycle
 
+    require_answer(yes=yes)
     _move(
         context,
         campaign,
         lambda session, muster, id_: lifecycle.activate(
             session, muster.org_id, id_, window=muster.settings.window
         ),
+        asks=True,
+        yes=yes,
         as_json=as_json,
     )
 
@@ -235,10 +251,22 @@ def execute(
     percentage: Percentage = 100.0,
     priority: Priority = "normal",
     test: Annotated[bool, typer.Option("--test", help="Render and check everything; send nothing.")] = False,
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Deliver to a part of the audience, or to whoever is left of it."""
-    _execute(context, campaign, percentage=percentage, priority=priority, test=test, as_json=as_json)
+    """Deliver to a part of the audience, or to whoever is left of it. Asks before, unless it is a test."""
+    if not test:
+        require_answer(yes=yes)
+    _execute(
+        context,
+        campaign,
+        percentage=percentage,
+        priority=priority,
+        test=test,
+        asks=not test,
+        yes=yes,
+        as_json=as_json,
+    )
 
 
 @app.command()
@@ -271,6 +299,8 @@ def _execute(
     priority: str,
     due_at: datetime | None = None,
     test: bool = False,
+    asks: bool = False,
+    yes: bool = False,
     as_json: bool,
 ) -> None:
     from actors.cli.context import opened
@@ -280,26 +310,29 @@ def _execute(
     from engine.campaigns.jobs import PRIORITIES
 
     one_of("priority", priority, PRIORITIES)
-    with opened(context) as muster, muster.transaction() as session:
-        row = find_campaign(session, muster.org_id, campaign)
-        done = start(
-            session,
-            muster.org_id,
-            row.id,
-            window=muster.settings.window,
-            priority=priority,
-            reach=percentage,
-            due_at=due_at,
-            test=test,
-        )
-        said = {
-            "id": str(row.id),
-            "name": row.name,
-            "execution_id": str(done.execution_id),
-            "status": done.status,
-            "starts_at": done.starts_at,
-            "estimated_completion": done.estimated_completion,
-        }
+    with opened(context) as muster:
+        if asks:
+            ask_before_start(muster, campaign, yes=yes, percentage=percentage)
+        with muster.transaction() as session:
+            row = find_campaign(session, muster.org_id, campaign)
+            done = start(
+                session,
+                muster.org_id,
+                row.id,
+                window=muster.settings.window,
+                priority=priority,
+                reach=percentage,
+                due_at=due_at,
+                test=test,
+            )
+            said = {
+                "id": str(row.id),
+                "name": row.name,
+                "execution_id": str(done.execution_id),
+                "status": done.status,
+                "starts_at": done.starts_at,
+                "estimated_completion": done.estimated_completion,
+            }
     if as_json:
         emit(said)
         return

@@ -49,8 +49,8 @@ def test_it_is_made_with_all_it_needs_and_led_through_its_life(populated: Muster
     assert shown["id"] == str(campaign_id)
     assert (shown["targets"], shown["flow"], shown["channels"]) == (["Norway"], "Norway", ["files"])
 
-    assert populated.ok("campaign", "activate", campaign_id).out == "Norway: activating\n"
-    again = populated("campaign", "activate", "Norway")
+    assert populated.ok("campaign", "activate", campaign_id, "--yes").out == "Norway: activating\n"
+    again = populated("campaign", "activate", "Norway", "--yes")
     assert again.code == 1
     assert "CAMPAIGN_HAS_UNEXPECTED_STATUS" in again.err
     assert populated.ok("campaign", "pause", "Norway", "--json").json["status"] == "paused"
@@ -59,7 +59,7 @@ def test_it_is_made_with_all_it_needs_and_led_through_its_life(populated: Muster
     assert populated.ok("campaign", "resume", "Norway").out == "Norway: activating\n"
     assert populated.ok("campaign", "deactivate", "Norway").out.startswith("Norway: deactivated; ")
     assert populated.ok("campaign", "cancel", "Norway").out == "Norway: cancelled\n"
-    assert populated("campaign", "activate", "Norway").code == 1
+    assert populated("campaign", "activate", "Norway", "--yes").code == 1
 
 
 def test_it_is_executed_in_parts_scheduled_and_copied(populated: Muster, text: Path) -> None:
@@ -68,15 +68,15 @@ def test_it_is_executed_in_parts_scheduled_and_copied(populated: Muster, text: P
     planned = populated.ok("campaign", "schedule", "Norway", "2099-01-01T10:00", "--priority", "low")
     assert planned.out.startswith("Norway: scheduled for 2099-01-01 ")
     assert re.search(r"[+-]\d\d:\d\d$", planned.out.strip()), "with its offset"
-    started = populated.ok("campaign", "execute", "Norway", "--percentage", "10", "--json").json
+    started = populated.ok("campaign", "execute", "Norway", "--yes", "--percentage", "10", "--json").json
     assert started["status"] == "started"
-    again = populated("campaign", "execute", "Norway")
+    again = populated("campaign", "execute", "Norway", "--yes")
     assert (again.code, "CAMPAIGN_HAS_JOB_IN_PROGRESS" in again.err) == (1, True)
     copy = populated.ok("campaign", "clone", "Norway")
     assert copy.out.startswith("created campaign Norway (Copy) (")
     assert populated.ok("campaign", "clone", "Norway", "Norwegen", "--json").json["status"] == "draft"
     for wrong in (("--priority", "urgent"), ("--percentage", "0")):
-        assert populated("campaign", "execute", "Norwegen", *wrong).code in (1, 2)
+        assert populated("campaign", "execute", "Norwegen", "--yes", *wrong).code in (1, 2)
     assert populated("campaign", "schedule", "Norwegen", "soon").code == 2
     for past in ("2020-01-01T10:00", "2020-01-01T10:00+14:00"):
         refused = populated("campaign", "schedule", "Norway", past)
@@ -86,6 +86,30 @@ def test_it_is_executed_in_parts_scheduled_and_copied(populated: Muster, text: P
     assert datetime.fromisoformat(planned.out.rpartition(" for ")[2].strip()).tzinfo is not None
     populated.ok("campaign", "pause", "Norway")
     assert populated.ok("campaign", "complete", "Norway").out == "Norway: completed\n"
+
+
+def test_nobody_is_written_to_without_an_answer(
+    populated: Muster, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    populated.ok("channel", "create", "files", "--kind", "file")
+    create = ("campaign", "create", "Sweden", "--where", "country = Sweden", "--subject", "x", "--text", text)
+    populated.ok("campaign", "create", "Norway", *NORWAY, "--text", text)
+    starts = (("campaign", "activate", "Norway"), ("campaign", "execute", "Norway"), (*create, "--activate"))
+    for start in starts:
+        refused = populated(*start)
+        assert (refused.code, "--yes" in refused.err) == (2, True), refused
+    monkeypatch.setattr("actors.cli.confirm.can_ask", lambda: True)
+    for start in starts:
+        no = populated(*start, stdin="n\n")
+        assert (no.code, "nothing was started" in no.err) == (1, True), no
+        assert re.search(r"(Norway: 3|Sweden: 1) recipients, over files \(file\)", no.err)
+    assert _rows(populated)["job"] == 0
+    assert _rows(populated)["campaign"] == 1
+    assert populated.ok("campaign", "execute", "Norway", "--test").out == "Norway: started\n"
+    assert "activating" in populated.ok(*create, "--activate", stdin="y\n").out
+    told = populated.ok("campaign", "execute", "Norway", "--percentage", "100", "--yes")
+    assert "Norway: 3 recipients" in told.err
+    assert _rows(populated)["job"] == 2
 
 
 def test_it_is_listed_newest_first_and_by_status(populated: Muster, text: Path) -> None:
@@ -255,8 +279,8 @@ def test_a_file_that_cannot_be_used_is_told_by_field(
 def test_a_campaign_that_lacks_something_is_refused_by_its_code(populated: Muster, text: Path) -> None:
     populated.ok("campaign", "create", "Nobody", "--subject", "x", "--text", text)
     populated.ok("campaign", "create", "Nothing", "--where", "country = Norway")
-    assert "CAMPAIGN_HAS_NO_TARGET" in populated("campaign", "activate", "Nobody").err
-    assert "CAMPAIGN_HAS_NO_DELIVERY_METHOD" in populated("campaign", "activate", "Nothing").err
-    both = populated("campaign", "create", "At once", "--subject", "x", "--text", text, "--activate")
+    assert "CAMPAIGN_HAS_NO_TARGET" in populated("campaign", "activate", "Nobody", "--yes").err
+    assert "CAMPAIGN_HAS_NO_DELIVERY_METHOD" in populated("campaign", "activate", "Nothing", "--yes").err
+    both = populated("campaign", "create", "At once", "--subject", "x", "--text", text, "--activate", "--yes")
     assert both.code == 1
     assert "At once" not in populated.ok("campaign", "list").out, "made and activated, or neither"

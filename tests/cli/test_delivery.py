@@ -49,13 +49,13 @@ def division(tmp_path: Path) -> Path:
 
 def _deliver(muster: Muster, text: Path, name: str = "Offer") -> None:
     everybody = ("--where", "customer_id is not empty")
-    muster.ok("campaign", "create", name, *everybody, "--subject", "x", "--text", text, "--activate")
+    muster.ok("campaign", "create", name, *everybody, "--subject", "x", "--text", text, "--activate", "--yes")
     muster.ok("watch", name, "--interval", "0.05")
 
 
 def test_watching_ends_with_the_delivery_and_tells_every_status(delivering: Muster, division: Path) -> None:
     everybody = ("--where", "customer_id is not empty", "--subject", "x", "--text", division)
-    delivering.ok("campaign", "create", "Offer", *everybody, "--activate")
+    delivering.ok("campaign", "create", "Offer", *everybody, "--activate", "--yes")
     watched = delivering.ok("watch", "Offer", "--interval", "0.05")
     assert "5/5" in watched.out
     assert "Offer: completed" in watched.out
@@ -102,7 +102,7 @@ def test_why_tells_why_somebody_is_none(delivering: Muster, division: Path, peop
     norway = ("--where", "country = Norway", "--subject", "x", "--text", division)
     delivering.ok("campaign", "create", "Norway", *norway)
     assert "never activated" in delivering.ok("why", "Norway", "1").out
-    delivering.ok("campaign", "activate", "Norway")
+    delivering.ok("campaign", "activate", "Norway", "--yes")
     delivering.ok("watch", "Norway", "--interval", "0.05")
     assert "none of the campaign's targets" in delivering.ok("why", "Norway", "2").out
     people.write_text(people.read_text().replace("Sweden", "Norway"))
@@ -136,7 +136,7 @@ def test_only_the_failed_are_delivered_again(delivering: Muster, division: Path)
 def test_a_cancelled_job_is_a_failure_to_watch(embedded: Muster, people: Path, division: Path) -> None:
     embedded.ok("import", people, *GOOD)
     norway = ("--where", "country = Norway", "--subject", "x", "--text", division)
-    embedded.ok("campaign", "create", "Norway", *norway, "--activate")
+    embedded.ok("campaign", "create", "Norway", *norway, "--activate", "--yes")
     embedded.ok("campaign", "cancel", "Norway")
     watched = embedded("watch", "Norway")
     assert watched.code == 1
@@ -154,7 +154,7 @@ def test_work_for_the_process_next_door_is_found_by_its_next_sweep(
     migrated.ok("org", "create", "acme")
     migrated.ok("import", people, *GOOD)
     norway = ("--where", "country = Norway", "--subject", "x", "--text", division)
-    migrated.ok("campaign", "create", "Norway", *norway, "--activate")
+    migrated.ok("campaign", "create", "Norway", *norway, "--activate", "--yes")
 
     wakeups = MemoryWakeups()
     runtime = Runtime(load_settings(), wakeups=wakeups)
