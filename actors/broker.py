@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from dramatiq.brokers.rabbitmq import RabbitmqBroker
 from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
 
-from engine.wakeups import NAMESPACE, redis_client
+from engine.redis_wakeups import NAMESPACE, redis_client
 
 if TYPE_CHECKING:
     import dramatiq

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
 import orjson
-import psycopg
 from sqlalchemy import Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -30,6 +29,7 @@ from state.sampling import place
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import psycopg
     from sqlalchemy import Connection
 
     from state.tables.base import Base
@@ -161,6 +161,8 @@ class Database:
             pool_timeout=BUSY_TIMEOUT.total_seconds(),
             connect_args={"application_name": "muster", "options": _SESSION, **silence},
         )
+
+        import psycopg  # noqa: PLC0415 - nobody on SQLite needs it
 
         @event.listens_for(engine, "checkout")
         def _still_there(connection: Any, _record: object, _proxy: object) -> None:

@@ -102,10 +102,10 @@ def _database(settings: Settings) -> Iterator[Check]:
 
 
 def _migrations(database: Database) -> Check:
-    from state import migrate
+    from state import revisions
 
     try:
-        missing = migrate.pending(database)
+        missing = revisions.pending(database)
     except Exception as error:  # noqa: BLE001 - as above
         return _wrong("migrations", error)
     if missing:

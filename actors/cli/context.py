@@ -105,7 +105,7 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
     from config.settings import EMBEDDED
     from engine.runtime import Runtime
     from state.database import Database
-    from state.migrate import require_current
+    from state.revisions import require_current
 
     file = settings.sqlite_file
     if file is not None and not file.exists():

@@ -35,18 +35,18 @@ def upgrade(*, as_json: Json = False) -> None:
 def status(*, as_json: Json = False) -> None:
     """Say which migrations the database lacks; exit code 3 when it lacks any."""
     from actors.cli.context import load_settings, quiet_logs
-    from state import migrate
+    from state import revisions
     from state.database import Database
 
     settings = load_settings()
     quiet_logs(settings)
     file = settings.sqlite_file
     if file is not None and not file.exists():
-        missing = migrate.known()
+        missing = revisions.known()
     else:
         database = Database(settings.database_url, pool_size=2)
         try:
-            missing = migrate.pending(database)
+            missing = revisions.pending(database)
         finally:
             database.close()
     if as_json:

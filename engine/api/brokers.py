@@ -8,7 +8,7 @@ import pika
 import redis
 
 from engine.commands import QUEUES
-from engine.wakeups import NAMESPACE, redis_client
+from engine.redis_wakeups import NAMESPACE, redis_client
 
 __all__ = ["BrokerAway", "queue_depths"]
 

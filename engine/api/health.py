@@ -16,7 +16,7 @@ from engine.api.answers import json_answer
 from engine.api.brokers import BrokerAway, queue_depths
 from engine.heartbeat import absences
 from state.errors import SchemaOutdated
-from state.migrate import require_current
+from state.revisions import require_current
 
 if TYPE_CHECKING:
     from starlette.responses import Response

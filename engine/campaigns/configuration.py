@@ -36,7 +36,7 @@ from engine.channels.registry import InvalidChannel
 from engine.content.stored import compile_message
 from engine.content.templates import TemplateError
 from engine.delivery.conditions import check_condition
-from engine.delivery.sender import default_channel
+from engine.delivery.default_channel import default_channel
 from engine.inputs import Invalid, read
 from engine.instants import read_instant
 from engine.outbound import guard_of

@@ -25,7 +25,7 @@ from engine.content.stored import compile_stored
 from engine.content.templates import RenderError, TemplateError
 from engine.content.values import absent
 from engine.content.warnings import message_warnings
-from engine.delivery.sender import default_channel
+from engine.delivery.default_channel import default_channel
 from engine.inputs import Input, Invalid
 from state.errors import NotFound
 from state.tables import Channel, Entity, Template

@@ -28,7 +28,7 @@ from engine.content.stored import compile_content, compile_stored
 from engine.content.templates import RenderError, TemplateError
 from engine.delivery.address_claims import DUPLICATE_ADDRESS, SHARED
 from engine.delivery.conditions import check_condition
-from engine.delivery.sender import default_channel
+from engine.delivery.default_channel import default_channel
 from engine.delivery.variants import Variants
 from engine.inputs import Invalid
 from state.change import clock_of

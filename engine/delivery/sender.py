@@ -24,6 +24,7 @@ from engine.content.errors import TemplateError
 from engine.content.links import Links
 from engine.content.stored import AnyTemplate, compile_content, compile_stored
 from engine.delivery.course import ACTION
+from engine.delivery.default_channel import default_channel
 from engine.delivery.outcomes import Policy, policy_of
 from engine.tracking.tokens import Tokens
 from engine.tracking.tracked import TrackedTemplate, Tracker, wanted_of
@@ -48,7 +49,6 @@ __all__ = [
     "Sender",
     "SenderUnavailable",
     "Senders",
-    "default_channel",
     "policy_at",
 ]
 
@@ -307,13 +307,3 @@ def _channel_of(session: Session, org_id: UUID, step: Touchpoint) -> ChannelRow 
         return default_channel(session, org_id)
     row = session.get(ChannelRow, step.channel_id)
     return row if row is not None and row.org_id == org_id else None
-
-
-def default_channel(session: Session, org_id: UUID) -> ChannelRow | None:
-    """The channel of touchpoints that name none: the organization's default, else its oldest."""
-    return session.execute(
-        select(ChannelRow)
-        .where(ChannelRow.org_id == org_id)
-        .order_by(ChannelRow.is_default.desc(), ChannelRow.created_at, ChannelRow.id)
-        .limit(1)
-    ).scalar_one_or_none()

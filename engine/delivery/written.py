@@ -8,8 +8,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-import psycopg
-from psycopg.rows import namedtuple_row, tuple_row
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, NoResultFound
 
@@ -18,6 +16,7 @@ from state.sets import is_postgresql, literal_array, packed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import psycopg
     from sqlalchemy import ClauseElement, Executable
     from sqlalchemy.engine import Dialect
     from sqlalchemy.orm import Session
@@ -85,7 +84,7 @@ def execute_named(transaction: Session | Connection, statement: Executable, **pa
     connection, parameters = _prepared(transaction, parameters)
     if not is_postgresql(connection):
         return list(connection.execute(statement, parameters))
-    return _run(connection, _written(statement, connection.dialect), parameters, namedtuple_row).fetchall()
+    return _run(connection, _written(statement, connection.dialect), parameters, named=True).fetchall()
 
 
 def _prepared(
@@ -111,13 +110,18 @@ def _run(
     connection: Connection,
     written: _Written,
     parameters: dict[str, Any],
-    rows: psycopg.rows.RowFactory[Any] = tuple_row,
+    *,
+    named: bool = False,
 ) -> psycopg.Cursor[Any]:
     """Run a text on the driver's own connection; what goes wrong is raised as SQLAlchemy raises it.
 
     Raises:
         sqlalchemy.exc.DBAPIError: `connection_invalidated` says whether the connection was lost.
     """
+    import psycopg  # noqa: PLC0415 - nobody on SQLite needs it
+    from psycopg.rows import namedtuple_row, tuple_row  # noqa: PLC0415
+
+    rows: psycopg.rows.RowFactory[Any] = namedtuple_row if named else tuple_row
     driver, dialect = connection.connection.dbapi_connection, typing.cast("Any", connection.dialect)
     cursor: psycopg.Cursor[Any] = psycopg.RawCursor(typing.cast("Any", driver), row_factory=rows)
     try:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import func, select
 
 from engine.campaigns.errors import Refusal, Refused
-from engine.delivery.sender import default_channel
+from engine.delivery.default_channel import default_channel
 from engine.insight.engagement import Kind, Medium, sums
 from engine.insight.progress import campaign_progress, unplanned
 from state.tables import Campaign, Channel, Recipient, Touchpoint

@@ -7,9 +7,9 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from config.settings import EMBEDDED
-from engine.limits.buckets import RedisBuckets
 from engine.limits.effective import EffectiveLimitsCache
 from engine.limits.pacing import rest
+from engine.limits.redis_buckets import RedisBuckets
 from engine.limits.waiting_slots import WaitingSlots
 
 if TYPE_CHECKING:

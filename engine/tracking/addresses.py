@@ -17,7 +17,7 @@ from engine.channels.media import (
     medium_of_kind,
     medium_of_text,
 )
-from engine.delivery.sender import default_channel
+from engine.delivery.default_channel import default_channel
 from engine.insight.email import MAIL_KINDS
 from engine.insight.messages import standings
 from state.sets import among

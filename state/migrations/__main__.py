@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 from alembic import command
 
 from state.database import Database
-from state.migrate import configuration, known, upgrade
+from state.migrate import configuration, upgrade
+from state.revisions import known
 from state.tables import Base
 
 if TYPE_CHECKING:

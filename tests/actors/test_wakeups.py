@@ -15,7 +15,8 @@ from actors.broker import connect as connect_broker
 from actors.middleware import standard
 from config.settings import EMBEDDED
 from engine.commands import COMMANDS, QUEUES, Activate, Execute, Sweep
-from engine.wakeups import WakeupError, connect, redis_client
+from engine.redis_wakeups import redis_client
+from engine.wakeups import WakeupError, connect
 from tests.conftest import REDIS, missing_service
 from tests.harness.rabbitmq import RabbitMQ
 

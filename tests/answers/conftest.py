@@ -14,8 +14,8 @@ import pytest
 from engine.channels import registry
 from engine.delivery.execute import Executor
 from engine.insight.waiting import Waiting, situation_of, waiting_of
-from engine.limits.buckets import RedisBuckets
 from engine.limits.context import LimitContext
+from engine.limits.redis_buckets import RedisBuckets
 from state.tables import Campaign, Job
 from tests.channels.http_rig import LOOPBACK
 from tests.delivery.kit import Bench

@@ -13,9 +13,10 @@ from uuid import uuid4
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-from state import migrate
+from state import migrate, revisions
 from state.database import Database
 from state.errors import SchemaOutdated
 from state.tables import Base
@@ -105,17 +106,24 @@ def test_an_empty_database_lacks_them_all_and_a_migrated_one_none(
 ) -> None:
     url = new_url()
     database = opened(url)
-    missing = migrate.pending(database)
+    missing = revisions.pending(database)
     assert missing[0] == "0001 organization"
     with pytest.raises(SchemaOutdated, match=r"0001 organization.*muster db upgrade"):
-        migrate.require_current(database)
+        revisions.require_current(database)
 
-    assert missing == migrate.known()
+    assert missing == revisions.known()
     assert migrate.upgrade(url) == missing
 
-    assert migrate.pending(database) == []
+    assert revisions.pending(database) == []
     assert migrate.upgrade(url) == []
-    migrate.require_current(database)
+    revisions.require_current(database)
+
+
+def test_the_files_are_numbered_as_they_follow_one_another() -> None:
+    scripts = ScriptDirectory.from_config(migrate.configuration()).walk_revisions()
+    assert [script.revision for script in scripts][::-1] == [
+        one.partition(" ")[0] for one in revisions.known()
+    ]
 
 
 def test_of_two_upgrades_at_once_one_runs_and_the_other_finds_nothing_to_do(
@@ -124,7 +132,7 @@ def test_of_two_upgrades_at_once_one_runs_and_the_other_finds_nothing_to_do(
     url = new_url()
     with ThreadPoolExecutor(2) as pool:
         ran = list(pool.map(migrate.upgrade, [url, url]))
-    assert sorted(ran) == [[], migrate.known()]
+    assert sorted(ran) == [[], revisions.known()]
 
 
 def test_a_database_of_a_newer_muster_is_refused_by_the_name_of_its_migration(
@@ -136,7 +144,7 @@ def test_a_database_of_a_newer_muster_is_refused_by_the_name_of_its_migration(
     with database.engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(SchemaOutdated, match=r"9999.*newer"):
-        migrate.require_current(database)
+        revisions.require_current(database)
     with pytest.raises(SchemaOutdated, match=r"9999.*newer"):
         migrate.upgrade(url)
 
@@ -149,7 +157,7 @@ def test_tables_that_no_migration_made_are_left_alone(
     Base.metadata.create_all(database.engine)
     with pytest.raises(SchemaOutdated, match="no migration made"):
         migrate.upgrade(url)
-    assert migrate.pending(database)[0] == "0001 organization"
+    assert revisions.pending(database)[0] == "0001 organization"
 
 
 def test_a_migration_that_fails_leaves_the_database_as_it_was(

@@ -21,8 +21,8 @@ from engine.delivery.outcomes import policy_of
 from engine.delivery.sender import Sender, Senders, SendLoop
 from engine.events.postman import Postman
 from engine.insight.progress import campaign_progress
-from engine.limits.buckets import RedisBuckets
 from engine.limits.context import LimitContext
+from engine.limits.redis_buckets import RedisBuckets
 from engine.runtime import Runtime
 from engine.triggers import arm
 from engine.wakeups import MemoryWakeups

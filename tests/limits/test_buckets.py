@@ -9,7 +9,8 @@ from uuid import UUID, uuid4
 import pytest
 import redis
 
-from engine.limits.buckets import HORIZON, Bucket, BucketsAway, Denied, Grant, RedisBuckets, Wish
+from engine.limits.buckets import HORIZON, Bucket, BucketsAway, Denied, Grant, Wish
+from engine.limits.redis_buckets import RedisBuckets
 from tests.conftest import REDIS, missing_service
 
 

@@ -20,7 +20,7 @@ from engine.campaigns.campaigns import CampaignInput
 from engine.campaigns.flows import FlowInput, TouchpointInput
 from engine.campaigns.portals import WidgetInput
 from engine.campaigns.setup.variant import SetUp, Variant
-from engine.delivery.sender import default_channel
+from engine.delivery.default_channel import default_channel
 from engine.inputs import Invalid, LongText, Name
 from engine.insight.email import MAIL_KINDS
 from state.change import clock_of
