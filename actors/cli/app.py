@@ -5,6 +5,7 @@ Command modules import what is heavy inside their functions, so that `muster --h
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,10 +16,12 @@ from actors.cli import (
     audit,
     campaign,
     channel,
+    completion,
     db,
     demo,
     dev,
     doctor,
+    entity,
     importing,
     keys,
     org,
@@ -26,8 +29,11 @@ from actors.cli import (
     processes,
     recipients,
     retrigger,
+    suppression,
+    target,
     template,
     watch,
+    webhook,
 )
 from actors.cli.failure import Exit, explain
 
@@ -127,14 +133,23 @@ app.command(rich_help_panel=WORK)(retrigger.retrigger)
 app.command(rich_help_panel=WORK)(recipients.recipients)
 app.command(rich_help_panel=WORK)(recipients.why)
 app.add_typer(template.app, name="template", rich_help_panel=WORK)
+app.add_typer(target.app, name="target", rich_help_panel=WORK)
+app.add_typer(entity.app, name="entity", rich_help_panel=WORK)
+app.add_typer(suppression.app, name="suppression", rich_help_panel=WORK)
 app.add_typer(channel.app, name="channel", rich_help_panel=SET_UP)
 app.add_typer(db.app, name="db", rich_help_panel=SET_UP)
 app.add_typer(org.app, name="org", rich_help_panel=SET_UP)
 app.add_typer(keys.app, name="keys", rich_help_panel=SET_UP)
 app.command(rich_help_panel=SET_UP)(audit.audit)
+app.add_typer(webhook.app, name="webhook", rich_help_panel=SET_UP)
 app.command(rich_help_panel=SET_UP)(doctor.doctor)
+app.command(rich_help_panel=SET_UP)(completion.completion)
 
 
 def run() -> None:
     """Run the command line and leave with its exit code."""
+    if completion.VARIABLE in os.environ:
+        from typer._completion_classes import completion_init
+
+        completion_init()
     app(prog_name="muster")

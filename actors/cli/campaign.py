@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from actors.cli import campaign_changes
 from actors.cli.confirm import Yes, ask_before_made, ask_before_start, require_answer
 from actors.cli.failure import Exit, Failure
 from actors.cli.output import Json, emit, lines, moment, note, table
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(help="Make campaigns and lead them through their life.", no_args_is_help=True)
+app.command()(campaign_changes.update)
+app.command()(campaign_changes.delete)
+app.command()(campaign_changes.unschedule)
+app.command()(campaign_changes.stats)
 
 TextFile = typer.Option(exists=True, dir_okay=False, readable=True)
 Percentage = Annotated[
@@ -72,39 +77,25 @@ def create(
     ] = None,
     activate_now: Annotated[bool, typer.Option("--activate", help="And activate it at once.")] = False,
     yes: Yes = False,
+    id_alone: Annotated[bool, typer.Option("--quiet", "-q", help="Print its id alone.")] = False,
     as_json: Json = False,
 ) -> None:
     """Make a campaign with the target, template and flow it needs. All of it, or nothing."""
     from actors.cli.context import opened
-    from actors.cli.draft import make, read_file, read_filter
+    from actors.cli.draft import make, read_file
     from engine.campaigns.lifecycle import activate as start
 
     given: dict[str, Any] = read_file(file) if file is not None else {}
-    audience: dict[str, Any] = {"schema": schema}
-    if where:
-        audience |= {"where": where, "combination": "OR" if any_ else "AND"}
-    if filter_ is not None:
-        audience |= {"filter": read_filter(filter_)}
-    message = {
-        "subject": subject,
-        "html_file": html and str(html),
-        "text_file": text and str(text),
-        "sender": {"email": sender} if sender else None,
-    }
-    said: dict[str, Any] = {
+    audience = _audience(target, where, filter_, schema=schema, any_=any_)
+    message = _message(template, subject, html, text, sender)
+    said = {
         "name": name,
-        "audience": target or (audience if len(audience) > 1 else None),
-        "template": template or {key: value for key, value in message.items() if value is not None},
+        "audience": audience,
+        "template": message,
         "flow": flow,
         "channel": channel,
         "end_date": end_date,
     }
-    if target is not None and len(audience) > 1:
-        raise Failure(
-            "--target names an audience, --where and --filter describe one; use one", code=Exit.USAGE
-        )
-    if template is not None and any(value is not None for value in message.values()):
-        raise Failure("--template names a message, --subject … describe one; use one", code=Exit.USAGE)
     given |= {key: value for key, value in said.items() if value}
     if one_per_address is not None:
         given["one_per_address"] = one_per_address
@@ -123,10 +114,47 @@ def create(
     if as_json:
         emit(made)
         return
+    if id_alone:
+        typer.echo(made["id"])
+        return
     typer.echo(f"created campaign {made['name']} ({made['id']}), {made['status']}")
     note(
         f"next: muster watch {made['id']}" if activate_now else f"next: muster campaign activate {made['id']}"
     )
+
+
+def _audience(
+    target: str | None, where: list[str] | None, filter_: str | None, *, schema: str, any_: bool
+) -> dict[str, Any] | str | None:
+    """Who, as a draft has it; None: nobody is named."""
+    from actors.cli.draft import read_filter
+
+    described: dict[str, Any] = {}
+    if where:
+        described |= {"where": where, "combination": "OR" if any_ else "AND"}
+    if filter_ is not None:
+        described |= {"filter": read_filter(filter_)}
+    if target is not None and described:
+        raise Failure(
+            "--target names an audience, --where and --filter describe one; use one", code=Exit.USAGE
+        )
+    return target or ({"schema": schema} | described if described else None)
+
+
+def _message(
+    template: str | None, subject: str | None, html: Path | None, text: Path | None, sender: str | None
+) -> dict[str, Any] | str:
+    """What, as a draft has it; empty: nothing is said."""
+    said = {
+        "subject": subject,
+        "html_file": html and str(html),
+        "text_file": text and str(text),
+        "sender": {"email": sender} if sender else None,
+    }
+    described = {key: value for key, value in said.items() if value is not None}
+    if template is not None and described:
+        raise Failure("--template names a message, --subject … describe one; use one", code=Exit.USAGE)
+    return template or described
 
 
 def _move(

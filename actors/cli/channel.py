@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from actors.cli import channel_changes
+from actors.cli.credentials import read_credentials
 from actors.cli.explain import explain
-from actors.cli.failure import Exit, Failure
+from actors.cli.failure import Failure
+from actors.cli.fields import assignment
 from actors.cli.output import Json, emit, table
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ __all__ = ["app"]
 
 app = typer.Typer(help="Configured senders: their kind, settings and credentials.", no_args_is_help=True)
 app.command()(explain)
+app.command()(channel_changes.update)
+app.command()(channel_changes.delete)
+app.command()(channel_changes.limits)
 
 
 @app.command()
@@ -53,8 +57,10 @@ def create(
         {
             "name": name,
             "kind": kind,
-            "settings": dict(_setting(text) for text in set_ or ()),
-            "credentials": None if credentials is None else _credentials(credentials),
+            "settings": dict(
+                assignment(text, what="setting", example="host=mail.example.com") for text in set_ or ()
+            ),
+            "credentials": None if credentials is None else read_credentials(credentials),
             "is_default": default,
         },
     )
@@ -174,32 +180,6 @@ def ask_provider(
     if trouble is not None:
         raise Failure(f"channel {name!r} does not work: {trouble}")
     typer.echo(f"{name}: works")
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    """`NAME=VALUE`; a value that is JSON is taken as such, so that numbers and lists can be said."""
-    name, equals, value = text.partition("=")
-    if not equals or not name.strip():
-        raise Failure(
-            f"the setting {text!r} cannot be read", "write it like host=mail.example.com", code=Exit.USAGE
-        )
-    try:
-        return name.strip(), json.loads(value)
-    except ValueError:
-        return name.strip(), value
-
-
-def _credentials(path: Path) -> dict[str, Any]:
-    # What is wrong is told without what was read: it may be a password.
-    try:
-        said = json.loads(sys.stdin.read() if str(path) == "-" else path.read_text())
-    except OSError as error:
-        raise Failure(f"{path} cannot be read: {error.strerror}", code=Exit.USAGE) from None
-    except ValueError:
-        raise Failure(f"{path} holds no JSON", code=Exit.USAGE) from None
-    if not isinstance(said, dict):
-        raise Failure(f"{path} holds no JSON object", code=Exit.USAGE)
-    return said
 
 
 def _rates(limits: dict[str, Any] | None) -> str:

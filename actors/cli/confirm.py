@@ -29,7 +29,7 @@ def can_ask() -> bool:
     return sys.stdin.isatty()
 
 
-def require_answer(*, yes: bool) -> None:
+def require_answer(*, yes: bool, what: str = "this writes to people") -> None:
     """Where nobody can be asked, `--yes` must say that it is meant.
 
     Raises:
@@ -37,8 +37,8 @@ def require_answer(*, yes: bool) -> None:
     """
     if not yes and not can_ask():
         raise Failure(
-            "this writes to people, and standard input is no terminal on which to ask",
-            "look with `muster plan`, and say --yes",
+            f"{what}, and standard input is no terminal on which to ask",
+            "say --yes; `muster plan` shows what a campaign would do",
             code=Exit.USAGE,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["demo"]
 
+#: How the names of its campaigns begin.
+_NAME = "Demo "
+_OWN = re.compile(r"Demo [0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8}")
 _SUBJECT = "{{ first_name }}, something for {{ city }}"
 _TEXT = """Hello {{ first_name }} {{ last_name }},
 
@@ -63,7 +67,10 @@ def demo(
     migrate.upgrade(settings.database_url)
     embedded = Embedded(settings)
     runtime = embedded.runtime
+    _hold_interrupted(runtime)
     embedded.start()
+    campaign_id: UUID | None = None
+    last: Tick | None = None
     try:
         with runtime.transaction() as session:
             org_id = organization(session, DEV)
@@ -75,9 +82,46 @@ def demo(
         last = show(follow(runtime, org_id, campaign_id, interval=0.25))
         errors = _errors(runtime, org_id, campaign_id)
     finally:
+        if last is None and campaign_id is not None:
+            _hold(runtime, org_id, campaign_id)
         embedded.stop()
     _summary(last, errors)
     _messages(settings, campaign_id)
+
+
+def _hold_interrupted(runtime: Runtime) -> None:
+    """Pause campaigns of demos that were killed: they do not go on by themselves with the next one."""
+    from sqlalchemy import select
+
+    from state.tables import Campaign
+    from state.transitions import CampaignStatus
+
+    going = (CampaignStatus.ACTIVATING, CampaignStatus.ACTIVE)
+    with runtime.database.read() as session:
+        rows = session.execute(
+            select(Campaign.org_id, Campaign.id, Campaign.name).where(
+                Campaign.name.startswith(_NAME), Campaign.status.in_(going)
+            )
+        ).all()
+    for org_id, campaign_id, name in rows:
+        if _OWN.fullmatch(name):
+            _hold(runtime, org_id, campaign_id)
+
+
+def _hold(runtime: Runtime, org_id: UUID, campaign_id: UUID) -> None:
+    """Pause a campaign that was interrupted, and say how it goes on."""
+    from contextlib import suppress
+
+    from engine.campaigns import lifecycle
+    from engine.campaigns.campaigns import get_campaign
+    from engine.campaigns.errors import Refused
+
+    with suppress(Refused), runtime.transaction() as session:  # refused: it has ended meanwhile
+        lifecycle.pause(session, org_id, campaign_id, by="demo")
+        name = get_campaign(session, org_id, campaign_id).name
+        note(
+            f"{name!r} was interrupted and is paused; it goes on with `muster campaign resume {campaign_id}`"
+        )
 
 
 def _import(runtime: Runtime, org_id: UUID, path: Path, rows: int) -> None:
@@ -105,7 +149,7 @@ def _campaign(runtime: Runtime, org_id: UUID) -> tuple[UUID, str]:
     from actors.cli.draft import make
     from actors.cli.starter import file_channel
 
-    name = f"Demo {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
+    name = f"{_NAME}{datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
     with runtime.transaction() as session:
         channel = file_channel(session, org_id, runtime.settings)
         given: dict[str, Any] = {"name": name}
@@ -129,7 +173,7 @@ def _known(session: Any, org_id: UUID) -> tuple[UUID, UUID] | None:
 
     earlier = session.execute(
         select(Campaign)
-        .where(Campaign.org_id == org_id, Campaign.name.startswith("Demo "), Campaign.flow_id.is_not(None))
+        .where(Campaign.org_id == org_id, Campaign.name.startswith(_NAME), Campaign.flow_id.is_not(None))
         .order_by(Campaign.created_at.desc())
         .limit(1)
     ).scalar_one_or_none()

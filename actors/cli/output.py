@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-__all__ = ["Json", "console", "emit", "lines", "moment", "note", "table"]
+__all__ = ["Json", "Limit", "Next", "console", "emit", "emit_page", "lines", "moment", "note", "table"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script instead of text for a person.")]
+
+Limit = Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")]
+Next = Annotated[str | None, typer.Option("--next", help="Go on behind an earlier page.")]
 
 #: Where nobody looks at a terminal, tables are not cut to its width.
 _UNSEEN_WIDTH = 240
@@ -34,6 +37,11 @@ def console(*, stderr: bool = False) -> Console:
 def emit(value: Any, *, line: bool = False) -> None:
     """Print a value as JSON: indented, or on one line."""
     typer.echo(json.dumps(value, default=_text, ensure_ascii=False, indent=None if line else 2))
+
+
+def emit_page(results: list[dict[str, Any]], following: str | None) -> None:
+    """Print a page of a list as JSON, with the cursor of the next."""
+    emit({"results": results, "next": following})
 
 
 def _text(value: Any) -> str:

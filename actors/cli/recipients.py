@@ -7,14 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from actors.cli.output import Json, emit, lines, moment, note, table
+from actors.cli.output import Json, Limit, Next, emit, lines, moment, note, table
 from actors.cli.watch import Campaign
 from actors.cli.watching import in_words
 
 if TYPE_CHECKING:
+    from actors.cli.context import Opened
+    from engine.insight.recipient_contacts import RecipientContact
     from state.tables import Recipient
 
 __all__ = ["recipients", "why"]
+
+_CSV = (
+    "entity_id", "external_id", "title", "address", "automation_status", "attempt", "error_code", "error_text",
+    "updated_at",
+)  # fmt: skip
 
 
 def recipients(
@@ -24,37 +31,87 @@ def recipients(
     status: Annotated[
         list[str] | None, typer.Option(help="Only these: pending, in_progress, success, failed, cancelled.")
     ] = None,
-    q: Annotated[str | None, typer.Option(help="Only those with this text in their title.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000)] = 25,
-    next_: Annotated[str | None, typer.Option("--next", help="Go on behind an earlier page.")] = None,
+    q: Annotated[
+        str | None, typer.Option(help="Only those with this text in title, external id, e-mail or phone.")
+    ] = None,
+    limit: Limit = 25,
+    next_: Next = None,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print all of them as CSV, for a spreadsheet.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """List a campaign's recipients with what happened to each."""
+    """List a campaign's recipients, their addresses, and what happened to each."""
     from actors.cli.context import opened
     from actors.cli.finding import find_campaign
+    from engine.insight.recipient_contacts import contacts_of
     from engine.insight.recipients import list_recipients
 
-    with opened(context) as muster, muster.read() as session:
-        page = list_recipients(
-            session,
-            muster.org_id,
-            find_campaign(session, muster.org_id, campaign).id,
-            limit=limit,
-            next=next_,
-            q=q,
-            automation_status=status or (),
-        )
+    with opened(context) as muster:
+        if as_csv:
+            _print_csv(muster, campaign, status=status, q=q, after=next_)
+            return
+        with muster.read() as session:
+            page = list_recipients(
+                session,
+                muster.org_id,
+                find_campaign(session, muster.org_id, campaign).id,
+                limit=limit,
+                next=next_,
+                known_by=q,
+                automation_status=status or (),
+            )
+            known = contacts_of(session, muster.org_id, [row.entity_id for row in page.results])
+    found = [_plain(row, known.get(row.entity_id)) for row in page.results]
     if as_json:
-        emit({"results": [_plain(row) for row in page.results], "next": page.next, "total": page.total})
+        emit({"results": found, "next": page.next, "total": page.total})
         return
     table(
-        ("Recipient", "Title", "Status", "Attempt#", "Error", "Text"),
+        ("Recipient", "Title", "External id", "Address", "Status", "Attempt#", "Error", "Text"),
         [
-            (row.entity_id, row.title, row.automation_status, row.attempt, row.error_code, row.error_text)
-            for row in page.results
+            (
+                one["entity_id"],
+                one["title"],
+                one["external_id"],
+                one["address"],
+                one["automation_status"],
+                one["attempt"],
+                one["error_code"],
+                one["error_text"],
+            )
+            for one in found
         ],
     )
     note(f"{len(page.results)} of {page.total:,}" + (f"; go on with --next {page.next}" if page.next else ""))
+
+
+def _print_csv(
+    muster: Opened, campaign: str, *, status: list[str] | None, q: str | None, after: str | None
+) -> None:
+    """Every page of the list, each read by itself."""
+    from actors.cli.csv_output import print_csv
+    from actors.cli.finding import find_campaign
+    from engine.insight.recipient_contacts import contacts_of
+    from engine.insight.recipients import list_recipients
+
+    header = True
+    while True:
+        with muster.read() as session:
+            row = find_campaign(session, muster.org_id, campaign)
+            page = list_recipients(
+                session,
+                muster.org_id,
+                row.id,
+                limit=1000,
+                next=after,
+                known_by=q,
+                automation_status=status or (),
+            )
+            known = contacts_of(session, muster.org_id, [one.entity_id for one in page.results])
+        print_csv(_CSV, [_plain(one, known.get(one.entity_id)) for one in page.results], header=header)
+        header, after = False, page.next
+        if after is None:
+            return
 
 
 def why(
@@ -105,10 +162,12 @@ def _details(data: dict[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in data.items() if not name.endswith("_id"))
 
 
-def _plain(row: Recipient) -> dict[str, Any]:
+def _plain(row: Recipient, contact: RecipientContact | None) -> dict[str, Any]:
     return {
         "entity_id": str(row.entity_id),
         "title": row.title,
+        "external_id": None if contact is None else contact.external_id,
+        "address": None if contact is None else contact.address,
         "automation_status": row.automation_status,
         "execution_id": str(row.execution_id) if row.execution_id else None,
         "attempt": row.attempt,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from actors.cli.failure import Exit, Failure
+from actors.cli import template_changes
+from actors.cli.failure import Failure
+from actors.cli.fields import assignment
 from actors.cli.output import Json, emit, lines, note, table
 
 if TYPE_CHECKING:
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Message templates: list, preview, send a test.", no_args_is_help=True)
+app = typer.Typer(help="Message templates: create, change, preview, send a test.", no_args_is_help=True)
+app.command()(template_changes.create)
+app.command()(template_changes.update)
+app.command()(template_changes.delete)
 
 Template = Annotated[str, typer.Argument(help="Its id or name.")]
 Entity = Annotated[str | None, typer.Option("--for", metavar="ENTITY", help="An entity's id or external id.")]
@@ -154,7 +158,11 @@ def _whom(
     attributes: Sequence[str] | None,
     language: str | None,
 ) -> dict[str, Any]:
-    given: dict[str, Any] = {"attributes": dict(_attribute(text) for text in attributes or ())}
+    given: dict[str, Any] = {
+        "attributes": dict(
+            assignment(text, what="attribute", example="name=Ada") for text in attributes or ()
+        )
+    }
     if language is not None:
         given["language"] = language
     if entity is not None:
@@ -178,17 +186,6 @@ def _entity_id(session: Session, muster: Opened, wanted: str) -> str:
         return str(found[0])
     what = "several entities have" if found else "no entity has"
     raise Failure(f"{what} the external id {wanted!r}", "use the entity's id" if found else None)
-
-
-def _attribute(text: str) -> tuple[str, Any]:
-    """`NAME=VALUE`; a value that is JSON is taken as such."""
-    name, equals, value = text.partition("=")
-    if not equals or not name.strip():
-        raise Failure(f"the attribute {text!r} cannot be read", "write it like name=Ada", code=Exit.USAGE)
-    try:
-        return name.strip(), json.loads(value)
-    except ValueError:
-        return name.strip(), value
 
 
 def _nowhere(muster: Opened) -> str:

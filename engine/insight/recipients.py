@@ -22,6 +22,7 @@ from engine.delivery.by_status import Place, count_by_status, find_by_status
 from engine.inputs import Invalid
 from engine.insight.email import EmailStatus, outcome_of, sends_email
 from engine.insight.progress import campaign_progress, unplanned
+from engine.insight.recipient_contacts import is_known_by
 from engine.listing import Page, check_limit, decode_cursor, encode_cursor
 from engine.suggestions import did_you_mean
 from state.tables import Campaign, Recipient
@@ -45,14 +46,16 @@ def list_recipients(
     limit: int = 25,
     next: str | None = None,  # noqa: A002 - the word of the contract
     q: str | None = None,
+    known_by: str | None = None,
     automation_status: Sequence[str] = (),
     portal_status: str | None = None,
     email_status: str | None = None,
 ) -> Page[Recipient]:
     """Recipients, `limit` (1..1000) at a time; `next` is the cursor of an earlier page of the same list.
 
-    Filters, all of which must hold: `q` is in the title, whatever its case; `automation_status` is one of
-    these (empty: any); `portal_status` and `email_status` (engine.insight.email) are these.
+    Filters, all of which must hold: `q` is in the title, whatever its case; `known_by` is there, or in the external id,
+    e-mail address or phone number; `automation_status` is one of these (empty: any); `portal_status` and
+    `email_status` (engine.insight.email) are these.
 
     Raises:
         Refused: CAMPAIGN_NOT_FOUND.
@@ -65,6 +68,8 @@ def list_recipients(
     # Soft-deleted targets are no recipients until they are restored.
     ours = [Recipient.org_id == org_id, Recipient.deleted_at.is_(None)]
     wanted = _filters(session, org_id, campaign_id, q, automation_status, portal_status, email_status)
+    if known_by:
+        wanted.others.append(is_known_by(known_by))
     if wanted.statuses is None:
         return _by_key(
             session, org_id, campaign_id, [*ours, *wanted.others], bool(wanted.others), limit, next

@@ -5,13 +5,40 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from typing import TYPE_CHECKING
+import sys
+from pathlib import Path
 
 from tests.harness.child import ROOT, clean_environment
 from tests.harness.process import Process
 
-if TYPE_CHECKING:
-    from pathlib import Path
+
+def test_the_block_of_the_command_line_runs_twice(tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    people = readme.partition("cat > people.csv <<CSV\n")[2].partition("CSV\n")[0]
+    block = readme.partition("```sh\n")[2].partition("```")[0]
+    (tmp_path / "people.csv").write_text(people)
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / "muster").symlink_to(Path(sys.executable).parent / "muster")
+    environment = clean_environment()
+    environment["PATH"] = f"{tools}:{environment['PATH']}"
+    process = Process("dev", "--port", "0", directory=tmp_path, env={})
+    with process:
+        process.wait_for_log("api.started", deadline=60)
+        for _ in range(2):
+            done = subprocess.run(
+                ["bash", "-euo", "pipefail", "-c", block],
+                cwd=tmp_path,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=240,
+                check=False,
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert "2/2" in done.stdout
+            assert "ada@example.com" in done.stdout
+    assert len(list((tmp_path / "muster-data" / "outbox").glob("*.jsonl"))) == 2
 
 
 def test_the_first_campaign_is_delivered(tmp_path: Path) -> None:

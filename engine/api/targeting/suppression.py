@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from functools import partial
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from anyio.to_thread import run_sync
@@ -19,15 +16,10 @@ from engine.api.targeting import schemas, views
 from engine.api.targeting.errors import StreamedRoute, TargetingRoute
 from engine.api.targeting.parameters import COMMON, MISSING, Limit, Next
 from engine.audience import suppression_list
+from engine.audience.suppression_csv import suppressions_as_csv
 from engine.audience.suppression_import import import_suppressions
-from engine.audience.suppression_list import COLUMNS, SuppressionInput
+from engine.audience.suppression_list import SuppressionInput
 from engine.channels.media import AddressMedium
-from state.tables.audience import EVERY_CAMPAIGN
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from engine.runtime import Runtime
 
 __all__ = ["ROUTERS"]
 
@@ -116,25 +108,7 @@ def export(call: Caller) -> Response:
     """Get the whole list as CSV, in the form that the import takes."""
     call.note_request("suppression", "export")
     return StreamingResponse(
-        _lines(call.runtime, call.org_id),
+        suppressions_as_csv(call.runtime.database, call.org_id),
         media_type="text/csv; charset=utf-8",
         headers={"content-disposition": 'attachment; filename="suppression.csv"'},
     )
-
-
-def _lines(runtime: Runtime, org_id: UUID) -> Iterator[str]:
-    yield ",".join(COLUMNS) + "\r\n"
-    for rows in suppression_list.export_suppressions(runtime.database, org_id):
-        text = io.StringIO()
-        writer = csv.writer(text)
-        writer.writerows(
-            [
-                row.channel_kind or "",
-                row.address,
-                row.reason,
-                "" if row.campaign_id == EVERY_CAMPAIGN else row.campaign_id,
-                row.medium,
-            ]
-            for row in rows
-        )
-        yield text.getvalue()
