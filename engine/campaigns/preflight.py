@@ -25,6 +25,7 @@ from engine.campaigns.run_audience import everybody_of, run_targets, share_of_ta
 from engine.campaigns.validation import EXTRAS, Rehearsal, attributes_of
 from engine.channels.media import AddressMedium, folded
 from engine.content.templates import RenderError
+from engine.content.warnings import message_warnings
 from engine.delivery.holdout import HOLDOUT, held_out, holdout_of
 from engine.inputs import Invalid
 from engine.insight.estimate import SAMPLE, Crowd, expected_end
@@ -428,6 +429,9 @@ class _Tally:
             content = template.render(attributes_of(message.entity), EXTRAS)
         except RenderError:
             return
+        url = EXTRAS["unsubscribe_url"] if message.step.channel.links else None
+        said = message_warnings(content, unsubscribe_url=url)
+        self._found.warnings += [one for one in said if one not in self._found.warnings]
         self._found.samples.append(
             RenderedSample(
                 message.entity.id,
