@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, or_, select
 
-from engine.delivery.sender import default_channel
+from engine.delivery.default_channel import default_channel
 from engine.inputs import Invalid
 from engine.limits.config import DAYS, CampaignLimits, OrganizationLimits
 from engine.limits.hours import Hours
