@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import select
+import sqlite3
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -34,12 +35,21 @@ if TYPE_CHECKING:
 
     from state.tables.base import Base
 
-__all__ = ["Clock", "Database", "PoolExhausted", "SystemClock", "is_connection_loss"]
+__all__ = ["Clock", "Database", "PoolExhausted", "SystemClock", "is_connection_loss", "is_too_complex"]
 
 BUSY_TIMEOUT = timedelta(seconds=30)
 
 #: PostgreSQL's states for "try the same transaction again": serialization failure, deadlock.
 _RETRYABLE = {"40001", "40P01"}
+#: The class of its states for "more than this server can do".
+_PROGRAM_LIMIT = "54"
+#: SQLite has no code of its own for these.
+_SQLITE_LIMITS = (
+    "too many SQL variables",
+    "Expression tree is too large",
+    "parser stack overflow",
+    "too many terms",
+)
 
 
 #: Of every session. Statements are short and many: for one of these PostgreSQL would start a helper process, or compile
@@ -302,7 +312,21 @@ def is_connection_loss(error: Exception) -> bool:
         return False
     if error.connection_invalidated or _is_victim(error):
         return True
-    return isinstance(error, OperationalError | InterfaceError)
+    return isinstance(error, OperationalError | InterfaceError) and not is_too_complex(error)
+
+
+def is_too_complex(error: Exception) -> bool:
+    """Whether a statement is more than the database evaluates, however often it is tried: too many parameters, too deep
+    an expression, a value that is too long (PostgreSQL: class 54; SQLite: SQLITE_ERROR of these words, SQLITE_TOOBIG).
+    """
+    if not isinstance(error, DBAPIError):
+        return False
+    if (getattr(error.orig, "sqlstate", None) or "").startswith(_PROGRAM_LIMIT):
+        return True
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    return code == sqlite3.SQLITE_TOOBIG or (
+        code == sqlite3.SQLITE_ERROR and any(words in str(error.orig) for words in _SQLITE_LIMITS)
+    )
 
 
 def _is_victim(error: DBAPIError) -> bool:

@@ -49,6 +49,10 @@ __all__ = [
 #: More than a person writes and few enough that one statement carries them.
 MAX_ITEMS = 100
 MAX_VALUES = 10_000
+#: Conditions of a whole tree, and values of all of them. One of dates, truth or parts of texts costs a database some
+#: ten milliseconds before it reads the first row.
+MAX_CONDITIONS = 200
+MAX_TEXTS = 20_000
 MAX_KEY = 255
 MAX_VALUE = 4096
 
@@ -265,6 +269,15 @@ class Group(_Closed):
         Field(min_length=1, max_length=MAX_ITEMS),
     ]
     combination: Literal["AND", "OR"] = "AND"
+
+    @model_validator(mode="after")
+    def _evaluable(self) -> Group:
+        conditions = list(conditions_of(self))
+        if len(conditions) > MAX_CONDITIONS:
+            raise ValueError(f"must have at most {MAX_CONDITIONS:,} conditions altogether")
+        if sum(len(condition.literals) for condition in conditions) > MAX_TEXTS:
+            raise ValueError(f"must have at most {MAX_TEXTS:,} values altogether")
+        return self
 
 
 def conditions_of(group: Group | Subgroup) -> Iterator[Condition]:

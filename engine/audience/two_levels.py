@@ -10,12 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from engine.audience.filters import MAX_ITEMS, Condition, Group, Subgroup
+from engine.audience.filters import MAX_CONDITIONS, MAX_ITEMS, Condition, Group, Subgroup
 
 __all__ = ["Combination", "Junction", "Node", "TooManyConditions", "as_group"]
-
-#: Conditions of a whole tree that was multiplied out: one statement carries them.
-MAX_CONDITIONS = 1000
 
 Combination = Literal["AND", "OR"]
 

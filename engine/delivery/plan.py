@@ -20,6 +20,7 @@ from uuid import UUID
 
 import structlog
 from sqlalchemy import exists, select, text, update
+from sqlalchemy.exc import DBAPIError
 
 from engine.audience.filters import FilterError
 from engine.audience.targets import audience_page, has_filters
@@ -31,6 +32,7 @@ from engine.delivery.named import take_in_named
 from engine.events.outbox import record
 from engine.triggers import reach
 from state.change import change_status, clock_of, sources_of
+from state.database import is_too_complex
 from state.sampling import within
 from state.sets import is_postgresql
 from state.tables import Campaign, Entity, Job, Recipient, Slice, Target
@@ -76,9 +78,14 @@ def plan(runtime: Runtime, org_id: UUID, job_id: UUID) -> bool:
             with runtime.transaction() as session:
                 more = _page(session, org_id, job_id, page, runtime.settings.slice_size)
                 reach("plan.page.before_commit")
-        except FilterError as error:
+        except (FilterError, DBAPIError) as error:
+            if isinstance(error, DBAPIError) and not is_too_complex(error):
+                raise
+            reason = (
+                str(error) if isinstance(error, FilterError) else f"its filters are too many: {error.orig}"
+            )
             with runtime.transaction() as session:
-                fail(session, org_id, job_id, code="TARGET_UNUSABLE", reason=str(error))
+                fail(session, org_id, job_id, code="TARGET_UNUSABLE", reason=reason)
             return False
         reach("plan.page.committed")
         if more is None:

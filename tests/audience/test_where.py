@@ -13,6 +13,7 @@ from sqlalchemy import delete
 
 from engine.audience import where
 from engine.audience.filters import (
+    MAX_CONDITIONS,
     Condition,
     FilterError,
     Group,
@@ -20,7 +21,7 @@ from engine.audience.filters import (
     conditions_of,
     parse_filters,
 )
-from engine.audience.two_levels import MAX_CONDITIONS, Junction, TooManyConditions, as_group
+from engine.audience.two_levels import Junction, TooManyConditions, as_group
 from engine.audience.where_text import write_where
 from state.tables import Entity
 from tests.audience.reference import matches
