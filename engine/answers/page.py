@@ -96,10 +96,14 @@ when it says so again at once), comes back to just below the rate that was refus
 where these take longer), stays there, and then tries more and more. The rate is kept in the database for an hour after
 it was last found, so that all workers share it, and one that dies takes nothing along.
 
-## The same words from several domains
+## The same answer to everybody
 
 An answer that no rule reads the words of counts for its recipient or its domain by its code. When the same words come
-from three mail domains within a minute they are about the channel, whatever the code.
+from three mail domains within a minute they are about the channel, whatever the code. A recipient is spared twenty
+times because others are refused alike; then it costs it an attempt.
+
+An API's 403, 404, 405, 410 or 5xx without words that a rule reads is about its message while others are taken. Where
+five are answered so and nobody is, the sender is refused, or the provider is down.
 """
 _TITLES = {
     "providers.toml": "Rates and quotas of the account",

@@ -10,7 +10,8 @@ The error classes decide what the engine does next (design.md §4.5):
 |---|---|---|
 | `Delivered` | the provider took it | success |
 | `Rejected` | permanent: the address, the content or the account is refused | failed at once |
-| `Deferred` | transient: this message may be taken later | back-off, up to the channel's attempts |
+| `Deferred` | transient: this message may be taken later | back-off, up to the channel's attempts; down, where \
+everybody is answered so |
 | `Throttled` | too fast, or a quota is spent | its scope goes on more slowly, or waits; costs nobody an attempt |
 | `SenderRefused` | the sender is refused | the campaign is paused after a handful; costs nobody an attempt |
 | `Down` | the provider cannot be reached | the channel's breaker opens; costs nobody an attempt |
@@ -149,6 +150,8 @@ class Rejected:
     suppress: str | None = None
     """Why the address must not be used again, in the words of the suppression list (`hard_bounce`,
     `unsubscribe`); None: the refusal says nothing about the address."""
+    advice: str | None = None
+    """What to mend where everybody is refused so: then it is about the sender. None: it is about this message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +164,8 @@ class Deferred:
     """Seconds, when the provider named them; absent: the channel's back-off."""
     may_be_greylisting: bool = False
     """A mail server's refusal, which it may give up after a while (RFC 6647 §5)."""
+    of_service: bool = False
+    """Where everybody is answered so the provider is down; else it is about this message."""
 
 
 @dataclass(frozen=True, slots=True)

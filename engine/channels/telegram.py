@@ -10,25 +10,24 @@ from __future__ import annotations
 
 import html
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import orjson
 from pydantic import BaseModel, Field, SecretStr
 
 from engine.channels.addresses import ChatFinder
-from engine.channels.http.answers import outcome_of, pick, retry_after, seconds
+from engine.channels.http.answers import outcome_of, pick, seconds
 from engine.channels.http.leaves import Unrenderable, check_sayable
 from engine.channels.http.request import Request
 from engine.channels.http.settings import BaseUrl, Connection, check_private
 from engine.channels.http.wire import WireChannel
 from engine.channels.media import AddressMedium
-from engine.channels.port import Delivered, Down, Rejected, Throttled
+from engine.channels.port import Delivered, Rejected, Throttled
 from engine.channels.scrub import Scrub
 from engine.channels.trust import TrustCredentials
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from engine.channels.http.answers import Answer
     from engine.channels.port import Content, Message, Outcome, Surroundings
 
@@ -37,18 +36,6 @@ __all__ = ["TEXT_LIMIT", "TelegramChannel", "TelegramCredentials", "TelegramSett
 #: Characters of a message, without its markup.
 TEXT_LIMIT = 4096
 _TAG = re.compile(r"<[^>]*>")
-
-#: What a description says → code, and why the chat must not be written to again. The API has no finer codes.
-_REFUSALS: tuple[tuple[str, str, str | None], ...] = (
-    ("bot was blocked by the user", "TELEGRAM_BLOCKED", "unsubscribe"),
-    ("user is deactivated", "TELEGRAM_DEACTIVATED", "hard_bounce"),
-    ("bot was kicked", "TELEGRAM_KICKED", "unsubscribe"),
-    ("bot is not a member", "TELEGRAM_KICKED", None),
-    ("can't initiate conversation", "TELEGRAM_NOT_STARTED", None),
-    ("chat not found", "TELEGRAM_CHAT_NOT_FOUND", None),
-    ("can't parse entities", "TELEGRAM_MARKUP", None),
-    ("message is too long", "TELEGRAM_TOO_LONG", None),
-)
 
 
 class TelegramSettings(Connection):
@@ -152,33 +139,25 @@ class TelegramChannel(WireChannel):
         if ok is True:
             reference = pick(said, "result.message_id")
             return Delivered(None if reference is None else str(reference))
-        usual = outcome_of(answer, scrub=self._scrub, prefix="TELEGRAM")
-        if ok is not False:
-            # Not the Bot API's words: a proxy's, or a success without them.
-            return usual
-        text = self._scrub(str(said.get("description", "")))[:300]
-        match said.get("error_code", answer.status):
-            case 429:
-                wait = seconds(pick(said, "parameters.retry_after"))
-                return Throttled("TELEGRAM_429", text, retry_after(answer) if wait is None else wait)
-            case 401 | 404:
-                return Down("TELEGRAM_LOGIN", text or "the bot's token is not known")
-            case 400 | 403:
-                return _refusal(said, text, answer.status)
-        return usual
+        code = said.get("error_code", answer.status) if ok is False else None
+        outcome = outcome_of(
+            replace(answer, status=code) if isinstance(code, int) else answer,
+            classifier=self._classifier,
+            scrub=self._scrub,
+            prefix="TELEGRAM",
+            api="telegram" if ok is False else None,  # else a proxy's words, or a success without any
+            error=None if code is None else str(code),
+        )
+        moved = pick(said, "parameters.migrate_to_chat_id")
+        if moved is not None and isinstance(outcome, Rejected):
+            return Rejected("TELEGRAM_MOVED", f"the group is the supergroup {moved} now")
+        wait = seconds(pick(said, "parameters.retry_after"))
+        if isinstance(outcome, Throttled) and wait is not None:
+            return replace(outcome, retry_after=wait)
+        return outcome
 
 
 def _text(content: Content, mode: str | None) -> str:
     if mode != "HTML":
         return content.text or ""
     return content.html if content.html is not None else html.escape(content.text or "", quote=False)
-
-
-def _refusal(said: Mapping[str, Any], text: str, status: int) -> Rejected:
-    moved = pick(said, "parameters.migrate_to_chat_id")
-    if moved is not None:
-        return Rejected("TELEGRAM_MOVED", f"the group is the supergroup {moved} now")
-    for words, code, suppress in _REFUSALS:
-        if words in text:
-            return Rejected(code, text, suppress)
-    return Rejected(f"TELEGRAM_{said.get('error_code', status)}", text)

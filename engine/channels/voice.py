@@ -47,7 +47,7 @@ OPENING_LIMIT = 2000
 RESERVED = "muster_"
 _PROVIDERS = {"twilio": "twilio", "sip": "sip-trunk"}
 #: About the account, the agent or the number: no call can be placed until a person mends it.
-_ACCOUNT = (401, 402, 403, 404)
+_ACCOUNT = (401, 403, 404)
 
 
 def _variable_name(name: str) -> str:
@@ -190,7 +190,7 @@ class VoiceChannel(WireChannel):
 
     def _trouble(self, answer: Answer) -> Outcome | None:
         """What an answer's status says is wrong; None: it is a success."""
-        usual = outcome_of(answer, scrub=self._scrub, prefix="VOICE_HTTP")
+        usual = outcome_of(answer, classifier=self._classifier, scrub=self._scrub, prefix="VOICE_HTTP")
         if isinstance(usual, Delivered):
             return None
         if answer.status in _ACCOUNT and isinstance(usual, Rejected):

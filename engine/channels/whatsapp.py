@@ -17,9 +17,8 @@ import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from engine.channels.addresses import PhoneFinder, Region
-from engine.channels.http.answers import outcome_of, pick, retry_after
+from engine.channels.http.answers import outcome_of, pick
 from engine.channels.http.channel import names_of
-from engine.channels.http.codes import Codes
 from engine.channels.http.leaves import Scope, Unrenderable, check_sayable, compile_tree
 from engine.channels.http.request import Request
 from engine.channels.http.settings import BaseUrl, Connection, check_private
@@ -39,7 +38,6 @@ __all__ = [
     "WhatsAppCredentials",
     "WhatsAppSettings",
     "WhatsAppTemplate",
-    "meaning_of",
 ]
 
 #: Characters of a text message, and of one value in a template.
@@ -48,41 +46,6 @@ VALUE_LIMIT = 1024
 _UNFIT = re.compile(r"[\n\r\t]| {5,}")
 _TEMPLATE_NAME = r"^[a-z0-9_]{1,512}$"
 _LANGUAGE = r"^[a-z]{2,3}(_[A-Z]{2,4})?$"
-
-#: Meta's error codes (developers.facebook.com, "Error codes"); those that are not here are read by their HTTP status.
-#: About the account, the token or the number: nothing can be sent until a person mends it.
-_ACCOUNT = frozenset(
-    {0, 3, 10, 33, 190, 368, 131005, 131031, 131037, 131042, 131045, 131057, 133010} | set(range(200, 300))
-)
-#: The account, the application or the number is too fast, or writes to too many who do not want it.
-_TOO_FAST = frozenset({4, 80007, 130429, 131048, 133016})
-#: This message may go later. 131056 is about one pair of numbers: others may be written to meanwhile.
-_LATER = frozenset({1, 2, 131000, 131016, 131056, 133004})
-#: About this recipient, template or content.
-_FINAL = frozenset(
-    {
-        100,
-        130472,
-        130497,
-        131008,
-        131009,
-        131021,
-        131026,
-        131030,
-        131047,
-        131049,
-        131050,
-        131051,
-        131052,
-        131053,
-    }
-    | {132000, 132001, 132005, 132007, 132012, 132015, 132016, 132018, 132068, 132069, 134011, 135000}
-)
-#: Those after which the number must not be written to again.
-_SUPPRESS = {131050: "unsubscribe"}
-
-
-meaning_of = Codes("WHATSAPP", _ACCOUNT, _TOO_FAST, _LATER, _FINAL, _SUPPRESS).meaning_of
 
 
 def _value(text: str) -> str:
@@ -263,18 +226,23 @@ class WhatsAppChannel(WireChannel):
         return {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
 
     def _read(self, answer: Answer) -> Outcome:
+        """By Meta's error codes, which are rules (engine/answers/rules/apis.toml); others by words and status."""
         said = answer.json()
-        usual = outcome_of(answer, scrub=self._scrub, prefix="WHATSAPP_HTTP")
         error = pick(said, "error") if isinstance(said, dict) else None
-        if not isinstance(error, dict):
-            if isinstance(usual, Delivered) and (reference := pick(said, "messages.0.id")) is not None:
-                return Delivered(str(reference))
-            return usual
-        details = pick(error, "error_data.details") or error.get("message") or ""
-        code = error.get("code")
-        text = self._scrub(str(details))[:300]
-        known = meaning_of(code, text, retry_after(answer)) if isinstance(code, int) else None
-        return usual if known is None else known
+        code = error.get("code") if isinstance(error, dict) else None
+        details = pick(error, "error_data.details") if isinstance(error, dict) else None
+        outcome = outcome_of(
+            answer,
+            classifier=self._classifier,
+            scrub=self._scrub,
+            prefix="WHATSAPP_HTTP",
+            api="whatsapp",
+            error=str(code) if isinstance(code, int) else None,
+            said=details if isinstance(details, str) else None,
+        )
+        if isinstance(outcome, Delivered) and (reference := pick(said, "messages.0.id")) is not None:
+            return Delivered(str(reference))
+        return outcome
 
 
 def _own_template(content: Content) -> Any:

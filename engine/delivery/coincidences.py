@@ -23,6 +23,9 @@ _WINDOW = timedelta(minutes=1)
 #: ... make it the channel's for so long after it was last said.
 _REMEMBERED = timedelta(minutes=10)
 _TEXTS = 1000
+#: A recipient is spared so many times because all are refused alike; then a refusal is its own.
+_PATIENCE = 20
+_RECIPIENTS = 10_000
 #: What differs between two answers of one kind: addresses, names of hosts, numbers, ids.
 _VARIABLE = re.compile(r"<[^>]*>|\[[^\]]*\]|\S*@\S*|\b\S*\d\S*\b|\b[\w-]+(?:\.[\w-]+)+\b")
 
@@ -34,6 +37,7 @@ class Coincidences:
         self._lock = Lock()
         self._said: OrderedDict[tuple[UUID, str], dict[str, datetime]] = OrderedDict()
         self._channels: dict[tuple[UUID, str], datetime] = {}
+        self._spared: OrderedDict[UUID, int] = OrderedDict()
 
     def is_about_channel(self, channel_id: UUID, text: str, domain: str, now: datetime) -> bool:
         """Whether several mail domains said so. Remembers that `domain` did."""
@@ -53,3 +57,14 @@ class Coincidences:
                 self._channels[key] = now
                 return True
             return False
+
+    def spares(self, entity_id: UUID) -> bool:
+        """Whether a refusal that others meet as well costs this recipient no attempt. Remembers that it was asked:
+        nobody is spared for ever, because a few who are always refused would keep a channel slow, and a job open.
+        """
+        with self._lock:
+            times = self._spared.pop(entity_id, 0) + 1
+            self._spared[entity_id] = times
+            if len(self._spared) > _RECIPIENTS:
+                self._spared.popitem(last=False)
+            return times <= _PATIENCE

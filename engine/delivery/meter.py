@@ -13,6 +13,8 @@ __all__ = ["Meter"]
 
 #: What counts, in seconds: providers limit by the second, or by longer times.
 _WINDOW = 1.0
+#: What is lately, in seconds.
+_LATELY = 10.0
 
 
 class Meter:
@@ -21,6 +23,7 @@ class Meter:
     def __init__(self) -> None:
         self._lock = Lock()
         self._taken: dict[UUID, deque[tuple[float, int]]] = defaultdict(deque)
+        self._last: dict[UUID, float] = {}
 
     def note(self, channel_id: UUID, messages: int, now: float) -> None:
         """Count messages that were taken.
@@ -29,6 +32,8 @@ class Meter:
             now: Seconds, by any steady clock.
         """
         with self._lock:
+            if messages:
+                self._last[channel_id] = now
             taken = self._taken[channel_id]
             taken.append((now, messages))
             while taken[0][0] < now - _WINDOW:
@@ -39,3 +44,9 @@ class Meter:
         with self._lock:
             taken = self._taken.get(channel_id, ())
             return sum(count for at, count in taken if at >= now - _WINDOW) / _WINDOW
+
+    def took_lately(self, channel_id: UUID, now: float) -> bool:
+        """Whether any was taken within the last seconds: then a refusal is not everybody's."""
+        with self._lock:
+            last = self._last.get(channel_id)
+            return last is not None and now - last <= _LATELY

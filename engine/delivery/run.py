@@ -187,6 +187,7 @@ class SliceRun:
             self.wire.counts["success"],
             time.monotonic() - self.started,
             self.executor.meter.rate(sender.channel_id, time.monotonic()),
+            takes=self.executor.meter.took_lately(sender.channel_id, time.monotonic()),
         )
 
         def judge(session: Session, *, again: bool, now: datetime) -> Judgement:  # noqa: ARG001 - twice counts once

@@ -7,16 +7,25 @@
   domain has asked so often that waiting longer would keep its recipients open for ever.
 - About one mailbox: it is tried again, at the cost of an attempt, unless most of its domain was refused alike.
 - About the sender: from a handful on, or where nobody else was taken, the campaign is to be paused.
+- Perhaps about everybody (an API's 403 or 500 without words): where a handful is answered so and nobody is taken, the
+  sender is refused, or the provider is down. Else it is about the message.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 from engine.answers.meanings import Scope
-from engine.channels.port import Deferred, Outcome, SenderRefused, Throttled
+from engine.channels.port import (
+    Deferred,
+    Down,
+    Outcome,
+    Rejected,
+    SenderRefused,
+    Throttled,
+)
 from engine.delivery import health
 from engine.delivery.slice_throttle import domain_of
 
@@ -32,12 +41,41 @@ if TYPE_CHECKING:
     from engine.delivery.slices import Lease
     from engine.limits.effective import EffectiveLimits
 
-__all__ = ["Judgement", "ScopedAnswers", "Verdict", "WaveFacts"]
+__all__ = [
+    "HANDFUL",
+    "Judgement",
+    "ScopedAnswers",
+    "ScopedOutcome",
+    "Verdict",
+    "WaveFacts",
+    "is_perhaps_everybodys",
+    "is_scoped",
+]
 
 #: Times that a domain may ask, without a calm day between, before its messages cost attempts.
 _PATIENCE = 200
+#: So many answers that are perhaps everybody's make it so, where nobody is taken.
+HANDFUL = 5
 #: When a message is tried again that the channel was too fast for.
 _SOON = timedelta(seconds=1)
+
+
+ScopedOutcome = Throttled | SenderRefused | Rejected | Deferred
+
+
+def is_scoped(outcome: Outcome) -> TypeGuard[ScopedOutcome]:
+    """Whether an outcome waits for the end of its wave. A wait that the provider named is obeyed at once."""
+    if isinstance(outcome, Throttled):
+        named = outcome.quota or outcome.retry_after is not None
+        return not (outcome.scope is Scope.CHANNEL and named)
+    return isinstance(outcome, SenderRefused) or is_perhaps_everybodys(outcome)
+
+
+def is_perhaps_everybodys(outcome: Outcome) -> TypeGuard[Rejected | Deferred]:
+    """Whether the same answer to everybody would not be about the message."""
+    return (isinstance(outcome, Rejected) and outcome.advice is not None) or (
+        isinstance(outcome, Deferred) and outcome.of_service
+    )
 
 
 class Verdict(NamedTuple):
@@ -63,13 +101,15 @@ class WaveFacts(NamedTuple):
     """How long the slice has been sending."""
     rate: float
     """Messages a second that the channel's provider took of this process lately."""
+    takes: bool = False
+    """The provider took a message of this process within the last seconds."""
 
 
 class Judgement(NamedTuple):
     """What a wave's answers come to."""
 
     verdicts: list[Verdict]
-    trouble: Throttled | SenderRefused | None
+    trouble: Throttled | SenderRefused | Down | None
     """Why the channel is left alone for the rest of the lease."""
     first_rate: bool = False
     """The channel found a rate, and was not limited before."""
@@ -82,18 +122,22 @@ class ScopedAnswers:
         self._throttled: list[tuple[Message, Throttled]] = []
         self._senders: list[tuple[Message, SenderRefused]] = []
         self._sender_count = 0
+        self._perhaps: list[tuple[Message, Rejected | Deferred]] = []
 
     def __bool__(self) -> bool:
-        return bool(self._throttled or self._senders)
+        return bool(self._throttled or self._senders or self._perhaps)
 
     def clear(self) -> None:
         """The verdicts are known."""
         self._throttled.clear()
         self._senders.clear()
+        self._perhaps.clear()
 
-    def note(self, message: Message, outcome: Throttled | SenderRefused) -> None:
+    def note(self, message: Message, outcome: ScopedOutcome) -> None:
         """Keep a refusal until the wave has ended."""
-        if isinstance(outcome, SenderRefused):
+        if isinstance(outcome, Rejected | Deferred):
+            self._perhaps.append((message, outcome))
+        elif isinstance(outcome, SenderRefused):
             self._senders.append((message, outcome))
             self._sender_count += 1
         else:
@@ -108,13 +152,15 @@ class ScopedAnswers:
         for message, asked in self._throttled:
             domain = domain_of(message.address) or ""
             if asked.scope is Scope.CHANNEL or (
-                not asked.certain and coincidences.is_about_channel(facts.channel_id, asked.text, domain, now)
+                not asked.certain
+                and coincidences.is_about_channel(facts.channel_id, asked.text, domain, now)
+                and coincidences.spares(message.entity_id)
             ):
                 of_channel.append((message, asked))
             else:
                 of_domain[domain].append((message, asked))
         verdicts: list[Verdict] = []
-        trouble: Throttled | SenderRefused | None = None
+        trouble: Throttled | SenderRefused | Down | None = None
         first_rate = False
         if of_channel:
             last = of_channel[-1][1]
@@ -138,7 +184,29 @@ class ScopedAnswers:
             if alone or self._sender_count >= refused.threshold:
                 trouble = refused
             verdicts += _of_senders(self._senders, paused=trouble is refused)
+        if self._perhaps:
+            everybodys, told = self._of_everybody(facts, coincidences)
+            trouble = trouble or everybodys
+            verdicts += told
         return Judgement(verdicts, trouble, first_rate)
+
+    def _of_everybody(
+        self, facts: WaveFacts, coincidences: Coincidences
+    ) -> tuple[SenderRefused | Down | None, list[Verdict]]:
+        """What is perhaps everybody's: what it means for the channel, and for each message."""
+        alike = len(self._perhaps) >= HANDFUL and not facts.delivered and not facts.takes
+        trouble: SenderRefused | Down | None = None
+        verdicts = []
+        for message, answer in self._perhaps:
+            outcome: Outcome = answer
+            if alike and coincidences.spares(message.entity_id):
+                if isinstance(answer, Rejected):
+                    outcome = SenderRefused(answer.code, answer.text, answer.advice or "")
+                else:
+                    outcome = Down(answer.code, answer.text)
+                trouble = trouble or outcome
+            verdicts.append(Verdict(message.entity_id, outcome, None))
+        return trouble, verdicts
 
     def _of_domain(
         self, session: Session, facts: WaveFacts, domain: str, found: list[tuple[Message, Throttled]]

@@ -30,7 +30,7 @@ from engine.channels.port import (
     Throttled,
 )
 from engine.delivery.outcomes import Settlement, decide
-from engine.delivery.scoped_answers import ScopedAnswers
+from engine.delivery.scoped_answers import HANDFUL, ScopedAnswers, is_perhaps_everybodys, is_scoped
 from engine.delivery.waves import Unsettled
 from state.transitions import AutomationStatus
 
@@ -73,6 +73,7 @@ class Wire:
         self._asked: dict[UUID, tuple[int, bool]] = {}
         """Refused for a wider scope's sake, as `open`."""
         self._senders_refused = 0
+        self._perhaps_everybodys = 0
         self._arrived_at = clock.now()
         """When outcomes were last taken in; back-off counts from there."""
 
@@ -94,7 +95,7 @@ class Wire:
         """Called on the send loop, for each outcome."""
         self._arrivals.append((message, outcome))
         if isinstance(outcome, Throttled) and outcome.scope is Scope.CHANNEL:
-            if _names_its_wait(outcome):
+            if not is_scoped(outcome):
                 self.trouble = outcome
             self.halt.set()
         elif type(outcome) is Down:
@@ -104,6 +105,16 @@ class Wire:
             self._senders_refused += 1
             if self._senders_refused >= outcome.threshold:
                 self.halt.set()
+        elif is_perhaps_everybodys(outcome):
+            self._perhaps_everybodys += 1
+            if self._perhaps_everybodys >= HANDFUL and not self._is_taken():
+                self.halt.set()
+
+    def _is_taken(self) -> bool:
+        """Whether any message of the slice was."""
+        return bool(self.counts[AutomationStatus.SUCCESS]) or any(
+            type(outcome) is Delivered for _, outcome in [*self._arrivals]
+        )
 
     def take_arrivals(self) -> None:
         """Take in what was reported so far."""
@@ -118,9 +129,7 @@ class Wire:
                 continue
             if type(outcome) is Delivered:
                 delivered.append(message.entity_id)
-            elif isinstance(outcome, SenderRefused) or (
-                isinstance(outcome, Throttled) and not _names_its_wait(outcome)
-            ):
+            elif is_scoped(outcome):
                 self._asked[message.entity_id] = flight
                 self.scoped.note(message, outcome)
             else:
@@ -169,8 +178,3 @@ class Wire:
             jitter=self.jitter,
         )
         self.note(settlement if due_at is None else replace(settlement, due_at=due_at))
-
-
-def _names_its_wait(outcome: Throttled) -> bool:
-    """Whether the channel is left alone at once: the provider said for how long, or a quota is spent."""
-    return outcome.scope is Scope.CHANNEL and (outcome.quota or outcome.retry_after is not None)

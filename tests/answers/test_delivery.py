@@ -138,3 +138,70 @@ def test_one_recipient_that_is_refused_for_ever_holds_nobody_up(bench: ProviderB
     assert {"success": 30, "failed": 1} == bench.statuses()
     (failed,) = [row for row in bench.recipients().values() if row.automation_status == "failed"]
     assert ("SMTP_421", 3) == (failed.error_code, failed.attempt)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ({"status": 403, "body": {"message": "Forbidden"}}, "permissions"),
+        ({"status": 403, "body": {"error": "account_suspended"}}, "console"),
+        ({"status": 404, "body": {"detail": "no route"}}, "URL"),
+        (
+            {"status": 422, "body": {"ErrorCode": 401, "Message": "Sender signature not confirmed"}},
+            "Verify",
+        ),
+    ],
+)
+def test_an_api_that_refuses_everybody_pauses_the_campaign(
+    bench: ProviderBench, answer: dict[str, Any], words: str
+) -> None:
+    """After a handful, with everybody pending and what to mend. All failed within a second."""
+    bench.people(40, domains=8)
+    took = bench.provider(always=True, http=answer)
+    campaign = bench.campaign(max_attempts=1)
+    bench.activate(campaign)
+    bench.run_until(lambda: bench.campaign_status(campaign) == "paused")
+    assert {"pending": 40} == bench.statuses()
+    assert words in bench.waiting(campaign)["sender_refused"].reason
+    assert 1 <= took()["refused"] <= 30
+
+
+@pytest.mark.parametrize("status", [403, 404, 422, 500])
+def test_an_api_that_refuses_one_recipient_fails_it_alone(bench: ProviderBench, status: int) -> None:
+    """Whatever its status would mean, if it met everybody."""
+    people = bench.people(30, domains=3)
+    bench.entities(1, email="odd@d0.example")
+    took = bench.provider(http={"status": status, "body": {"message": "no"}}, poison="odd@d0.example")
+    campaign = bench.campaign(max_attempts=2)
+    bench.activate(campaign)
+    bench.run_until(bench.is_over, step=600)
+    assert {"success": 30, "failed": 1} == bench.statuses()
+    assert Counter(people) == Counter(took()["taken"])
+    assert bench.campaign_status(campaign) != "paused"
+
+
+def test_an_api_that_is_down_costs_nobody_an_attempt(bench: ProviderBench) -> None:
+    """500 to everybody for a while: the breaker opens, and a few messages try."""
+    people = bench.people(40, domains=8)
+    took = bench.provider(quota=0, refusals=40, over="500", http={"status": 500, "body": {}})
+    campaign = bench.campaign(max_attempts=1)
+    bench.activate(campaign)
+    bench.run_until(lambda: channel(bench).breaker_opened_at is not None)
+    assert {"pending": 40} == bench.statuses()
+    assert "breaker" in bench.waiting(campaign)
+    bench.run_until(bench.is_over, step=60)
+    assert {"success": 40} == bench.statuses()
+    assert Counter(people) == Counter(took()["taken"])
+
+
+def test_an_api_that_wants_to_be_paid_waits(bench: ProviderBench) -> None:
+    """402, and 401 with the words of a quota: the channel waits, and says what for."""
+    bench.people(20, domains=4)
+    answer = {"status": 401, "body": {"errors": [{"message": "Maximum credits exceeded"}]}}
+    bench.provider(quota=10, refusals=40, http=answer)
+    campaign = bench.campaign(max_attempts=1)
+    bench.activate(campaign)
+    bench.run_until(lambda: channel(bench).blocked_for == "quota")
+    assert "Maximum credits exceeded" in bench.waiting(campaign)["quota"].reason
+    bench.run_until(bench.is_over, step=1800)
+    assert {"success": 20} == bench.statuses()

@@ -78,7 +78,7 @@ def test_what_is_sent_when_nothing_is_said(rig):
     ("told", "expected"),
     [
         ("permanent", Rejected("HTTP_422", "422 no such customer")),
-        ("transient", Deferred("HTTP_500", "500 try again")),
+        ("transient", Deferred("HTTP_500", "500 try again", of_service=True)),
         ("throttled", Throttled("HTTP_429", "429 slow down", 7.0)),
         ("busy", Throttled("HTTP_503", "503 <h1>busy</h1>", 3.0)),
         ("account", Down("HTTP_401", "401 the token *** is not known")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import ClassVar
 
 import pytest
@@ -13,7 +14,6 @@ from engine.channels.http.answers import Answer
 from engine.channels.port import Content, Deferred, Delivered, Doubtful, Down, Rejected, Throttled
 from engine.channels.registry import InvalidChannel
 from engine.channels.sms.segments import count_segments
-from engine.channels.sms.twilio import meaning_of
 from tests.channels.conformance import SECRET, WireConformance, message
 from tests.channels.http_rig import EXPECTED, ApiRig, outcome_in
 
@@ -119,11 +119,19 @@ def test_what_twilio_says(rig, told, expected):
     assert outcome_in(rig, told) == expected
 
 
-def test_codes_that_twilio_reports_later():
-    assert meaning_of(30003, "x") == Deferred("TWILIO_30003", "x")
-    assert meaning_of(30005, "x") == Rejected("TWILIO_30005", "x", "hard_bounce")
-    assert meaning_of(30007, "x") == Rejected("TWILIO_30007", "x")
-    assert meaning_of(39999, "x") is None
+@pytest.mark.parametrize(
+    ("code", "status", "expected"),
+    [
+        (30003, 400, Deferred("TWILIO_30003", "x")),
+        (30005, 400, Rejected("TWILIO_30005", "x", "hard_bounce")),
+        (30007, 400, Rejected("TWILIO_30007", "x")),
+        (39999, 400, Rejected("TWILIO_HTTP_400", "400 x")),
+    ],
+)
+def test_codes_of_twilio_are_rules_and_others_are_read_by_their_status(rig, code, status, expected):
+    channel = rig.channel()
+    body = json.dumps({"code": code, "message": "x", "more_info": "y", "status": status}).encode()
+    assert expected == channel._read(Answer(status, {}, body))
 
 
 def test_what_is_posted_to_twilio(rig):

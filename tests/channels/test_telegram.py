@@ -46,7 +46,7 @@ class TestTelegram(WireConformance):
             Rejected("TELEGRAM_KICKED", "Forbidden: bot was kicked from the group chat", "unsubscribe"),
         ),
         ("moved", Rejected("TELEGRAM_MOVED", "the group is the supergroup -1001234567890 now")),
-        ("transient", Deferred("TELEGRAM_500", "500 Internal Server Error")),
+        ("transient", Deferred("TELEGRAM_500", "500 Internal Server Error", of_service=True)),
         ("throttled", Throttled("TELEGRAM_429", "Too Many Requests: retry after 7", 7.0)),
         ("account", Down("TELEGRAM_LOGIN", "Unauthorized: ***")),
         ("healthy", Delivered("42")),

@@ -44,10 +44,10 @@ class TestVoice(WireConformance):
     [
         ("permanent", Rejected("VOICE_HTTP_422", "422 to_number: is no phone number")),
         ("refused", Rejected("VOICE_REFUSED", "the carrier refused the call")),
-        ("transient", Deferred("VOICE_HTTP_500", "500 internal error")),
+        ("transient", Deferred("VOICE_HTTP_500", "500 internal error", of_service=True)),
         ("throttled", Throttled("VOICE_HTTP_429", "429 too many calls at once", 7.0)),
         ("account", Down("VOICE_HTTP_401", "401 the key *** is not known")),
-        ("quota", Down("VOICE_HTTP_402", "402 no credits are left")),
+        ("quota", Throttled("VOICE_HTTP_402", "402 no credits are left", 900.0, quota=True)),
         ("agent", Down("VOICE_HTTP_404", "404 there is no such agent")),
     ],
 )

@@ -8,9 +8,9 @@ from typing import ClassVar
 import pytest
 
 from engine.channels import registry
+from engine.channels.http.answers import Answer
 from engine.channels.port import Content, Deferred, Delivered, Down, Rejected, Throttled
 from engine.channels.registry import InvalidChannel
-from engine.channels.whatsapp import meaning_of
 from tests.channels.conformance import SECRET, WireConformance, message
 from tests.channels.http_rig import EXPECTED, ApiRig, outcome_in
 
@@ -58,9 +58,16 @@ def test_what_the_cloud_api_says(rig, told, expected):
     assert outcome_in(rig, told) == expected
 
 
-def test_an_unknown_code_is_read_by_its_status():
-    assert meaning_of(999_999, "x") is None
-    assert meaning_of(250, "x") == Down("WHATSAPP_250", "x")
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (999_999, Rejected("WHATSAPP_HTTP_400", "400 x")),
+        (250, Down("WHATSAPP_250", "x")),
+    ],
+)
+def test_codes_are_rules_and_an_unknown_one_is_read_by_its_status(rig, code, expected):
+    body = json.dumps({"error": {"code": code, "message": "x", "fbtrace_id": "y"}}).encode()
+    assert expected == rig.channel()._read(Answer(400, {}, body))
 
 
 def test_a_text(rig):

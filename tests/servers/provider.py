@@ -104,9 +104,10 @@ class Provider:
                 name, _, value = header.partition(b":")
                 length = int(value) if name.lower() == b"content-length" else length
             body = await reader.readexactly(length)
-            refused = line.startswith(b"POST ") and self.refusal("content") is not None
-            if not refused and line.startswith(b"POST "):
-                self.taken.append(json.loads(body)["to"])
+            to = json.loads(body)["to"] if line.startswith(b"POST ") else ""
+            refused = to == self.rules.get("poison") or (bool(to) and self.refusal("content") is not None)
+            if to and not refused:
+                self.taken.append(to)
             status = refuses["status"] if refused else 200
             said = json.dumps(refuses.get("body", {}) if refused else {"id": "1"}).encode()
             headers = {"Content-Type": "application/json", "Content-Length": len(said)}

@@ -1,14 +1,9 @@
-"""What an HTTP answer means, unless a provider has its own words for it.
+"""What an HTTP answer means: the classifier's verdict (engine.answers) as an outcome.
 
-| status | outcome |
-|---|---|
-| 200-299, or those named as success | Delivered |
-| 429, or 503 with Retry-After | Throttled, for as long as it says |
-| 401, 407, redirects | Down: it is about the account or the address of the API, not about the message |
-| 408, 409, 425 | Deferred; 409 is how APIs say that the first attempt with this key still runs |
-| 504 | Doubtful: a gateway passed it on and heard nothing |
-| other 5xx | Deferred |
-| other 4xx | Rejected |
+The provider's own words and codes come first, its status is the default; docs/answers.md is the table. Beside it:
+
+- 503 with Retry-After slows the channel down for as long as it says.
+- 504 is doubt: a gateway passed the message on and heard nothing.
 """
 
 from __future__ import annotations
@@ -22,11 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from engine.channels.port import Deferred, Delivered, Doubtful, Down, Rejected, Throttled
+from engine.answers.classify import classifier_of
+from engine.answers.http_answers import read_http
+from engine.channels.port import Delivered, Doubtful, Rejected, Throttled
+from engine.channels.verdicts import outcome_of_verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
+    from engine.answers.classify import Classifier
+    from engine.answers.rules import Rule
     from engine.channels.port import Outcome
 
 __all__ = ["Answer", "excerpt", "outcome_of", "pick", "retry_after", "seconds"]
@@ -38,9 +38,7 @@ _UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 #: Where APIs say what is wrong, most telling first.
 _TELLING = ("message", "error_description", "detail", "description", "title", "error", "errors", "reason")
 
-_BAD_REQUEST = 400
-_UNAUTHORIZED, _PROXY_AUTH, _TIMEOUT, _CONFLICT, _TOO_EARLY = 401, 407, 408, 409, 425
-_TOO_MANY, _SERVER_ERROR, _UNAVAILABLE, _GATEWAY_TIMEOUT = 429, 500, 503, 504
+_UNAVAILABLE, _GATEWAY_TIMEOUT = 503, 504
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,32 +62,51 @@ class Answer:
 def outcome_of(
     answer: Answer,
     *,
+    classifier: Classifier | None = None,
     scrub: Callable[[str], str] = str,
     success: Collection[int] = (),
     prefix: str = "HTTP",
+    api: str | None = None,
+    error: str | None = None,
+    said: str | None = None,
 ) -> Outcome:
-    """The outcome by the table above.
+    """The outcome of an answer.
 
     Args:
+        classifier: Says what it means; None: by the rules that ship with Muster.
         scrub: Takes secrets out of what the provider says.
         success: Statuses that mean it was taken; empty: 200 to 299.
         prefix: Of the code: `HTTP_404`.
+        api: Whose API it is; None: as the body's shape says, if it says.
+        error: The API's own code; None: where the body has it.
+        said: What it says is wrong; None: as `excerpt` finds it.
     """
     status = answer.status
     taken = status in success if success else _is(status, 2)
-    if taken:
+    if taken and error is None:
         return Delivered()
-    code, text = f"{prefix}_{status}", f"{status} {excerpt(answer, scrub)}".strip()
-    wait = retry_after(answer)
-    if status == _TOO_MANY or (status == _UNAVAILABLE and wait is not None):
+    told = read_http(status, answer.headers, answer.body, api=api, error=error)
+    verdict = (classifier or classifier_of()).classify(told)
+    said = excerpt(answer, scrub) if said is None else scrub(said)[:_TEXT_LIMIT]
+    code, text = f"{prefix}_{status}", f"{status} {said}".strip()
+    if api is not None and error is not None and verdict.rule.is_specific:
+        code, text = _code_of(verdict.rule, api, error), said
+    certain, wait = verdict.rule.is_specific, retry_after(answer)
+    if status == _UNAVAILABLE and wait is not None and not certain:
         return Throttled(code, text, wait)
-    if status in (_UNAUTHORIZED, _PROXY_AUTH) or _is(status, 3):
-        return Down(code, text if status >= _BAD_REQUEST else f"{text} (redirects are not followed)".strip())
-    if status == _GATEWAY_TIMEOUT:
+    if status == _GATEWAY_TIMEOUT and not certain:
         return Doubtful(code, text)
-    if status in (_TIMEOUT, _CONFLICT, _TOO_EARLY) or status >= _SERVER_ERROR:
-        return Deferred(code, text, wait)
-    return Rejected(code, text)
+    if _is(status, 3):
+        text = f"{text} (redirects are not followed)".strip()
+    outcome = outcome_of_verdict(verdict, told, code, text, wait=wait)
+    return Rejected(code, text) if isinstance(outcome, Delivered) else outcome
+
+
+def _code_of(rule: Rule, api: str, error: str) -> str:
+    """`TWILIO_21610`; where words of an API say more than its code, the rule's name: `TELEGRAM_BLOCKED`."""
+    if rule.api == api and rule.text is not None:
+        return rule.name.upper().replace("-", "_")
+    return f"{api}_{error}".upper()
 
 
 def excerpt(answer: Answer, scrub: Callable[[str], str] = str) -> str:

@@ -75,7 +75,12 @@ class HttpChannel(WireChannel):
         """
         if settings.body is None and settings.method in _WITH_BODY:
             settings = settings.model_copy(update={"body": DEFAULT_BODY})
-        self._template = RequestTemplate(settings, credentials, insecure_login=settings.insecure_login)
+        self._template = RequestTemplate(
+            settings,
+            credentials,
+            insecure_login=settings.insecure_login,
+            classifier=surroundings.classifier,
+        )
         surroundings.check_url("url", self._template.origin)
         surroundings.check_url("check_url", settings.check_url)
         super().__init__(settings, credentials, self._template.scrub, surroundings)

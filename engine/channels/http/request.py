@@ -29,6 +29,7 @@ from engine.channels.scrub import Scrub
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from engine.answers.classify import Classifier
     from engine.channels.http.answers import Answer
     from engine.channels.http.leaves import Node
     from engine.channels.http.settings import RequestSettings
@@ -62,6 +63,7 @@ class RequestTemplate:
         settings: What is sent, and what its answer must look like.
         credentials: As whom.
         insecure_login: Credentials may travel where anybody can read them.
+        classifier: Says what answers mean; None: by the rules that ship with Muster.
 
     Raises:
         ValueError: a template does not parse, or credentials would travel unencrypted; begins with the setting.
@@ -73,11 +75,13 @@ class RequestTemplate:
         credentials: RequestCredentials | None = None,
         *,
         insecure_login: bool = False,
+        classifier: Classifier | None = None,
     ) -> None:
         given = credentials or RequestCredentials()
         if given.values():
             check_private(settings.url, insecure_login=insecure_login, field="url", what="credentials")
         self._settings = settings
+        self._classifier = classifier
         self._secrets = {name: secret.get_secret_value() for name, secret in given.secrets.items()}
         self.scrub = Scrub([*given.values(), *_basic(given)])
         """Takes the secrets out of a text."""
@@ -130,7 +134,7 @@ class RequestTemplate:
     def read(self, answer: Answer) -> Outcome:
         """What an answer means for the message; see `engine.channels.http.answers`."""
         settings = self._settings
-        outcome = outcome_of(answer, scrub=self.scrub, success=settings.success)
+        outcome = outcome_of(answer, classifier=self._classifier, scrub=self.scrub, success=settings.success)
         if not isinstance(outcome, Delivered):
             return outcome
         if settings.expect and not answer.whole:
@@ -152,7 +156,7 @@ class RequestTemplate:
 
     def read_probe(self, answer: Answer, check_url: str | None) -> Outcome:
         """What the probe's answer means; to OPTIONS many APIs answer 404 or 405, which tells that they are there."""
-        outcome = outcome_of(answer, scrub=self.scrub)
+        outcome = outcome_of(answer, classifier=self._classifier, scrub=self.scrub)
         return Delivered() if check_url is None and isinstance(outcome, Rejected) else outcome
 
     def _url(self, scope: Scope) -> str:

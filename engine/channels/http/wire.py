@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from functools import partial
 from typing import TYPE_CHECKING
 
+from engine.answers.meanings import Scope
 from engine.channels.http.client import HttpClient, Unanswered
 from engine.channels.http.leaves import Unrenderable
 from engine.channels.lending import Lent
@@ -52,6 +53,7 @@ class WireChannel(ABC):
         surroundings: Surroundings,
     ) -> None:
         self._scrub = scrub
+        self._classifier = surroundings.classifier
         trust = Trust(credentials.ca_certificates, connection.ca_file, surroundings.certificates)
         self._client = HttpClient(connection, surroundings.guard, trust)
         self._lent = Lent(self._client.close)
@@ -110,7 +112,7 @@ class WireChannel(ABC):
                 return
         await self._note(message, outcome)
         wave.settle(message, outcome)
-        if isinstance(outcome, Throttled | Down):
+        if isinstance(outcome, Down) or (isinstance(outcome, Throttled) and outcome.scope is Scope.CHANNEL):
             wave.settle_waiting(outcome)
 
 

@@ -67,7 +67,7 @@ class SmsChannel(WireChannel):
         """
         credentials.check(settings.provider)
         kind = Gateway if settings.provider == "gateway" else Twilio
-        self._provider: _Provider = kind(settings, credentials)
+        self._provider: _Provider = kind(settings, credentials, surroundings.classifier)
         for field, url in settings.reaches().items():
             surroundings.check_url(field, url)
         super().__init__(settings, credentials, self._provider.scrub, surroundings)

@@ -8,6 +8,7 @@ from engine.channels.http.channel import names_of
 from engine.channels.http.request import RequestTemplate
 
 if TYPE_CHECKING:
+    from engine.answers.classify import Classifier
     from engine.channels.http.answers import Answer
     from engine.channels.http.request import Request
     from engine.channels.port import Message, Outcome
@@ -19,12 +20,17 @@ __all__ = ["Gateway"]
 class Gateway:
     """Sends one SMS by one request."""
 
-    def __init__(self, settings: SmsSettings, credentials: SmsCredentials) -> None:
+    def __init__(
+        self, settings: SmsSettings, credentials: SmsCredentials, classifier: Classifier | None = None
+    ) -> None:
         """Raises ValueError: a template does not parse, or credentials would travel unencrypted."""
         assert settings.request is not None  # noqa: S101 - the settings' own rule
         try:
             self._template = RequestTemplate(
-                settings.request, credentials, insecure_login=settings.insecure_login
+                settings.request,
+                credentials,
+                insecure_login=settings.insecure_login,
+                classifier=classifier,
             )
         except ValueError as error:
             prefix = "" if str(error).startswith("credentials.") else "request."
