@@ -14,6 +14,7 @@ in the next round, while all others go on.
 | restart_jobs, restart_dry_runs | sends the command of a plan, report, wind-up or dry run again that went silent |
 | end_campaigns | completes campaigns past their end date and cancels their open jobs |
 | pause_spent | pauses campaigns whose budget is spent |
+| pause_returned | pauses campaigns of which too much bounced or brought complaints |
 | decide_experiments | looks at A/B tests whose time has come |
 | note_pace | notes how far running jobs are |
 | distribute_events, wake_webhooks | hands events that nobody was told of to webhooks, wakes retries that are due |
@@ -34,6 +35,7 @@ from engine.campaigns.budget import pause_spent
 from engine.campaigns.dry_runs import restart_silent
 from engine.campaigns.ending import end_due_campaigns
 from engine.campaigns.experiments import look_at_due
+from engine.campaigns.return_breaker import pause_returned
 from engine.campaigns.scheduling import start_due
 from engine.delivery.recover import restart_silent_jobs, take_back_expired, wake_lost, wake_ready
 from engine.events import retention
@@ -137,6 +139,10 @@ def _pause_spent(runtime: Runtime, _: Swept) -> None:
     pause_spent(runtime)
 
 
+def _pause_returned(runtime: Runtime, _: Swept) -> None:
+    pause_returned(runtime)
+
+
 def _decide_experiments(runtime: Runtime, _: Swept) -> None:
     look_at_due(runtime)
 
@@ -169,6 +175,7 @@ CHORES = (
     Chore("restart_dry_runs", _restart_dry_runs),
     Chore("end_campaigns", _end_campaigns),
     Chore("pause_spent", _pause_spent),
+    Chore("pause_returned", _pause_returned),
     Chore("decide_experiments", _decide_experiments),
     Chore("note_pace", _in_one_transaction(note_pace)),
     Chore("distribute_events", _distribute_events),

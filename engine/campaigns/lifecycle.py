@@ -170,11 +170,14 @@ def open_without_run(session: Session, org_id: UUID, campaign_id: UUID) -> None:
     record(session, org_id, "campaign.active", campaign_id=campaign_id)
 
 
-def pause(session: Session, org_id: UUID, campaign_id: UUID, *, by: str | None = None) -> None:
+def pause(
+    session: Session, org_id: UUID, campaign_id: UUID, *, by: str | None = None, reason: str | None = None
+) -> None:
     """Hold the campaign's jobs: active or activating → paused. Nothing new is sent, nobody is given up.
 
     Args:
         by: Who or what pauses it, for whoever asks why it does not move.
+        reason: Why, for whoever is told of it.
 
     Raises:
         Refused: it is not there, or in no status that can be paused.
@@ -182,7 +185,9 @@ def pause(session: Session, org_id: UUID, campaign_id: UUID, *, by: str | None =
     campaign = locked(session, org_id, campaign_id)
     _move(session, campaign, CampaignStatus.PAUSED, paused_at=clock_of(session).now(), paused_by=by)
     hold_jobs(session, org_id, campaign_id, held=True)
-    said: dict[str, Any] = {} if by is None else {"by": by}
+    said: dict[str, Any] = {
+        name: value for name, value in (("by", by), ("reason", reason)) if value is not None
+    }
     record(session, org_id, "campaign.paused", campaign_id=campaign_id, **said)
 
 

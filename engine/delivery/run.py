@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import structlog
 from sqlalchemy import select
 
+from engine.campaigns.return_breaker import pause_for_returns
 from engine.channels.port import SenderRefused
 from engine.delivery import health, slices, waves
 from engine.delivery.cancel import cancel_left
@@ -29,7 +30,7 @@ from engine.delivery.slices import Tally
 from engine.delivery.wire import Wire
 from engine.triggers import reach
 from state.tables import Organization
-from state.transitions import STOPPED
+from state.transitions import STOPPED, AutomationStatus
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -50,6 +51,8 @@ log = structlog.get_logger(__name__)
 
 #: How often a wave that is on the wire looks whether its job was paused or cancelled, in seconds.
 _LOOK = 0.25
+#: From this part of a slice's outcomes on that failed, its campaign's are looked at before the slice is done.
+_SHARE = 0.05
 
 
 class SliceRun:
@@ -85,6 +88,7 @@ class SliceRun:
         )
         self.troubles: dict[UUID, Throttled | SenderRefused | Down] = {}
         """Channels that are left alone for the rest of the lease."""
+        self._failed = 0
         senders = [part.sender for part in self.agenda.parts]
         self.throttles.apply_to(session, [sender for sender in senders if sender is not None])
         if senders and senders[0] is not None:
@@ -102,6 +106,8 @@ class SliceRun:
                     self._send(part, part.sender)
             self.ledger.persist(self._close)
             self._pause_for_sender()
+            if self.wire.counts[AutomationStatus.FAILED]:
+                self._pause_for_returns()
         finally:
             self.wire.halt.set()  # whoever lost the lease must not go on sending
             self.throttles.end()
@@ -175,6 +181,7 @@ class SliceRun:
         if part.probing and wire.trouble is None:
             self._recover(sender)
             part.probing = False
+        self._look_at_returns()
 
     def _judge(self, sender: Sender, wave: list[Message]) -> None:
         """Slow down what asked for it in a wave that has ended, and go by the rates that were found."""
@@ -210,6 +217,20 @@ class SliceRun:
         if refused is not None:
             with self.executor.runtime.transaction() as session:
                 pause_for_sender(session, self.lease, refused)
+
+    def _look_at_returns(self) -> None:
+        """See within a slice whether most of what it sends comes back."""
+        counts = self.wire.counts
+        failed, outcomes = counts[AutomationStatus.FAILED], counts.total()
+        if failed > self._failed and failed >= _SHARE * outcomes:
+            self._failed = failed
+            self.ledger.flush()
+            self._pause_for_returns()
+
+    def _pause_for_returns(self) -> None:
+        """Pause the campaign if too many of its messages were refused."""
+        with self.executor.runtime.transaction() as session:
+            pause_for_returns(session, self.lease.org_id, self.lease.campaign_id)
 
     def _recover(self, sender: Sender) -> None:
         """The provider answers again: the breaker closes, for everybody."""

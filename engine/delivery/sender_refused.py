@@ -30,8 +30,8 @@ WAITS_FOR = "sender"
 def pause_for_sender(session: Session, lease: Lease, refused: SenderRefused) -> None:
     """Pause the campaign of a lease; one that is paused, stopped or gone stays as it is."""
     with suppress(Refused):
-        lifecycle.pause(session, lease.org_id, lease.campaign_id, by=PAUSED_BY)
         reason = f"{refused.advice} The provider says {refused.code}: {refused.text}"
+        lifecycle.pause(session, lease.org_id, lease.campaign_id, by=PAUSED_BY, reason=reason[:1000])
         session.execute(
             update(Job)
             .where(Job.id == lease.job_id, Job.org_id == lease.org_id)

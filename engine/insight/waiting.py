@@ -32,8 +32,9 @@ __all__ = ["Scope", "Situation", "Waiting", "situation_of", "waiting_of"]
 
 #: Mail domains named at most.
 _DOMAINS = 20
-#: What `waits_for` of a job says whose sender is refused (engine.delivery.sender_refused).
-SENDER = "sender"
+#: What `waits_for` of a held job says, and what that is called: its sender is refused (engine.delivery.sender_refused),
+#: or too much of its campaign came back (engine.campaigns.return_breaker).
+_PAUSED_FOR = {"sender": "sender_refused", "returns": "returned"}
 
 
 class Scope(StrEnum):
@@ -62,8 +63,8 @@ class Waiting:
 
     scope: Scope
     code: str
-    """paused, sender_refused, planning, scheduled, failed, breaker, quota, throttled, limit, quiet_hours, unavailable,
-    no_worker or no_scheduler; of other sources: a stable word of theirs."""
+    """paused, sender_refused, returned, planning, scheduled, failed, breaker, quota, warm_up, throttled, limit,
+    quiet_hours, unavailable, no_worker or no_scheduler; of other sources: a stable word of theirs."""
     reason: str
     """In words, with the names of what it is about."""
     subject: str = ""
@@ -145,9 +146,11 @@ def _of_campaign(session: Session, seen: Situation) -> Iterator[Waiting]:
     if held:
         by = f" by {campaign.paused_by}" if campaign.paused_by else ""
         since = campaign.paused_at if campaign.status == CampaignStatus.PAUSED else None
-        refused = next((job.waits_reason for job in held if job.waits_for == SENDER), None)
-        if refused is not None:
-            yield Waiting(Scope.SENDER, "sender_refused", f"it was paused: {refused}", since=since)
+        told = next((job for job in held if job.waits_for in _PAUSED_FOR), None)
+        if told is not None and told.waits_for is not None:
+            scope = Scope.SENDER if told.waits_for == "sender" else Scope.CAMPAIGN
+            reason = f"it was paused: {told.waits_reason}"
+            yield Waiting(scope, _PAUSED_FOR[told.waits_for], reason, since=since)
         else:
             yield Waiting(Scope.CAMPAIGN, "paused", f"it was paused{by}", since=since)
     if last is not None and last.status == JobStatus.FAILED and last.error:

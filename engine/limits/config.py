@@ -4,7 +4,8 @@
      "domain_rate": {"messages": 20}, "domains": {"gmail.com": {"messages": 5}},
      "frequency_cap": {"messages": 3, "hours": 168, "over": "exclude"},
      "send_windows": [{"days": ["mon", "tue"], "from": "09:00", "to": "18:00"}],
-     "quiet_hours": [{"from": "21:00", "to": "08:00"}]}
+     "quiet_hours": [{"from": "21:00", "to": "08:00"}],
+     "breaker": {"bounces": 5, "complaints": 0.3, "after": 100}}
 
 Every part may be absent, which is no limit. A channel knows mail domains; a campaign and an organization know hours.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from engine.channels.addresses import normalise_email
 from engine.inputs import Input
@@ -29,6 +30,7 @@ __all__ = [
     "LimitsConfig",
     "OrganizationLimits",
     "Rate",
+    "ReturnBreaker",
     "TimeZone",
     "Window",
     "stored",
@@ -126,6 +128,21 @@ def _zone(name: str) -> str:
 TimeZone = Annotated[str, Field(max_length=64), AfterValidator(_zone)]
 
 
+class ReturnBreaker(Input):
+    """How much of a campaign may come back before it is paused (engine.campaigns.return_breaker)."""
+
+    bounces: float | None = Field(default=5.0, gt=0, le=100)
+    """Percent of the outcomes that were refused for good or bounced; null: any."""
+    complaints: float | None = Field(default=0.3, gt=0, le=100)
+    """Percent of the outcomes that brought a complaint, and three at least; null: any."""
+    after: int = Field(default=100, ge=1, le=10_000_000)
+    """Outcomes before which nothing is said of a rate."""
+
+
+def _or_off(value: Any) -> Any:
+    return None if value is False else value
+
+
 class LimitsConfig(Input):
     """What every owner of limits may set."""
 
@@ -148,6 +165,8 @@ class CampaignLimits(LimitsConfig):
     """Nothing is sent outside of all of them; none: any time."""
     quiet_hours: Annotated[tuple[Window, ...], Field(max_length=20)] = ()
     """Nothing is sent within any of them."""
+    breaker: Annotated[ReturnBreaker | None, BeforeValidator(_or_off)] = Field(default_factory=ReturnBreaker)
+    """When it is paused for what comes back; null or false: never."""
 
     @model_validator(mode="after")
     def _some_hour(self) -> CampaignLimits:

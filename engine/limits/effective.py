@@ -11,7 +11,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import timedelta
 from threading import Lock
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import delete, select, update
 
@@ -205,7 +205,7 @@ def read_effective_limits(
             returns_to=row.returns_to_rate,
             resumes_at=row.blocked_until,
         )
-    if not (row.organization or row.campaign or row.channel or throttles or slowdown):
+    if not (_paces(row.organization) or _paces(row.campaign) or row.channel or throttles or slowdown):
         return None
     organization = OrganizationLimits.model_validate(row.organization or {})
     campaign = CampaignLimits.model_validate(row.campaign or {})
@@ -235,6 +235,11 @@ def read_effective_limits(
         hours=hours if hours.limited else None,
         caps=tuple(cap for cap in caps if cap is not None),
     )
+
+
+def _paces(limits: dict[str, Any] | None) -> bool:
+    """Whether limits say anything about when and how fast to send."""
+    return bool((limits or {}).keys() - {"breaker"})
 
 
 def forget_throttles(session: Session) -> None:

@@ -193,6 +193,8 @@ class Campaign(Identified, Owned, Timestamped, Base):
     paused_at: Mapped[datetime | None]
     paused_by: Mapped[str | None] = mapped_column(String(150))
     """Who or what paused it: a key's name, `budget`; means nothing while it is not paused."""
+    returns_seen: Mapped[JsonObject | None]
+    """`{"outcomes", "bounced", "complained"}` when it was last paused for them (engine.campaigns.return_breaker)."""
     created_by: Mapped[str | None] = mapped_column(String(150))
     audience: Mapped[JsonObject | None]
     """`{"segments", "filters", "schema"}` as somebody wrote them, of which `target_ids` are made."""

@@ -49,7 +49,9 @@ def draft(client: Client, port: int) -> str:
         retry_base_seconds=0.2,
         retry_span_seconds=0,
     )
-    return client.campaign(target, channel, subject="Hello {{ name }}", text="Hello")
+    campaign = client.campaign(target, channel, subject="Hello {{ name }}", text="Hello")
+    client.ask("PATCH", f"/v1/campaign/{campaign}", json={"limits": {"breaker": False}})
+    return campaign
 
 
 def by_domain(recipients: list[dict[str, Any]]) -> Counter[str]:

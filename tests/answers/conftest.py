@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -19,7 +16,7 @@ from engine.limits.redis_buckets import RedisBuckets
 from state.tables import Campaign, Job
 from tests.channels.http_rig import LOOPBACK
 from tests.delivery.kit import Bench
-from tests.harness.child import ROOT
+from tests.harness.answering import AnsweringProvider
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,7 +48,7 @@ class ProviderBench(Bench):
 
     def __init__(self, database: Database, org_id: UUID) -> None:
         super().__init__(database, org_id)
-        self._servers: list[subprocess.Popen[str]] = []
+        self._servers: list[AnsweringProvider] = []
 
     def new_executor(self) -> Executor:
         """A worker as after a restart; it waits for permits as the time passes."""
@@ -62,28 +59,13 @@ class ProviderBench(Bench):
 
     def provider(self, **rules: Any) -> Callable[[], dict[str, Any]]:
         """Start a provider and send through it from now on; returns what tells what it took."""
-        server = subprocess.Popen(
-            [sys.executable, "-m", "tests.servers.provider", json.dumps(rules)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-        )
+        server = AnsweringProvider(**rules)
         self._servers.append(server)
-        assert server.stdin is not None
-        assert server.stdout is not None
-        port = int(server.stdout.readline())
-        kind, settings = ("http", _api(port)) if "http" in rules else ("smtp", _mail_server(port))
+        kind, settings = (
+            ("http", _api(server.port)) if "http" in rules else ("smtp", _mail_server(server.port))
+        )
         self.senders.channel = registry.build(kind, settings, {}, LOOPBACK)  # type: ignore[assignment]
-
-        def ask() -> dict[str, Any]:
-            assert server.stdin is not None
-            assert server.stdout is not None
-            server.stdin.write("\n")
-            server.stdin.flush()
-            return dict(json.loads(server.stdout.readline()))
-
-        return ask
+        return server.told
 
     def people(self, count: int, *, domains: int) -> list[str]:
         """Recipients in so many mail domains; returns their addresses."""
@@ -118,7 +100,7 @@ class ProviderBench(Bench):
     def close(self) -> None:
         self.loop.submit(self.senders.channel.close()).result(timeout=10)
         for server in self._servers:
-            server.communicate(timeout=10)
+            server.close()
         super().close()
 
 
