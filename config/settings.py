@@ -92,6 +92,8 @@ class Settings(BaseSettings):
     """A folder of certificates (PEM) that channels may name in `ca_file`; absent: there are none."""
     answer_rules: Path | None = None
     """A TOML file of rules that say what providers' answers mean, tried before those that ship with Muster."""
+    mx_lookups: bool = True
+    """Whether mail exchangers are looked up, so that the domains of one mailbox provider share limits."""
     analyser_url: AnyHttpUrl | None = None
     """An OpenAI-compatible endpoint that judges conversations, as `https://api.openai.com/v1`; absent: rules do."""
     analyser_key: SecretStr | None = None

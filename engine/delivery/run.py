@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -186,6 +187,7 @@ class SliceRun:
     def _judge(self, sender: Sender, wave: list[Message]) -> None:
         """Slow down what asked for it in a wave that has ended, and go by the rates that were found."""
         throttle = self.claims.throttle
+        alone = {} if throttle is None else throttle.effective.domains
         facts = WaveFacts(
             self.lease,
             sender.channel_id,
@@ -194,6 +196,7 @@ class SliceRun:
             self.wire.counts["success"],
             time.monotonic() - self.started,
             self.executor.meter.rate(sender.channel_id, time.monotonic()),
+            group_of=partial(self.executor.limit_context.providers.group_of, alone=alone),
             takes=self.executor.meter.took_lately(sender.channel_id, time.monotonic()),
         )
 

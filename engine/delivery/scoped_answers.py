@@ -2,9 +2,9 @@
 
 - About the channel: it goes on at a rate that is found (engine.delivery.health). The same words from several mail
   domains are about the channel.
-- About a mail domain: where most of a domain's messages were taken, the refusal was about the recipient: it is tried
-  again like any other, at the cost of an attempt. Else the domain is slowed down, and it costs nobody one; unless the
-  domain has asked so often that waiting longer would keep its recipients open for ever.
+- About a mail domain, or the mailbox provider that receives for it: where most of its messages were taken, the refusal
+  was about the recipient: it is tried again like any other, at the cost of an attempt. Else it is slowed down, and it
+  costs nobody one; unless it has asked so often that waiting longer would keep its recipients open for ever.
 - About one mailbox: it is tried again, at the cost of an attempt, unless most of its domain was refused alike.
 - About the sender: from a handful on, or where nobody else was taken, the campaign is to be paused.
 - Perhaps about everybody (an API's 403 or 500 without words): where a handful is answered so and nobody is taken, the
@@ -30,7 +30,7 @@ from engine.delivery import health
 from engine.delivery.slice_throttle import domain_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -101,6 +101,8 @@ class WaveFacts(NamedTuple):
     """How long the slice has been sending."""
     rate: float
     """Messages a second that the channel's provider took of this process lately."""
+    group_of: Callable[[str], str] = str
+    """The mailbox provider's key of a mail domain, or the domain itself."""
     takes: bool = False
     """The provider took a message of this process within the last seconds."""
 
@@ -150,7 +152,7 @@ class ScopedAnswers:
         of_channel: list[tuple[Message, Throttled]] = []
         of_domain: dict[str, list[tuple[Message, Throttled]]] = defaultdict(list)
         for message, asked in self._throttled:
-            domain = domain_of(message.address) or ""
+            domain = facts.group_of(domain_of(message.address) or "")
             if asked.scope is Scope.CHANNEL or (
                 not asked.certain
                 and coincidences.is_about_channel(facts.channel_id, asked.text, domain, now)
@@ -211,7 +213,7 @@ class ScopedAnswers:
     def _of_domain(
         self, session: Session, facts: WaveFacts, domain: str, found: list[tuple[Message, Throttled]]
     ) -> Iterator[Verdict]:
-        sent = Counter(domain_of(message.address) or "" for message in facts.messages)[domain]
+        sent = Counter(facts.group_of(domain_of(message.address) or "") for message in facts.messages)[domain]
         of_mailbox = all(asked.scope is Scope.MAILBOX for _, asked in found)
         due_at = None
         if 2 * len(found) >= sent and not (of_mailbox and len(found) == 1):

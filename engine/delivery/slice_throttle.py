@@ -238,8 +238,13 @@ class SliceThrottle:
     def _domain_of(self, due: Due) -> str | None:
         if due.entity_id not in self._domains:
             address = None if due.attributes is None else self._address_of(due.attributes)
-            self._domains[due.entity_id] = None if address is None else domain_of(address)
+            self._domains[due.entity_id] = None if address is None else self._group_of(address)
         return self._domains[due.entity_id]
+
+    def _group_of(self, address: str) -> str | None:
+        """The mailbox provider's key or the mail domain of an address; None when it has none."""
+        domain = domain_of(address)
+        return None if domain is None else self.effective.group_of(domain, self._context.providers)
 
     def _opens_at(self, due: Due, now: datetime) -> datetime | None:
         if self.effective.hours is None or due.attributes is None:
@@ -298,9 +303,8 @@ class SliceThrottle:
         if self._permits is None:
             return True
         self._pacing.leave_over(self._permits - len(messages))
-        domains = Counter(
-            domain for message in messages if (domain := domain_of(message.address)) is not None
-        )
+        groups = (self._group_of(message.address) for message in messages)
+        domains = Counter(group for group in groups if group is not None)
         self.wait = self._pacing.depart(len(messages), domains, stopping)
         return self.wait is None and not stopping.is_set()
 

@@ -17,6 +17,7 @@ from engine.campaigns.schedules import next_due
 from engine.heartbeat import SILENT_AFTER, absences, last_seen
 from engine.limits.adaptive import Slowdown
 from engine.limits.effective import read_effective_limits
+from engine.limits.mailbox_providers import provider_of_key
 from state.change import clock_of
 from state.tables import Campaign, Channel, DomainThrottle, Job, ProcessKind, Slice, Touchpoint
 from state.transitions import OPEN, SENDING, CampaignStatus, JobStatus, SliceState
@@ -207,13 +208,16 @@ def _of_domains(session: Session, seen: Situation) -> Iterator[Waiting]:
     )
     for row in found:
         rate = Slowdown(row.rate, row.throttled_until).rate_at(seen.now, ceiling=None)
-        domain, since = row.domain, row.throttled_at
+        domain, since, scope = row.domain, row.throttled_at, Scope.DOMAIN
+        provider = provider_of_key(domain)
+        if provider is not None:
+            domain, scope = provider.title, Scope.PROVIDER
         if row.throttled_until > seen.now:
             text = f"{domain}: {row.reason}"
-            yield Waiting(Scope.DOMAIN, "throttled", text, domain, since=since, until=row.throttled_until)
+            yield Waiting(scope, "throttled", text, domain, since=since, until=row.throttled_until)
         elif rate is not None:
             text = f"{domain}: at most {rate:,.1f} a second after {row.reason}"
-            yield Waiting(Scope.DOMAIN, "throttled", text, domain, since=since, rate=rate, stops=False)
+            yield Waiting(scope, "throttled", text, domain, since=since, rate=rate, stops=False)
 
 
 def _of_slices(session: Session, seen: Situation) -> Iterator[Waiting]:

@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_v
 
 from engine.channels.addresses import normalise_email
 from engine.inputs import Input
+from engine.limits.mailbox_providers import provider_named
 from engine.limits.zones import is_zone
 
 __all__ = [
@@ -119,6 +120,15 @@ def _domain(name: str) -> str:
 Domain = Annotated[str, AfterValidator(_domain)]
 
 
+def _provider(name: str) -> str:
+    if provider_named(name) is None:
+        raise ValueError(f"{name[:64]!r} is no mailbox provider that is known, such as google or microsoft")
+    return name
+
+
+ProviderName = Annotated[str, AfterValidator(_provider)]
+
+
 def _zone(name: str) -> str:
     if not is_zone(name):
         raise ValueError(f"{name[:64]!r} is not a time zone like Europe/Berlin")
@@ -154,8 +164,10 @@ class ChannelLimits(LimitsConfig):
     """A channel's."""
 
     domain_rate: Rate | None = None
-    """For each mail domain that `domains` does not name."""
+    """For each mail domain, or mailbox provider, that `domains` and `providers` do not name."""
     domains: Annotated[dict[Domain, Rate], Field(max_length=1000)] = Field(default_factory=dict)
+    providers: Annotated[dict[ProviderName, Rate], Field(max_length=100)] = Field(default_factory=dict)
+    """For all mail domains together that one mailbox provider receives for; those that `domains` names stand alone."""
 
 
 class CampaignLimits(LimitsConfig):

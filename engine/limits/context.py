@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from config.settings import EMBEDDED
 from engine.limits.effective import EffectiveLimitsCache
+from engine.limits.mailbox_providers import MailboxProviders, system_resolver
 from engine.limits.pacing import rest
 from engine.limits.redis_buckets import RedisBuckets
 from engine.limits.waiting_slots import WaitingSlots
@@ -29,6 +30,7 @@ class LimitContext:
         buckets: Where permits come from; None: Redis, connected to when the first permit is needed.
         steady: Seconds, by a clock that never jumps.
         rest: Lets that many seconds pass, or fewer once the process is told to stop.
+        providers: Who receives for which mail domain; None: as the system's resolver says.
     """
 
     def __init__(
@@ -38,12 +40,16 @@ class LimitContext:
         buckets: Buckets | None = None,
         steady: Callable[[], float] = time.monotonic,
         rest: Callable[[float, Event], object] = rest,
+        providers: MailboxProviders | None = None,
     ) -> None:
         self.effective = EffectiveLimitsCache()
         self.slots = WaitingSlots(settings.worker_threads)
         self.patience = WaitingSlots(settings.worker_threads // 2 + 1)
         """Of threads that wait for a mail domain alone: half of them at most."""
         self.may_be_patient = settings.worker_threads > 1
+        if providers is None:
+            providers = MailboxProviders(system_resolver() if settings.mx_lookups else None)
+        self.providers = providers
         self.steady = steady
         self.rest = rest
         # Embedded, everything that Redis is used for is in this process.

@@ -19,6 +19,7 @@ from engine.limits.adaptive import FOUND_KEPT, RECOVERY, Slowdown
 from engine.limits.buckets import Bucket
 from engine.limits.config import CampaignLimits, ChannelLimits, FrequencyCap, OrganizationLimits, Rate
 from engine.limits.hours import Hours
+from engine.limits.mailbox_providers import provider_of_key
 from state.change import clock_of
 from state.tables import Campaign, Channel, DomainThrottle, Organization
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from sqlalchemy.orm import Session
+
+    from engine.limits.mailbox_providers import MailboxProviders
 
 __all__ = [
     "Cap",
@@ -75,6 +78,8 @@ class EffectiveLimits:
     """The channel's provider asked to slow down."""
     domain_rate: Rate | None = None
     domains: dict[str, Rate] = field(default_factory=dict)
+    providers: dict[str, Rate] = field(default_factory=dict)
+    """By name."""
     throttles: dict[str, Throttle] = field(default_factory=dict)
     hours: Hours | None = None
     caps: tuple[Cap, ...] = ()
@@ -82,7 +87,7 @@ class EffectiveLimits:
     @property
     def by_domain(self) -> bool:
         """Whether it matters which mail domain a message goes to."""
-        return bool(self.domain_rate or self.domains or self.throttles)
+        return bool(self.domain_rate or self.domains or self.providers or self.throttles)
 
     @property
     def paced(self) -> bool:
@@ -101,19 +106,27 @@ class EffectiveLimits:
         slowed = Bucket(key, rate, text=f"{_in_words(rate)}, the rate that the channel's provider takes")
         return [slowed, *(bucket for bucket in self.rates if bucket is not own)]
 
+    def group_of(self, domain: str, providers: MailboxProviders) -> str:
+        """What a mail domain shares limits and throttles with; one that has a limit of its own stands alone."""
+        return providers.group_of(domain, alone=self.domains)
+
     def domain(self, domain: str, now: datetime) -> Bucket | None:
-        """The bucket of a mail domain."""
+        """The bucket of a mail domain or mailbox provider, as `group_of` says."""
+        provider = provider_of_key(domain)
         rate = self.domains.get(domain, self.domain_rate)
+        if provider is not None:
+            rate = self.providers.get(provider.name, self.domain_rate)
+        named = domain if provider is None else provider.title
         throttle = self.throttles.get(domain)
         key = f"domain:{self.channel_id}:{domain}"
         if throttle is not None:
             ceiling = None if rate is None else rate.per_second
             slowed = throttle.slowdown.rate_at(now, ceiling=ceiling)
             if slowed is not None:
-                return Bucket(key, slowed, text=f"{slowed:,.1f} a second to {domain}, as it asked")
+                return Bucket(key, slowed, text=f"{slowed:,.1f} a second to {named}, as it asked")
         if rate is None:
             return None
-        return Bucket(key, rate.per_second, rate.burst, f"{rate} to {domain}")
+        return Bucket(key, rate.per_second, rate.burst, f"{rate} to {named}")
 
     def blocked(self, domain: str, now: datetime) -> Throttle | None:
         """The throttle of a mail domain that must not be written to now."""
@@ -231,6 +244,7 @@ def read_effective_limits(
         slowdown=slowdown,
         domain_rate=channel.domain_rate,
         domains=dict(channel.domains),
+        providers=dict(channel.providers),
         throttles=throttles,
         hours=hours if hours.limited else None,
         caps=tuple(cap for cap in caps if cap is not None),

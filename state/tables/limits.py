@@ -14,7 +14,9 @@ __all__ = ["Contact", "DomainThrottle"]
 
 
 class DomainThrottle(Owned, Base):
-    """A mail domain that asked one channel to slow down. The row is forgotten after a calm day."""
+    """A mail domain, or a mailbox provider (`provider:google`), that asked one channel to slow down. The row is
+    forgotten after a calm day.
+    """
 
     __tablename__ = "domain_throttle"
 
