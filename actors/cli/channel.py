@@ -206,6 +206,7 @@ def _plain(row: Channel) -> dict[str, Any]:
         "max_attempts": row.max_attempts,
         "retry_base_seconds": row.retry_base_seconds,
         "retry_span_seconds": row.retry_span_seconds,
+        "fallback_channel_id": str(row.fallback_channel_id) if row.fallback_channel_id else None,
         "limits": row.limits,
         "blocked_until": row.blocked_until.isoformat() if row.blocked_until else None,
         "blocked_reason": row.blocked_reason,

@@ -53,6 +53,7 @@ _PLAIN = (
     "retry_base_seconds",
     "retry_span_seconds",
     "cost_per_message",
+    "fallback_channel_id",
 )
 
 
@@ -74,6 +75,8 @@ class ChannelInput(Input):
     """What the waits after transient refusals of mail cover together, at least (greylisting, RFC 6647 §5)."""
     cost_per_message: float = Field(default=0.0, ge=0, le=1_000_000)
     """In the organization's currency; a campaign's budget is spent by it."""
+    fallback_channel_id: UUID | None = None
+    """A channel of the same medium, which sends while this one is down or out of quota."""
     limits: ChannelLimits | None = None
     """Rates, for the channel and for mail domains, and a frequency cap; replaced whole."""
     tracking: Tracking | None = None
@@ -117,6 +120,8 @@ def create_channel(session: Session, org_id: UUID, given: ChannelInput, secrets:
         created_at=now,
         updated_at=now,
     )
+    _check_fallback(session, channel, given.fallback_channel_id, secrets)
+    channel.fallback_channel_id = given.fallback_channel_id
     session.add(channel)
     session.flush()
     return channel
@@ -157,24 +162,33 @@ def update_channel(
         raise Invalid("kind", f"stays {channel.kind!r}; make another channel")
     if fields & {"settings", "credentials"}:
         _set_connection(session, channel, given, secrets)
+    if "fallback_channel_id" in fields:
+        _check_fallback(session, channel, given.fallback_channel_id, secrets)
     if "limits" in fields:
         channel.limits = stored(given.limits)
         session.flush()
         limits_changed(session, org_id)
-    if "doubt_policy" in fields:
-        channel.doubt_policy = given.doubt_policy or registry.doubt_policy(channel.kind)
     if "is_default" in fields and given.is_default:
         _take_default(session, org_id)
-    values = {name: getattr(given, name) for name in _PLAIN} | {"tracking": kept(given.tracking)}
-    for name in fields & set(values):
-        setattr(channel, name, values[name])
+    for name, value in _plain_values(channel.kind, given).items():
+        setattr(channel, name, value)
     listing.stamp(session, channel)
     session.flush()
     return channel
 
 
+def _plain_values(kind: str, given: ChannelChange) -> dict[str, Any]:
+    """What is given and kept as it is, or in a form of its own."""
+    values = {name: getattr(given, name) for name in given.model_fields_set.intersection(_PLAIN)}
+    if "tracking" in given.model_fields_set:
+        values["tracking"] = kept(given.tracking)
+    if "doubt_policy" in given.model_fields_set:
+        values["doubt_policy"] = given.doubt_policy or registry.doubt_policy(kind)
+    return values
+
+
 def delete_channel(session: Session, org_id: UUID, channel_id: UUID) -> None:
-    """Remove a channel that no touchpoint names.
+    """Remove a channel that no touchpoint names. It is no fallback of others from then on.
 
     Raises:
         NotFound: there is none.
@@ -191,6 +205,11 @@ def delete_channel(session: Session, org_id: UUID, channel_id: UUID) -> None:
         touchpoint, flow = user
         where = f"the touchpoint {touchpoint!r}" if flow is None else f"the flow {flow!r}"
         raise InUse(f"{where} uses this channel")
+    session.execute(
+        update(Channel)
+        .where(Channel.org_id == org_id, Channel.fallback_channel_id == channel_id)
+        .values(fallback_channel_id=None)
+    )
     session.delete(channel)
     session.flush()
 
@@ -206,6 +225,27 @@ def build_channel(
     """
     channel = get_channel(session, org_id, channel_id)
     return _build(channel.kind, channel.settings, _opened(channel, secrets), surroundings)
+
+
+def _check_fallback(session: Session, channel: Channel, fallback_id: UUID | None, secrets: Secrets) -> None:
+    """Raises Invalid: the fallback is not there, is the channel itself, or writes to another medium."""
+    if fallback_id is None:
+        return
+    field = "fallback_channel_id"
+    if fallback_id == channel.id:
+        raise Invalid(field, "is the channel itself")
+    fallback = session.execute(
+        select(Channel).where(Channel.id == fallback_id, Channel.org_id == channel.org_id)
+    ).scalar_one_or_none()
+    if fallback is None:
+        raise Invalid(field, f"there is no channel {fallback_id}")
+    built = [
+        _build(row.kind, row.settings, _opened(row, secrets), _looking(session))
+        for row in (channel, fallback)
+    ]
+    if built[0].medium != built[1].medium or built[0].medium is None:
+        media = [one.medium.value if one.medium else "any" for one in built]
+        raise Invalid(field, f"writes to another medium: {media[1]}, and this channel to {media[0]}")
 
 
 def _looking(session: Session) -> Surroundings:

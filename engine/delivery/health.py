@@ -35,7 +35,18 @@ if TYPE_CHECKING:
     from engine.delivery.slices import Lease
     from engine.limits.effective import EffectiveLimits
 
-__all__ = ["PROBE", "Slowed", "block", "let_go_on", "probe", "recover", "slow_channel", "slow_domain", "wait"]
+__all__ = [
+    "PROBE",
+    "Slowed",
+    "block",
+    "has_fallback",
+    "let_go_on",
+    "probe",
+    "recover",
+    "slow_channel",
+    "slow_domain",
+    "wait",
+]
 
 #: Messages that a half-open breaker lets through.
 PROBE = 5
@@ -119,6 +130,14 @@ def block(
     if job_waits:
         wait(session, lease, until=until, reason=channel.blocked_reason or reason, kind=kind)
     return until
+
+
+def has_fallback(session: Session, lease: Lease, channel_id: UUID) -> bool:
+    """Whether another channel sends while this one is down."""
+    found = select(Channel.fallback_channel_id).where(
+        Channel.id == channel_id, Channel.org_id == lease.org_id
+    )
+    return session.execute(found).scalar_one_or_none() is not None
 
 
 def _delay(trouble: Throttled | Down, failures: int, jitter: float) -> timedelta:

@@ -207,9 +207,9 @@ def agenda(session: Session, lease: Lease, senders: Senders, now: datetime, *, l
         sender = _sender(session, lease, senders, found, course.only, now)
         if sender is None:
             return found
-        people = waves.load(session, lease)
+        people = _without_doubt(found, sender, waves.load(session, lease), now)
         if not any(due.step for due in people):
-            probing = course.only.row.channel_id in found.probed
+            probing = sender.channel_id in found.probed
             whole = len(people) == lease.size
             part = Part(people, course.only, sender=sender, probing=probing, whole=whole)
             found.parts = [part] if people else []
@@ -281,7 +281,9 @@ def _next(
             if sender is not None:
                 stage = Stage(course, step, variant)
                 probing = sender.channel_id in found.probed
-                found.parts.append(Part(group, step, stage=stage, sender=sender, probing=probing, **common))
+                due = _without_doubt(found, sender, group, now)
+                if due:
+                    found.parts.append(Part(due, step, stage=stage, sender=sender, probing=probing, **common))
 
 
 def _by_variant(step: Step, lease: Lease, people: list[tuple[Due, Any]]) -> dict[str | None, list[Due]]:
@@ -302,25 +304,50 @@ def _sender(
     now: datetime,
     variant: str | None = None,
 ) -> Sender | None:
-    """What a touchpoint is sent with; None: not now."""
+    """What a touchpoint is sent with: its channel, or that one's fallback while it is down; None: not now."""
     try:
         sender = senders.of_step(session, lease.org_id, step, variant)
+        until = _blocked_until(session, lease, found, sender, now)
+        if until is None:
+            return sender
+        if sender.failures:
+            fallback = senders.of_fallback(session, lease.org_id, step, variant)
+            if fallback is not None:
+                other = _blocked_until(session, lease, found, fallback, now)
+                if other is None:
+                    return fallback
+                until = min(until, other)
+        reason, kind = sender.blocked_reason or "", "breaker" if sender.failures else "throttled"
     except SenderUnavailable as error:
         log.error("sender.unavailable", reason=str(error))  # noqa: TRY400 - the reason says it all
         until, reason, kind = now + _UNAVAILABLE, str(error), "unavailable"
-    else:
-        blocked_until = sender.blocked_until
-        if sender.failures and (blocked_until is None or blocked_until <= now):
-            if sender.channel_id not in found.probed:
-                blocked_until = health.probe(session, lease, sender.channel_id, lasts=found.lasts)
-            if blocked_until is None or blocked_until <= now:
-                found.probed.add(sender.channel_id)
-        if blocked_until is None or blocked_until <= now:
-            return sender
-        until, reason = blocked_until, sender.blocked_reason or ""
-        kind = "breaker" if sender.failures else "throttled"
     if found.course.channels > 1:
         found.set_aside(until)
     else:
         health.wait(session, lease, until=until, reason=reason, kind=kind)
     return None
+
+
+def _blocked_until(
+    session: Session, lease: Lease, found: Agenda, sender: Sender, now: datetime
+) -> datetime | None:
+    """Until when nothing may be sent with `sender`; None: it may be used, if only to try it after an outage."""
+    until = sender.blocked_until
+    if sender.failures and (until is None or until <= now):
+        if sender.channel_id not in found.probed:
+            until = health.probe(session, lease, sender.channel_id, lasts=found.lasts)
+        if until is None or until <= now:
+            found.probed.add(sender.channel_id)
+    return None if until is None or until <= now else until
+
+
+def _without_doubt(found: Agenda, sender: Sender, people: list[Due], now: datetime) -> list[Due]:
+    """Whom a sender may write to: a fallback to nobody whose earlier attempt may have arrived; they wait for their own
+    channel.
+    """
+    if not sender.is_fallback:
+        return people
+    certain = [due for due in people if not due.doubted]
+    if len(certain) < len(people):
+        found.set_aside(now + _UNAVAILABLE)
+    return certain

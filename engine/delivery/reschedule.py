@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from engine.channels.port import SenderRefused, Throttled
+from engine.channels.port import Down, SenderRefused, Throttled
 from engine.delivery import health
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from engine.channels.port import Down
     from engine.delivery.parts import Agenda
     from engine.delivery.slice_throttle import SliceThrottle
     from engine.delivery.slices import Lease
@@ -62,6 +61,8 @@ def block_channels(
             continue
         throttle = throttles.get(channel_id)
         effective = None if throttle is None else throttle.effective
+        opens = isinstance(trouble, Down) or trouble.quota
+        stands_in = opens and health.has_fallback(session, lease, channel_id)
         until = health.block(
             session,
             lease,
@@ -70,9 +71,11 @@ def block_channels(
             effective=effective,
             observed=observed,
             jitter=jitter,
-            job_waits=alone,
+            job_waits=alone and not stands_in,
         )
-        if not alone:
+        if stands_in:
+            agenda.goes_on = True
+        elif not alone:
             agenda.set_aside(until)
     for throttle in throttles.values():
         wait = throttle.wait

@@ -16,6 +16,7 @@ from uuid import UUID
 import structlog
 import uvloop
 from sqlalchemy import select
+from sqlalchemy.orm import aliased
 
 from engine.channels import registry
 from engine.channels.port import Content, Surroundings
@@ -99,6 +100,8 @@ class Sender:
     blocked_reason: str | None
     failures: int
     """Times in a row that the provider was down, as the row says."""
+    is_fallback: bool = False
+    """Its touchpoint's own channel is down or out of quota; whoever may have had a message over that one waits."""
     is_action: bool = False
     """It makes requests of a touchpoint's own; `channel_id` is the touchpoint's."""
 
@@ -154,6 +157,36 @@ class Senders:
             blocked_until=found.blocked_until,
             blocked_reason=found.blocked_reason,
             failures=found.consecutive_failures,
+        )
+
+    def of_fallback(
+        self, session: Session, org_id: UUID, step: Step, variant: str | None = None
+    ) -> Sender | None:
+        """What a touchpoint is sent with while its channel is down; None: the channel has no fallback.
+
+        Raises:
+            SenderUnavailable: see there.
+        """
+        own = aliased(ChannelRow)
+        row = session.execute(
+            select(ChannelRow)
+            .join(own, own.fallback_channel_id == ChannelRow.id)
+            .where(own.id == step.row.channel_id, own.org_id == org_id, ChannelRow.org_id == org_id)
+        ).scalar_one_or_none()
+        if row is None:
+            return None
+        channel = self._channel(session, row.id, row.updated_at)
+        return Sender(
+            channel=channel,
+            channel_id=row.id,
+            kind=row.kind,
+            policy=policy_of(row),
+            template=self._message(session, org_id, step, variant),
+            links=self._links if channel.links else None,
+            blocked_until=row.blocked_until,
+            blocked_reason=row.blocked_reason,
+            failures=row.consecutive_failures,
+            is_fallback=True,
         )
 
     def _channel(self, session: Session, channel_id: UUID, updated_at: datetime) -> Channel:

@@ -165,7 +165,7 @@ def _of_campaign(session: Session, seen: Situation) -> Iterator[Waiting]:
             yield Waiting(Scope.CAMPAIGN, "scheduled", "it starts at its time", until=scheduled.due_at)
 
 
-def _of_channels(_: Session, seen: Situation) -> Iterator[Waiting]:
+def _of_channels(session: Session, seen: Situation) -> Iterator[Waiting]:
     """Providers that are down, or asked the whole channel to slow down."""
     for channel in seen.channels if seen.sending else ():
         until = channel.blocked_until
@@ -174,14 +174,28 @@ def _of_channels(_: Session, seen: Situation) -> Iterator[Waiting]:
             if channel.blocked_for == "quota":
                 code, words = "quota", "its quota is spent; it is expected to go on then"
             text = f"channel {channel.name}: {words}, {channel.blocked_reason}"
+            fallback = _fallback_of(session, channel)
+            if fallback is not None:
+                text += f"; channel {fallback.name} sends meanwhile"
             yield Waiting(
-                Scope.CHANNEL, code, text, channel.name, since=channel.breaker_opened_at, until=until
+                Scope.CHANNEL,
+                code,
+                text,
+                channel.name,
+                since=channel.breaker_opened_at,
+                until=until,
+                stops=fallback is None or fallback.breaker_opened_at is not None,
             )
         elif until is not None and until > seen.now:
             text = f"channel {channel.name}: {channel.blocked_reason}"
             yield Waiting(
                 Scope.CHANNEL, "throttled", text, channel.name, since=channel.throttled_at, until=until
             )
+
+
+def _fallback_of(session: Session, channel: Channel) -> Channel | None:
+    found = None if channel.fallback_channel_id is None else session.get(Channel, channel.fallback_channel_id)
+    return found if found is not None and found.org_id == channel.org_id else None
 
 
 def _of_jobs(session: Session, seen: Situation) -> Iterator[Waiting]:

@@ -49,6 +49,9 @@ class Channel(Identified, Owned, Timestamped, Base):
     """Since when the breaker is open (or half open); absent: it is closed."""
     limits: Mapped[JsonObject | None]
     """Rates and a frequency cap (engine.limits.config); absent: none."""
+    fallback_channel_id: Mapped[UUID | None]
+    """Another channel of the same medium, which sends while this one is down or out of quota; absent: it waits. (No
+    foreign key: it points into its own table.)"""
     throttled_at: Mapped[datetime | None]
     """When the provider last asked the whole channel to slow down."""
     throttled_rate: Mapped[float | None]

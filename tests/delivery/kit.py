@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
@@ -113,8 +113,17 @@ class ScriptedSenders:
     def of_step(self, session: Any, org_id: UUID, step: Step, variant: str | None = None) -> Sender:
         if step.is_action and self.real is not None:
             return self.real.of_step(session, org_id, step)
+        return self._sender(session, step.row.channel_id)
+
+    def of_fallback(
+        self, session: Any, org_id: UUID, step: Step, variant: str | None = None
+    ) -> Sender | None:
+        fallback = session.get_one(Channel, step.row.channel_id).fallback_channel_id
+        return None if fallback is None else replace(self._sender(session, fallback), is_fallback=True)
+
+    def _sender(self, session: Any, channel_id: UUID) -> Sender:
         row = session.execute(
-            select(Channel).where(Channel.id == step.row.channel_id).execution_options(populate_existing=True)
+            select(Channel).where(Channel.id == channel_id).execution_options(populate_existing=True)
         ).scalar_one()
         return Sender(
             channel=self.others.get(row.id, self.channel),

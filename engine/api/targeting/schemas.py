@@ -422,6 +422,7 @@ class Channel(System):
     retry_base_seconds: float
     retry_span_seconds: float
     cost_per_message: float
+    fallback_channel_id: UUID | None = None
     limits: dict[str, Any] | None = None
     tracking: dict[str, bool] | None = None
     blocked_until: datetime | None = None

@@ -249,6 +249,7 @@ def channel(row: tables.Channel) -> dict[str, Any]:
         retry_base_seconds=row.retry_base_seconds,
         retry_span_seconds=row.retry_span_seconds,
         cost_per_message=row.cost_per_message,
+        fallback_channel_id=row.fallback_channel_id,
         limits=row.limits,
         tracking=row.tracking,
         blocked_until=row.blocked_until,

@@ -1,0 +1,13 @@
+"""fallback channel"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0021"
+down_revision = "0020"
+
+
+def upgrade() -> None:
+    op.add_column("channel", sa.Column("fallback_channel_id", sa.Uuid(), nullable=True))
