@@ -1,4 +1,4 @@
-"""returns seen"""
+"""returns and fallback"""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from alembic import op
 
 from state.types import Json
 
-revision = "0020"
-down_revision = "0019"
+revision = "0021"
+down_revision = "0020"
 
 
 def upgrade() -> None:
     op.add_column("campaign", sa.Column("returns_seen", Json, nullable=True))
+    op.add_column("channel", sa.Column("fallback_channel_id", sa.Uuid(), nullable=True))
