@@ -26,6 +26,7 @@ from engine.delivery.sender import SenderUnavailable
 from engine.delivery.step_statements import StepStatements
 from engine.delivery.waves import Due, Stage
 from engine.delivery.written import execute_named
+from engine.limits.warm_up import BLOCKED_FOR, is_warm_up
 from state.transitions import AutomationStatus
 
 if TYPE_CHECKING:
@@ -310,7 +311,7 @@ def _sender(
         until = _blocked_until(session, lease, found, sender, now)
         if until is None:
             return sender
-        if sender.failures:
+        if sender.failures or is_warm_up(sender.blocked_reason):
             fallback = senders.of_fallback(session, lease.org_id, step, variant)
             if fallback is not None:
                 other = _blocked_until(session, lease, found, fallback, now)
@@ -318,6 +319,7 @@ def _sender(
                     return fallback
                 until = min(until, other)
         reason, kind = sender.blocked_reason or "", "breaker" if sender.failures else "throttled"
+        kind = BLOCKED_FOR if is_warm_up(sender.blocked_reason) else kind
     except SenderUnavailable as error:
         log.error("sender.unavailable", reason=str(error))  # noqa: TRY400 - the reason says it all
         until, reason, kind = now + _UNAVAILABLE, str(error), "unavailable"

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from engine.delivery.outcomes import OUTCOME_UNKNOWN, Settlement
-from engine.limits import caps
+from engine.limits import caps, warm_up
 from engine.limits.pacing import Pacing, Wait
 from state.transitions import AutomationStatus
 
@@ -270,8 +270,30 @@ class SliceThrottle:
         Args:
             at: The same for each time the transaction is tried.
         """
-        if not self.effective.caps or not wave:
-            return {}
+        found = self._capped(session, wave, at) if self.effective.caps and wave else {}
+        self._warm_up(session, [due for due in wave if due.entity_id not in found], at, found)
+        return found
+
+    def _warm_up(
+        self, session: Session, wave: Sequence[Due], at: datetime, found: dict[UUID, Settlement]
+    ) -> None:
+        """Put back whoever is beyond what the channel may send today."""
+        effective = self.effective
+        if effective.warm_up is None or not wave:
+            return
+        given = warm_up.reserve(
+            session, effective.org_id, effective.channel_id, effective.warm_up, len(wave), at
+        )
+        if given == len(wave):
+            return
+        until = at if effective.stands_in else warm_up.tomorrow(at)
+        text = f"the channel is warmed up: {effective.warm_up.ceiling(at.date()):,} messages today"
+        for due in wave[given:]:
+            found[due.entity_id] = _put_back(due, "WARM_UP", text, until)
+            self._contacts.pop(due.entity_id, None)
+        self.wait = Wait(warm_up.BLOCKED_FOR, until, text, everybody=not effective.stands_in)
+
+    def _capped(self, session: Session, wave: Sequence[Due], at: datetime) -> dict[UUID, Settlement]:
         over = caps.count(session, self.effective, [due.entity_id for due in wave if not due.doubted], at)
         found = {}
         for due in wave:

@@ -188,9 +188,8 @@ def _of_channels(session: Session, seen: Situation) -> Iterator[Waiting]:
             )
         elif until is not None and until > seen.now:
             text = f"channel {channel.name}: {channel.blocked_reason}"
-            yield Waiting(
-                Scope.CHANNEL, "throttled", text, channel.name, since=channel.throttled_at, until=until
-            )
+            code = "warm_up" if channel.blocked_for == "warm_up" else "throttled"
+            yield Waiting(Scope.CHANNEL, code, text, channel.name, since=channel.throttled_at, until=until)
 
 
 def _fallback_of(session: Session, channel: Channel) -> Channel | None:

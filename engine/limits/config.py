@@ -13,6 +13,7 @@ Every part may be absent, which is no limit. A channel knows mail domains; a cam
 from __future__ import annotations
 
 import re
+from datetime import date  # noqa: TC003 - pydantic reads it
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
@@ -33,6 +34,7 @@ __all__ = [
     "Rate",
     "ReturnBreaker",
     "TimeZone",
+    "WarmUp",
     "Window",
     "stored",
 ]
@@ -42,6 +44,7 @@ DAYS: tuple[Day, ...] = get_args(Day)
 #: The longest window of a frequency cap: contacts older than that are forgotten.
 MAX_CAP_HOURS = 24 * 92
 
+_MOST_A_DAY = 10**12
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 _TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d|24:00")
 
@@ -160,8 +163,28 @@ class LimitsConfig(Input):
     frequency_cap: FrequencyCap | None = None
 
 
+class WarmUp(Input):
+    """A ceiling of messages a day (of UTC) that grows from day to day, for a sender that receivers do not know yet."""
+
+    start: date
+    """The first day."""
+    messages: int = Field(ge=1, le=10_000_000)
+    """Of the first day."""
+    growth: float = Field(default=1.5, ge=1, le=10)
+    """Times as many each day."""
+    most: int | None = Field(default=None, ge=1, le=100_000_000)
+    """It grows no further; absent: until it does not matter any more."""
+
+    def ceiling(self, day: date) -> int:
+        """Messages of a day."""
+        grown = self.messages * self.growth ** min(max((day - self.start).days, 0), 365)
+        return int(min(grown, self.most or _MOST_A_DAY))
+
+
 class ChannelLimits(LimitsConfig):
     """A channel's."""
+
+    warm_up: WarmUp | None = None
 
     domain_rate: Rate | None = None
     """For each mail domain, or mailbox provider, that `domains` and `providers` do not name."""

@@ -17,7 +17,7 @@ from sqlalchemy import delete, select, update
 
 from engine.limits.adaptive import FOUND_KEPT, RECOVERY, Slowdown
 from engine.limits.buckets import Bucket
-from engine.limits.config import CampaignLimits, ChannelLimits, FrequencyCap, OrganizationLimits, Rate
+from engine.limits.config import CampaignLimits, ChannelLimits, FrequencyCap, OrganizationLimits, Rate, WarmUp
 from engine.limits.hours import Hours
 from engine.limits.mailbox_providers import provider_of_key
 from state.change import clock_of
@@ -81,6 +81,9 @@ class EffectiveLimits:
     providers: dict[str, Rate] = field(default_factory=dict)
     """By name."""
     throttles: dict[str, Throttle] = field(default_factory=dict)
+    warm_up: WarmUp | None = None
+    stands_in: bool = False
+    """Another channel sends what this one must not."""
     hours: Hours | None = None
     caps: tuple[Cap, ...] = ()
 
@@ -185,6 +188,7 @@ def read_effective_limits(
             Channel.throttled_rate,
             Channel.returns_to_rate,
             Channel.blocked_until,
+            Channel.fallback_channel_id,
         )
         .select_from(Organization)
         .outerjoin(Campaign, (Campaign.org_id == Organization.id) & (Campaign.id == campaign_id))
@@ -245,6 +249,8 @@ def read_effective_limits(
         domain_rate=channel.domain_rate,
         domains=dict(channel.domains),
         providers=dict(channel.providers),
+        warm_up=channel.warm_up,
+        stands_in=row.fallback_channel_id is not None,
         throttles=throttles,
         hours=hours if hours.limited else None,
         caps=tuple(cap for cap in caps if cap is not None),

@@ -9,7 +9,7 @@ from state.tables.engagement import Engagement, EngagementHour, TakenEvent
 from state.tables.enrolment import TargetKey
 from state.tables.events import Event, Webhook, WebhookDelivery, WebhookLane
 from state.tables.experiment import Experiment
-from state.tables.limits import Contact, DomainThrottle
+from state.tables.limits import ChannelDay, Contact, DomainThrottle
 from state.tables.organization import ApiKey, IdempotencyKey, Organization
 from state.tables.portal import JourneyLink, Portal, ProductRecommendation, Widget
 from state.tables.process import Process, ProcessKind
@@ -21,6 +21,7 @@ __all__ = [
     "Base",
     "Campaign",
     "Channel",
+    "ChannelDay",
     "Contact",
     "DeliveryHour",
     "DomainThrottle",

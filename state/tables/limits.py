@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, Index, String, Text, text
@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from state.tables.base import Base, Owned
 
-__all__ = ["Contact", "DomainThrottle"]
+__all__ = ["ChannelDay", "Contact", "DomainThrottle"]
 
 
 class DomainThrottle(Owned, Base):
@@ -30,6 +30,16 @@ class DomainThrottle(Owned, Base):
     failures: Mapped[int] = mapped_column(default=1, server_default=text("1"))
     """Times that it asked, with no calm day between."""
     reason: Mapped[str] = mapped_column(Text)
+
+
+class ChannelDay(Base):
+    """How many messages a channel that is warmed up was given on one day (of UTC). Without such a limit: no rows."""
+
+    __tablename__ = "channel_day"
+
+    channel_id: Mapped[UUID] = mapped_column(ForeignKey("channel.id", ondelete="CASCADE"), primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    messages: Mapped[int] = mapped_column(default=0, server_default=text("0"))
 
 
 class Contact(Base):
