@@ -1,7 +1,8 @@
 """The broker that workers consume from: Redis, RabbitMQ, or a Redis inside this process.
 
 dramatiq is used for what it does well, fetching and acknowledging messages on threads, and for nothing that a lost
-message could break (design.md §5): no delayed messages, no retries, no groups, no limiters. A message that fails is
+message could break (docs/architecture.md): no delayed messages, no retries, no groups, no limiters. A message that
+fails is
 logged and acknowledged; the truth is in the database, and the sweeper wakes what is left.
 """
 

@@ -65,10 +65,10 @@ class Settings(BaseSettings):
     database_pool: int = Field(default=16, ge=2, le=500)
 
     slice_size: int = Field(default=500, ge=1, le=500)
-    """Recipients a slice (design.md §1)."""
+    """Recipients a slice (docs/architecture.md)."""
     wave_size: int = Field(default=100, ge=1, le=100)
-    """Recipients in doubt at most per slice when a worker dies (design.md §4.3), unless its channel takes a wave in one
-    piece: that is given whole slices."""
+    """Recipients in doubt at most per slice when a worker dies (docs/architecture.md), unless its channel takes a
+    wave in one piece: that is given whole slices."""
     window: int = Field(default=32, ge=1, le=1000)
     """Slices of one job in flight at once."""
     lease: Duration = timedelta(seconds=30)

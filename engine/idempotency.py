@@ -1,4 +1,4 @@
-"""Idempotency keys (contract.md §8): a request that is sent twice is done once.
+"""Idempotency keys (docs/contract/own-routes.md): a request that is sent twice is done once.
 
 Promises:
 - The key is reserved in a transaction of its own before the work starts, so that of two requests at once one

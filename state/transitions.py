@@ -1,4 +1,4 @@
-"""The words every status may be, and every move that is allowed between them (contract.md §5).
+"""The words every status may be, and every move that is allowed between them (docs/contract/states.md).
 
 These tables are the only place where a move is made legal. `state.change` turns a row of them into a
 compare-and-set, so a status that moved under somebody's hands is noticed and never overwritten.

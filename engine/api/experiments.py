@@ -1,4 +1,4 @@
-"""`/api/v1/campaigns/{id}/ab-tests`: the A/B test of a campaign (contract.md §3 `abTests`)."""
+"""`/api/v1/campaigns/{id}/ab-tests`: the A/B test of a campaign (docs/contract/campaigns-api.md `abTests`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`Idempotency-Key` around a handler (contract.md §8): reserve, work, keep the answer.
+"""`Idempotency-Key` around a handler (docs/contract/own-routes.md): reserve, work, keep the answer.
 
 - The reservation is committed before the work starts and renewed while it runs.
 - An answer below 500 is kept: with the work where it is one transaction (engine.api.call), else after it.

@@ -1,4 +1,5 @@
-"""`GET /v1/events:stream` (contract.md §8): server-sent events of the organization, resumable by `Last-Event-ID`.
+"""`GET /v1/events:stream` (docs/contract/own-routes.md): server-sent events of the organization, resumable by
+`Last-Event-ID`.
 
 An event's id in the stream is its place among all events; whoever comes back with the last one that was seen misses
 nothing that is still kept (`MUSTER_EVENT_RETENTION_DAYS`). A comment every `HEARTBEAT_SECONDS` keeps proxies from

@@ -1,4 +1,5 @@
-"""Long polls of job status (contract.md §8): any number of waiters, one small query a campaign and interval.
+"""Long polls of job status (docs/contract/own-routes.md): any number of waiters, one small query a campaign and
+interval.
 
 Waiters are coroutines, not threads. The first one of a campaign starts its poll, the last one to leave ends
 it. An error of the database reaches everybody who waits.

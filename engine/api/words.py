@@ -1,4 +1,4 @@
-"""What each dialect calls a campaign's states (contract.md §5), and back."""
+"""What each dialect calls a campaign's states (docs/contract/states.md), and back."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CAMPAIGN_WORDS = {
 
 
 def states_by_word(words: Mapping[CampaignStatus, str]) -> dict[str, tuple[CampaignStatus, ...]]:
-    """All the states that each word stands for: a filter by a word means any of them (contract.md §7.11)."""
+    """All the states that each word stands for: a filter by a word means any of them (docs/contract/states.md)."""
     return {
         word: tuple(state for state, its in words.items() if its == word)
         for word in dict.fromkeys(words.values())

@@ -1,7 +1,7 @@
 """What an entity's JSON may be, and its one form in the databases.
 
 Incoming `{_id?, external_id?, title?, ...attributes}`, outgoing `{_id, _org, _schema, _title, _created_at,
-_updated_at, external_id?, ...attributes}` (contract.md §8). System fields that come back in are no
+_updated_at, external_id?, ...attributes}` (docs/contract/own-routes.md). System fields that come back in are no
 attributes.
 
 Attributes are stored with sorted names and without spaces, and whole numbers as integers (`1000.0` becomes

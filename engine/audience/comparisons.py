@@ -1,4 +1,4 @@
-"""What a condition means, before any database is asked (contract.md §1, the [R] rules).
+"""What a condition means, before any database is asked (docs/contract/targeting.md, the [R] rules).
 
 A positive operator becomes one *test* that a single value passes or fails; a list passes when one of its
 elements does (ordering operators look at single values only). A negative operator is the opposite of its

@@ -1,4 +1,4 @@
-"""Entities one by one: get, upsert, patch, delete, list (contract.md §8).
+"""Entities one by one: get, upsert, patch, delete, list (docs/contract/own-routes.md).
 
 An upsert goes by `_id`, else by `external_id`, else it creates; it replaces title and attributes. A patch
 merges attributes by name, one level deep. Neither touches `updated_at` when nothing changes. Two upserts of

@@ -1,4 +1,4 @@
-"""The filter tree of a saved audience (contract.md §1 "Filters and queries"), read and checked.
+"""The filter tree of a saved audience (docs/contract/targeting.md "Filters"), read and checked.
 
 `{"filter": {"items": [{"key", "operator", "value", "data_type"?}, …], "combination": "AND" | "OR"}}`; an item
 may be a group of items itself, one level deep. The models are closed: what they do not know is refused by

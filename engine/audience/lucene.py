@@ -1,5 +1,5 @@
-"""The filter tree as Lucene text (Elasticsearch query_string), for whoever searches elsewhere (contract.md
-§1).
+"""The filter tree as Lucene text (Elasticsearch query_string), for whoever searches elsewhere
+(docs/contract/targeting.md).
 
 `_schema:"contact" AND (status:"active" OR NOT _exists_:email)`. Date words become date math, so the text
 stays true tomorrow. The text is made from the same tree that `predicate` evaluates; what a search engine's

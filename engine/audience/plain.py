@@ -1,4 +1,5 @@
-"""Plain filters, `{"location": ["US", "CA"], "ageRange": [18, 45]}`, as the filter tree that selects (contract.md §3).
+"""Plain filters, `{"location": ["US", "CA"], "ageRange": [18, 45]}`, as the filter tree that selects
+(docs/contract/campaigns-api.md).
 
 | written | means |
 |---|---|

@@ -55,7 +55,7 @@ class TargetInput(Input):
     description: LongText | None = None
     entity_schema: SchemaName
     entity_filters: dict[str, Any] | None = None
-    """As in contract.md §1; absent, or without items: the target has no filters."""
+    """As in docs/contract/targeting.md; absent, or without items: the target has no filters."""
     extras: dict[str, Any] = Field(default_factory=dict)
     """What a dialect keeps besides."""
 

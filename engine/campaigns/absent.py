@@ -1,4 +1,4 @@
-"""Objects in which nothing is null: what is absent is left out (contract.md §1, "omit, never null")."""
+"""Objects in which nothing is null: what is absent is left out (docs/contract/targeting.md, "omit, never null")."""
 
 from __future__ import annotations
 

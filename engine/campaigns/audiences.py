@@ -1,4 +1,4 @@
-"""Whom a campaign is for, as its author writes it: segments, narrowed by filters (contract.md §3, §7.12).
+"""Whom a campaign is for, as its author writes it: segments, narrowed by filters (docs/contract/campaigns-api.md).
 
 Segments are targets, by id or name. Filters alone make a target of the campaign's own; beside segments they narrow each
 of them, by a target of the campaign's own for each: an entity must be in the segment, as it is by then, and pass the

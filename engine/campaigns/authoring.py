@@ -1,4 +1,5 @@
-"""Campaigns as the Campaigns API writes them: one document with audience, messages and plans (contract.md §3).
+"""Campaigns as the Campaigns API writes them: one document with audience, messages and plans
+(docs/contract/campaigns-api.md).
 
 What may be changed follows what runs:
 

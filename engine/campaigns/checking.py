@@ -1,4 +1,4 @@
-"""Is a touchpoint fit to be activated? Answered with everything that is wrong with it (contract.md §2).
+"""Is a touchpoint fit to be activated? Answered with everything that is wrong with it (docs/contract/imbrace.md).
 
 A message is rendered for somebody of its campaign's audience and shown to its channel (`engine.campaigns.validation`).
 """

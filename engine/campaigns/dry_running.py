@@ -1,5 +1,5 @@
 """Carrying out a dry run: everybody in the audience is looked at, every message rendered; nothing is sent, and nothing
-written but the findings, and while it runs who has which address (contract.md §3 `testMode`).
+written but the findings, and while it runs who has which address (docs/contract/campaigns-api.md `testMode`).
 
 A page is one transaction with its checkpoint. A run works for a few seconds and then wakes itself, so that it never
 keeps others from the worker; one that went silent is woken by the sweeper. What is wrong with the campaign itself, a

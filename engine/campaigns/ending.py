@@ -1,4 +1,6 @@
-"""Campaigns whose end date has passed are complete, whether or not somebody told them (contract.md §5 `ends`)."""
+"""Campaigns whose end date has passed are complete, whether or not somebody told them (docs/contract/states.md
+`ends`).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a campaign may not do what was asked, in the codes of the Targeting API (contract.md §1)."""
+"""Why a campaign may not do what was asked, in the codes of the Targeting API (docs/contract/targeting.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Execute a campaign (contract.md §3): at once, at a time, to a part of its audience, or in test mode.
+"""Execute a campaign (docs/contract/campaigns-api.md): at once, at a time, to a part of its audience, or in test mode.
 
 | asked | done |
 |---|---|

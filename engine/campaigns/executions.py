@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["JOB_WORDS", "Execution", "find_execution", "list_executions"]
 
 _MOST = 100
-#: A job's status → the word for it (contract.md §3).
+#: A job's status → the word for it (docs/contract/campaigns-api.md).
 JOB_WORDS = {
     JobStatus.QUEUED: "started",
     JobStatus.PROCESSING: "running",

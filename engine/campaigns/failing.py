@@ -1,7 +1,7 @@
 """A run that cannot go on by itself, whatever the time: its job fails, its campaign is paused, and the event says why.
 
 The job's pending recipients are wound up as those of a cancelled one; resuming the campaign, once the cause is mended,
-makes a new job for them (contract.md §3: `campaign.failed` exists, a status `failed` does not).
+makes a new job for them (docs/contract/campaigns-api.md: `campaign.failed` exists, a status `failed` does not).
 """
 
 from __future__ import annotations

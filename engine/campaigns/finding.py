@@ -1,4 +1,4 @@
-"""Campaigns by page number, filtered, searched and sorted (contract.md §3).
+"""Campaigns by page number, filtered, searched and sorted (docs/contract/campaigns-api.md).
 
 A page number means an offset: rows that come or go meanwhile shift the pages behind them. Whoever must see everything
 once takes the cursors of `engine.campaigns.campaigns.list_campaigns`.

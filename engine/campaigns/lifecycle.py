@@ -76,7 +76,7 @@ def activate(
         The job; None when there is nothing to send (it is shown only, and active at once).
 
     Raises:
-        Refused: the first rule that forbids it, in the order of contract.md §1 "Job and token".
+        Refused: the first rule that forbids it, in the order of docs/contract/targeting.md "The job".
     """
     guard(session, org_id, activates=True)
     campaign = locked(session, org_id, campaign_id)
@@ -121,7 +121,8 @@ def run(
     reach: float,
     job_id: UUID | None = None,
 ) -> Job:
-    """Execute (contract.md §3): a draft is activated; an active campaign without a job in progress gets another one,
+    """Execute (docs/contract/campaigns-api.md): a draft is activated; an active campaign without a job in progress
+    gets another one,
     for whoever is within reach and has had nothing yet.
 
     Args:
@@ -157,7 +158,8 @@ def run(
 
 
 def open_without_run(session: Session, org_id: UUID, campaign_id: UUID) -> None:
-    """Draft → active without sending anything: it may be executed, and nobody joins before (contract.md §3).
+    """Draft → active without sending anything: it may be executed, and nobody joins before
+    (docs/contract/campaigns-api.md).
 
     Raises:
         Refused: it is not there, or no draft.
@@ -266,7 +268,8 @@ def _stop(
 
 
 def toggle(session: Session, org_id: UUID, campaign_id: UUID, *, window: int) -> None:
-    """What the documented, parameterless status call does: on when it is off, off when it is on (contract.md §1).
+    """What the documented, parameterless status call does: on when it is off, off when it is on
+    (docs/contract/targeting.md).
 
     Raises:
         Refused: as `activate` and `deactivate`.

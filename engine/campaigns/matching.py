@@ -1,4 +1,5 @@
-"""Which targets and campaigns are given entities part of, and how a target reads as a query (contract.md §1, §7.6).
+"""Which targets and campaigns are given entities part of, and how a target reads as a query
+(docs/contract/targeting.md).
 
 A reference is an entity's id and its schema. It counts for targets of that schema, and only if an entity with
 that id and schema exists; one reference that matches is enough. No status is asked for: whether a campaign

@@ -1,5 +1,5 @@
-"""A campaign's messages as its author writes them: touchpoints of a flow of the campaign's own, in order (contract.md
-§7.12).
+"""A campaign's messages as its author writes them: touchpoints of a flow of the campaign's own, in order
+(docs/contract/campaigns-api.md).
 
 A message names a template (by id or name), or brings its content; variations of it are given to recipients by weight.
 A name that no template has yet leaves the touchpoint `update_needed`; executing the campaign asks again. All messages

@@ -6,7 +6,7 @@
 - What agents do goes into the engagement log.
 
 The portal's and the automation's side of the recipient are never touched. Source: the Targeting API as its
-clients know it today (contract.md §1 "Newer than the seeds").
+clients know it today (docs/contract/targeting.md).
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class Headline(Input):
 
 
 class WidgetInput(Input):
-    """A new block; CAMPAIGN_WIDGET and PRODUCT_RECOMMENDATIONS_WIDGET show a campaign (contract.md §1)."""
+    """A new block; CAMPAIGN_WIDGET and PRODUCT_RECOMMENDATIONS_WIDGET show a campaign (docs/contract/targeting.md)."""
 
     type: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,63}$")] = "CAMPAIGN_WIDGET"
     campaign_id: UUID | None = None

@@ -1,4 +1,5 @@
-"""A campaign's recipients as others report them: added, changed, and what they did on a portal (contract.md §1).
+"""A campaign's recipients as others report them: added, changed, and what they did on a portal
+(docs/contract/targeting.md).
 
 - Creating and updating write attributes: they say what happened elsewhere and never make Muster send. A
   recipient that is reported to be pending or in progress elsewhere leaves the job that would have delivered to
@@ -67,7 +68,7 @@ class RecipientChange(NeverNull):
 
 
 class RecipientInput(RecipientChange):
-    """A new recipient: its automation, its portal, or both (contract.md §7.1)."""
+    """A new recipient: its automation, its portal, or both (docs/contract/targeting.md)."""
 
     entity_id: UUID
     entity_schema: str

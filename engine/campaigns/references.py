@@ -1,4 +1,4 @@
-"""What a campaign refers to by a word of its author's: an id, or a name (contract.md §3, §7.12).
+"""What a campaign refers to by a word of its author's: an id, or a name (docs/contract/campaigns-api.md).
 
 An id of ours that does not exist is a mistake and refused. A name that nothing has yet is kept: a draft may be written
 before what it refers to, and executing it asks again, and then refuses.

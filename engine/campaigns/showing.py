@@ -1,4 +1,4 @@
-"""Where a campaign is shown: `getCampaignPortals` (contract.md §1 "Rules")."""
+"""Where a campaign is shown: `getCampaignPortals` (docs/contract/targeting.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Touchpoints one by one: written, changed, listed, taken away (contract.md §2).
+"""Touchpoints one by one: written, changed, listed, taken away (docs/contract/imbrace.md).
 
 A touchpoint belongs to the flow of its campaign, which is made with the first one; without a campaign it is a draft
 that nothing runs. What its author writes comes back as it was; what of it can be run is read by

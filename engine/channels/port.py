@@ -4,7 +4,7 @@ A channel takes a wave of rendered messages and reports ONE outcome for each of 
 never raises for a message's sake: whatever goes wrong on the wire is an outcome. Between two messages it looks at
 `stop`; once that is set it starts nothing new and reports what it has not started as `Released`.
 
-The error classes decide what the engine does next (design.md §4.5):
+The error classes decide what the engine does next (docs/architecture.md):
 
 | outcome | meaning | what follows |
 |---|---|---|

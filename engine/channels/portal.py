@@ -1,7 +1,8 @@
 """The `portal` channel: a widget of the customer portal shows the campaign to the recipient.
 
-There is no wire: a recipient is reached when its portal status is `sent`. The status has its own rules (contract.md
-§1): whoever has one already, because the widget was seen meanwhile or the message is sent again, keeps it, so
+There is no wire: a recipient is reached when its portal status is `sent`. The status has its own rules
+(docs/contract/targeting.md): whoever has one already, because the widget was seen meanwhile or the message is sent
+again, keeps it, so
 delivering twice is delivering once. The status, the log entry and their sums are one transaction a wave.
 
 A database that is away makes the channel Down.

@@ -84,7 +84,7 @@ def given(**params: Any) -> dict[str, Any]:
     return {name: value for name, value in params.items() if value is not None}
 
 
-# Campaigns and touchpoints (contract.md §2)
+# Campaigns and touchpoints: docs/contract/imbrace.md
 
 
 def list_campaigns(**params: Any) -> Call[CampaignList]:
@@ -131,7 +131,7 @@ def validate_touchpoint(body: Mapping[str, Any]) -> Call[Validation]:
     return Call("POST", f"{_IMBRACE}/touchpoints/_validate", json=body, asks=True)
 
 
-# What a campaign does (contract.md §1, §8)
+# What a campaign does (docs/contract/targeting.md, own-routes.md)
 
 
 def configure_campaign(campaign_id: str, body: Mapping[str, Any]) -> Call[dict[str, Any]]:
@@ -176,7 +176,7 @@ def email_stats(campaign_id: str) -> Call[EmailStats]:
     return Call("GET", f"/v1/campaign/{part(campaign_id)}/email-stats")
 
 
-# Rows that campaigns are made of (contract.md §8)
+# Rows that campaigns are made of (docs/contract/own-routes.md)
 
 
 def listed(path: str, **params: Any) -> Call[Page[Any]]:

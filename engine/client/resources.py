@@ -46,7 +46,7 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 _PAGE = 1000
-#: Seconds that one question about a job may be held back (contract.md §8).
+#: Seconds that one question about a job may be held back (docs/contract/own-routes.md).
 _LONG_POLL = 60.0
 _OVER = frozenset(("finished", "failed", "cancelled"))
 

@@ -50,7 +50,7 @@ class _Dated(_Row):
 
 
 class Campaign(_Dated, total=False):
-    """A campaign (contract.md §2)."""
+    """A campaign (docs/contract/imbrace.md)."""
 
     name: str
     status: CampaignStatus
@@ -107,7 +107,9 @@ class StatusChanged(TypedDict):
 
 
 class Moved(TypedDict, total=False):
-    """The campaign's status after it was paused or resumed, in the Campaigns API's words (contract.md §3)."""
+    """The campaign's status after it was paused or resumed, in the Campaigns API's words
+    (docs/contract/campaigns-api.md).
+    """
 
     status: Literal["paused", "active"]
     message: str

@@ -1,6 +1,6 @@
 """Event-driven enrolment: an entity that was created or changed joins the campaigns whose target it now matches.
 
-Promises (contract.md §5 `ends`):
+Promises (docs/contract/states.md `ends`):
 - In the transaction that writes the entities, so that no change is noticed late or not at all.
 - Once: a recipient of a campaign is never enrolled again, and when it no longer matches nothing is taken back. Who had
   been deleted when their turn came, and is back (engine.audience.former), has their turn now.

@@ -1,6 +1,6 @@
 """Deliver one slice: lease it, then wave by wave claim, render, send and settle, and close it.
 
-Promises (design.md §4.3-4.5):
+Promises (docs/architecture.md):
 - `in_progress` is committed before the first byte of a wave leaves; a wave is at most 100 recipients, so that is the
   most a crash leaves in doubt per slice. (The whole slice where a channel takes a wave in one piece.)
 - Settling one wave and claiming the next is one transaction; outcomes that take longer are flushed every 100 ms.

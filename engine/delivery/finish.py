@@ -76,7 +76,9 @@ def _report(session: Session, job: Job) -> dict[str, Any]:
 
 
 def _complete(session: Session, job: Job) -> None:
-    """Complete the campaign when this was the last it had to deliver, and it ends then (contract.md §5 `ends`)."""
+    """Complete the campaign when this was the last it had to deliver, and it ends then (docs/contract/states.md
+    `ends`).
+    """
     others = exists().where(
         Job.campaign_id == job.campaign_id,
         Job.id != job.id,

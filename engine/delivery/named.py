@@ -1,4 +1,5 @@
-"""Enrolled targets (contract.md §4): recipients that somebody named, and that no audience need let in.
+"""Enrolled targets (docs/contract/enrolled-targets.md): recipients that somebody named, and that no audience need let
+in.
 
 They are delivered to as everybody is: a campaign that runs takes them into its enrolment job at once, any other with
 its next activation, behind its audience. Whoever has had an outcome is left alone; whoever was set aside because they

@@ -1,6 +1,7 @@
 """What an outcome means for its recipient: one decision, no database.
 
-The rules of design.md §4.5: permanent errors fail at once; transient ones wait, up to the channel's attempts; being
+The rules of docs/architecture.md: permanent errors fail at once; transient ones wait, up to the channel's attempts;
+being
 throttled, released, refused for the sender's sake or met by a provider that is down costs nobody an attempt; doubt
 follows the channel's policy.
 """

@@ -1,4 +1,4 @@
-"""Retrigger: deliver again to recipients whose execution failed, and to nobody else (contract.md §1 "Rules").
+"""Retrigger: deliver again to recipients whose execution failed, and to nobody else (docs/contract/targeting.md).
 
 The earlier execution goes into the history, the recipient gets a new one, and the chosen recipients are cut into the
 slices of a job of their own; from there on everything is the one path of delivery.

@@ -1,4 +1,6 @@
-"""What was found out about an enrolled target: the analysis fields of contract.md §4, written as one."""
+"""What was found out about an enrolled target: the analysis fields of docs/contract/enrolled-targets.md, written as
+one.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Creating a customer and enrolling them in one go (contract.md §4, `targets:create-customer`).
+"""Creating a customer and enrolling them in one go (docs/contract/enrolled-targets.md, `targets:create-customer`).
 
 Promises:
 - Nobody becomes a target of a campaign twice by the same e-mail address or phone number, however they are written and

@@ -1,4 +1,4 @@
-"""Enrolling existing customers, many at once (contract.md §4, `targets:bulk`).
+"""Enrolling existing customers, many at once (docs/contract/enrolled-targets.md, `targets:bulk`).
 
 Promises:
 - A customer is a target of a campaign once: whoever is one already is skipped, whoever was soft-deleted comes back with

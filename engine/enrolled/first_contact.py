@@ -1,4 +1,5 @@
-"""First contact: how a campaign gets in touch with whoever is enrolled (contract.md §4, "neighbours").
+"""First contact: how a campaign gets in touch with whoever is enrolled (docs/contract/enrolled-targets.md,
+"neighbours").
 
 The settings are the campaign's; delivery knows nothing of them. They become what it has anyway: a flow of the
 campaign's own (calls, waits between them, a WhatsApp message when the calls came to nothing, each but the first for

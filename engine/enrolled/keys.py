@@ -62,7 +62,8 @@ def unpacked(text: str) -> list[Key]:
 
 
 def phone_key(text: str, region: str | None) -> str | None:
-    """A phone number in E.164; its digits where it is no number of any country's plan (contract.md §4 matches digits);
+    """A phone number in E.164; its digits where it is no number of any country's plan
+    (docs/contract/enrolled-targets.md matches digits);
     None where it has too few or too many for a number.
     """
     found = normalise_phone(text, region)

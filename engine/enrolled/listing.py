@@ -1,4 +1,4 @@
-"""A campaign's targets, a page at a time (contract.md §4).
+"""A campaign's targets, a page at a time (docs/contract/enrolled-targets.md).
 
 Promises:
 - Three statements whatever the size: the campaign, the total, the page; one more for aggregations.

@@ -1,4 +1,4 @@
-"""Removing targets: softly, so that they can be restored, or for good (contract.md §4).
+"""Removing targets: softly, so that they can be restored, or for good (docs/contract/enrolled-targets.md).
 
 - *Soft delete* only marks the row. No list shows it, no dialect finds it, and whoever claims it for delivery sets it
   aside as cancelled (TARGET_DELETED), in whatever slice it waits; nothing has to be taken out of anywhere.

@@ -1,4 +1,4 @@
-"""Which targets a list is about, and what it counts of them (contract.md §4).
+"""Which targets a list is about, and what it counts of them (docs/contract/enrolled-targets.md).
 
 `missed_goal` is a campaign goal result of `failure`; `negative_sentiment` is a negative campaign sentiment or, where
 that is not known, customer sentiment. Aggregations count what the list would have without its filters by stage, label

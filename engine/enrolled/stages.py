@@ -1,4 +1,4 @@
-"""The stages that Muster itself moves targets through (contract.md §4): `state.transitions.STAGE`.
+"""The stages that Muster itself moves targets through (docs/contract/enrolled-targets.md): `state.transitions.STAGE`.
 
     new → contacted → engaged → goal_met | goal_missed
     new → unreachable → contacted …

@@ -1,4 +1,6 @@
-"""One enrolled target: found by its id, shown with its customer, moved to another stage (contract.md §4)."""
+"""One enrolled target: found by its id, shown with its customer, moved to another stage
+(docs/contract/enrolled-targets.md).
+"""
 
 from __future__ import annotations
 

@@ -126,7 +126,8 @@ class Answer:
 
 
 def retry_delay(attempts: int, *, jitter: float, retry_after: float | None = None) -> timedelta:
-    """How long to wait after `attempts` (1, 2, …) failed: 1, 5, 25 … s (contract.md §3), a tenth of it spread.
+    """How long to wait after `attempts` (1, 2, …) failed: 1, 5, 25 … s (docs/contract/campaigns-api.md), a tenth of
+    it spread.
 
     Args:
         jitter: 0 to 1.

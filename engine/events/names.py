@@ -22,7 +22,7 @@ RECIPIENT = "recipient."
 #: The group of events about what authors do, which `*` does not mean: for administrators (engine.audit).
 AUDIT = "audit."
 
-#: Name → what it says. The first six are the Campaigns API's (contract.md §3).
+#: Name → what it says. The first six are the Campaigns API's (docs/contract/campaigns-api.md).
 EVENTS: dict[str, str] = {
     "campaign.created": "a campaign was made",
     "campaign.started": "a campaign was activated; its audience is being planned",

@@ -1,4 +1,4 @@
-"""What a webhook and the live stream say of an event: `{id, event, timestamp, data}` (contract.md §3).
+"""What a webhook and the live stream say of an event: `{id, event, timestamp, data}` (docs/contract/campaigns-api.md).
 
 Built from the event's row alone, so that every attempt, and every listener, is given the same bytes.
 """

@@ -3,7 +3,8 @@
 | headers | scheme |
 |---|---|
 | `webhook-id`, `-timestamp`, `-signature: v1,<base64>` | Standard Webhooks: HMAC-SHA256 of `id.timestamp.body` |
-| `X-Webhook-Signature: sha256=<hex>`, `-Timestamp`, `-Event`, `-Delivery` | contract.md §3: of `timestamp.body` |
+| `X-Webhook-Signature: sha256=<hex>`, `-Timestamp`, `-Event`, `-Delivery` | docs/contract/campaigns-api.md: of
+`timestamp.body` |
 
 Keys: a secret that begins with `whsec_` is base64 behind that for the standard scheme; any other is its own bytes
 there. The contract's scheme takes every secret as the text it is. While a secret is being replaced the standard

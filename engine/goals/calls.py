@@ -7,7 +7,8 @@ Promises:
 - About somebody who is no recipient of the campaign nothing is written.
 
 A call attempt is a row of kind `call_attempt` whose data hold `conversation_id`, `status` (completed, busy, no_answer,
-failed), `seconds`, and `meta.elevenlabs.conversation_formatted` where somebody spoke (contract.md §4).
+failed), `seconds`, and `meta.elevenlabs.conversation_formatted` where somebody spoke
+(docs/contract/enrolled-targets.md).
 """
 
 from __future__ import annotations

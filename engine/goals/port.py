@@ -79,7 +79,7 @@ class GoalAnalysis(Input):
 
 
 class Analysis(Input):
-    """Every analysis field of a target (contract.md §4), bounded. Scores are 0 to 1."""
+    """Every analysis field of a target (docs/contract/enrolled-targets.md), bounded. Scores are 0 to 1."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 

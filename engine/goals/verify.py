@@ -1,4 +1,4 @@
-"""Verify-goal (contract.md §4): what was said in a target's calls, judged by the campaign's goal.
+"""Verify-goal (docs/contract/enrolled-targets.md): what was said in a target's calls, judged by the campaign's goal.
 
 Three parts, so that nothing is held while an analyser thinks:
 

@@ -1,4 +1,4 @@
-"""A campaign's recipients, a page at a time (contract.md §1, operation 12).
+"""A campaign's recipients, a page at a time (docs/contract/targeting.md, operation 12).
 
 Promises:
 - Pages are cut by key: by entity, or where the list is filtered by automation status by the place in delivery (job,

@@ -1,6 +1,7 @@
 """Statistics of a campaign for a period, from roll-ups alone: seven statements whatever its size.
 
-Arithmetic (contract.md §3): every rate is ×100 / messages sent, with one decimal. Delivered, read, clicked and
+Arithmetic (docs/contract/campaigns-api.md): every rate is ×100 / messages sent, with one decimal. Delivered, read,
+clicked and
 converted count recipients, each once in the campaign, at the hour of their first time.
 
 A period covers every hour that lies in it, wholly or in part: roll-ups are by the hour, so up to an hour more is in it
@@ -115,7 +116,9 @@ class Statistics:
 
 
 def rate(count: int, sent: int) -> float | None:
-    """`count` per hundred of `sent`, one decimal (contract.md §3: 8200/8500 = 96.5); None when nothing was sent."""
+    """`count` per hundred of `sent`, one decimal (docs/contract/campaigns-api.md: 8200/8500 = 96.5); None when
+    nothing was sent.
+    """
     return round(count * _PER_CENT / sent, 1) if sent else None
 
 

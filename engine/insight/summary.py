@@ -1,4 +1,4 @@
-"""What `getCampaignJobStatus` answers (contract.md §1, operation 2): the job's status and its executions.
+"""What `getCampaignJobStatus` answers (docs/contract/targeting.md, operation 2): the job's status and its executions.
 
 - The job is the campaign's newest one that is not over, else its newest.
 - `execution_summary` holds the 1,000 executions of that job that were started last; more would not help

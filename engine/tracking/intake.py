@@ -1,4 +1,4 @@
-"""Events that others report, taken in batches (contract.md §8).
+"""Events that others report, taken in batches (docs/contract/own-routes.md).
 
 Promises:
 - An event is taken once by its id. The id is reserved in the transaction that takes it, so of two at once one waits

@@ -1,4 +1,4 @@
-"""What others report on `POST /v1/events`: the items, checked one by one (contract.md §8).
+"""What others report on `POST /v1/events`: the items, checked one by one (docs/contract/own-routes.md).
 
 A message is named by its Message-ID, or by campaign and recipient; a bounce, a complaint or an unsubscribe may name an
 address alone. What is wrong with one item is told by its position and stops no other.

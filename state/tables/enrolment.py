@@ -1,4 +1,5 @@
-"""Enrolled targets (contract.md §4): a recipient that somebody enrolled by name, with a stage and an analysis.
+"""Enrolled targets (docs/contract/enrolled-targets.md): a recipient that somebody enrolled by name, with a stage and
+an analysis.
 
 One row is both: what one dialect changes, the others see. A recipient is a target as soon as it has a `stage`; all that
 belongs to targets alone is absent before, and stands in partial indexes, so that the millions that a plan lets in cost

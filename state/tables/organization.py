@@ -46,7 +46,7 @@ class ApiKey(Identified, Owned, Base):
 
 
 class IdempotencyKey(Identified, Owned, Base):
-    """The reserved or stored answer of one mutating request (contract.md §8)."""
+    """The reserved or stored answer of one mutating request (docs/contract/own-routes.md)."""
 
     __tablename__ = "idempotency_key"
     __table_args__ = (

@@ -132,7 +132,7 @@ def test_channels_and_what_guards_them_are_for_admins():
 
 
 def test_an_id_that_is_none_is_400_naming_it(client):
-    """In the Targeting dialect, whose ids are UUIDs; in the others they are any text (contract.md §6)."""
+    """In the Targeting dialect, whose ids are UUIDs; in the others they are any text (docs/contract/README.md)."""
     for param in ROUTES:
         route, method = param.values
         if not route.path.startswith("/v1/"):

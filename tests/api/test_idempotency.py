@@ -1,4 +1,4 @@
-"""A request that is sent twice with one `Idempotency-Key` is done once (contract.md §8)."""
+"""A request that is sent twice with one `Idempotency-Key` is done once (docs/contract/own-routes.md)."""
 
 from __future__ import annotations
 

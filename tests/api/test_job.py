@@ -1,4 +1,6 @@
-"""`getCampaignJobStatus`: the summary, its ETag, and long polls that hold no thread (contract.md §1 and §8)."""
+"""`getCampaignJobStatus`: the summary, its ETag, and long polls that hold no thread (docs/contract/targeting.md and
+own-routes.md).
+"""
 
 from __future__ import annotations
 

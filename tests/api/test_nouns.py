@@ -1,4 +1,4 @@
-"""Our own routes (contract.md §8): create, get, list, change and delete, alike for every noun."""
+"""Our own routes (docs/contract/own-routes.md): create, get, list, change and delete, alike for every noun."""
 
 from __future__ import annotations
 

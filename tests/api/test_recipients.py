@@ -1,4 +1,4 @@
-"""`getRecipients` and `retriggerCampaignAutomations` (contract.md §1, operations 12 and 4)."""
+"""`getRecipients` and `retriggerCampaignAutomations` (docs/contract/targeting.md, operations 12 and 4)."""
 
 from __future__ import annotations
 

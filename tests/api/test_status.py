@@ -1,4 +1,4 @@
-"""`changeCampaignStatus`: three ways to say it, and toggling when nobody does (contract.md §1)."""
+"""`changeCampaignStatus`: three ways to say it, and toggling when nobody does (docs/contract/targeting.md)."""
 
 from __future__ import annotations
 

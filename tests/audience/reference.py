@@ -1,4 +1,4 @@
-"""The filter rules of contract.md §1 once more, in plain Python, to hold both databases to.
+"""The filter rules of docs/contract/targeting.md once more, in plain Python, to hold both databases to.
 
 Written from the rules and not from the SQL: numbers by `Decimal`, days by `datetime`, lists by loops.
 """

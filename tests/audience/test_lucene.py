@@ -1,4 +1,4 @@
-"""The Lucene text says the same as the tree, in the words of contract.md §1."""
+"""The Lucene text says the same as the tree, in the words of docs/contract/targeting.md."""
 
 from __future__ import annotations
 

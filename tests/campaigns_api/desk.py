@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BLACK_FRIDAY", "Desk"]
 
-#: contract.md §3: the example of creating a campaign.
+#: docs/contract/campaigns-api.md: the example of creating a campaign.
 BLACK_FRIDAY: dict[str, Any] = {
     "name": "Black Friday Campaign",
     "description": "Massive discounts for Black Friday",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tests.campaigns_api.desk import Desk
 
-#: contract.md §5, in the words of the dialect: from where a PUT of the status may go.
+#: docs/contract/states.md, in the words of the dialect: from where a PUT of the status may go.
 MOVES = {
     "draft": {"active", "cancelled"},
     "active": {"paused", "completed", "cancelled"},

@@ -1,4 +1,6 @@
-"""The rules of the dialect (contract.md §2, §5): one model behind two dialects, statuses, filters, refusals."""
+"""The rules of the dialect (docs/contract/imbrace.md and states.md): one model behind two dialects, statuses, filters,
+refusals.
+"""
 
 from __future__ import annotations
 

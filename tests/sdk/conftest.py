@@ -19,7 +19,7 @@ from tests.harness.dev_server import dev_server
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: What the contract was written against (contract.md, "Real clients"), and what it stands on.
+#: What the contract was written against (docs/contract/README.md), and what it stands on.
 PACKAGES = {"@epilot/sdk": "2.20.31", "axios": "1.21.1", "openapi-client-axios": "7.9.1"}
 KEY = "mk_sdk_tests_0123456789abcdef"
 

@@ -1,4 +1,5 @@
-"""Every pair (from, to) of every state machine, against the rows of contract.md §5 written out by hand, and in the
+"""Every pair (from, to) of every state machine, against the rows of docs/contract/states.md written out by hand, and
+in the
 database; and fifty at once.
 """
 

@@ -204,7 +204,7 @@ def test_the_dialect_keeps_to_our_document(known: Known, ours: dict[str, Any], n
 
 
 def test_our_own_routes_keep_to_our_document(known: Known, ours: dict[str, Any]) -> None:
-    """Everything else of contract.md §8 that the document holds, a few requests each."""
+    """Everything else of docs/contract/own-routes.md that the document holds, a few requests each."""
     names = {
         operation["operationId"]
         for path, operations in ours["paths"].items()

@@ -21,7 +21,7 @@ from tests.targeting.superset import Document, lacking
 #: The machine-readable contract lies beside the repository, where it is there at all.
 SHARED = Path(os.environ.get("MUSTER_SHARED", Path(__file__).parents[3] / "shared"))
 
-#: contract.md §1: the twelve of the seeds and the four that today's client calls besides.
+#: docs/contract/targeting.md: the twelve of the seeds and the four that today's client calls besides.
 OPERATIONS = {
     "changeCampaignStatus": "post /v1/campaign/{campaign_id}/status",
     "getCampaignJobStatus": "get /v1/campaign/{campaign_id}/job",
@@ -77,7 +77,7 @@ def test_every_reference_leads_somewhere(ours):
 
 
 def test_absent_values_are_left_out_and_only_next_and_query_may_be_null(ours):
-    """contract.md §1: none nullable; `next` and a query that failed are."""
+    """docs/contract/targeting.md: none nullable; `next` and a query that failed are."""
     answers = {"Campaign", "Recipient", "Recipients", "Target", "TargetQueryResult", "JobStatus"}
     nullable = {
         (name, field)

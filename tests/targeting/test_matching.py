@@ -1,4 +1,4 @@
-"""`matchCampaigns`, `matchTargets` and `getTargetQueries` (contract.md §1 and §7.5-8)."""
+"""`matchCampaigns`, `matchTargets` and `getTargetQueries` (docs/contract/targeting.md)."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def statements(database):
 
 
 def test_one_entity_that_is_in_it_is_enough(world, ask):
-    """contract.md §7.6: ANY of the references."""
+    """docs/contract/targeting.md: ANY of the references."""
     green, grey = (world.entity(tariff=word) for word in ("green", "grey"))
     targets = [str(world.target(entity_filters=equals("tariff", word))) for word in ("green", "grey", "x")]
     assert ask([ref(green)], targets) == targets[:1]
@@ -69,7 +69,7 @@ def test_one_entity_that_is_in_it_is_enough(world, ask):
 
 
 def test_a_reference_of_another_schema_never_counts(world, ask):
-    """contract.md §7.6: neither by what the reference says, nor by what the entity is."""
+    """docs/contract/targeting.md: neither by what the reference says, nor by what the entity is."""
     contact, contract = world.entity(tariff="green"), world.entity("contract", tariff="green")
     targets = [
         str(world.target(entity_schema=schema, entity_filters=equals("tariff", "green")))
@@ -81,7 +81,7 @@ def test_a_reference_of_another_schema_never_counts(world, ask):
 
 
 def test_no_status_is_asked_for(world):
-    """contract.md §7.6: only discover says active."""
+    """docs/contract/targeting.md: only discover says active."""
     entity = world.entity(email="a@b.example")
     ids = []
     for state in ("draft", "activating", "active", "paused", "completed", "cancelled"):
@@ -101,12 +101,12 @@ def test_a_campaign_of_several_targets_is_matched_by_any(world):
 
 
 def test_no_references_are_no_hits(world, ask):
-    """contract.md §7.8."""
+    """docs/contract/targeting.md."""
     assert ask([], [world.target()]) == []
 
 
 def test_unknown_ids_are_silently_absent(world, ask, stranger):
-    """contract.md §7.8, for entities and for what is matched."""
+    """docs/contract/targeting.md, for entities and for what is matched."""
     entity, target = world.entity(email="a@b.example"), str(world.target())
     body = {"entity_refs": [ref(entity), ref(uuid4())], "target_ids": [str(uuid4()), target]}
     assert world.client.post("/v1/target:match", json=body).json()["hits"] == 1
@@ -119,7 +119,7 @@ def test_unknown_ids_are_silently_absent(world, ask, stranger):
 
 
 def test_matches_take_a_hundred_ids_and_queries_any_number(world):
-    """contract.md §7.7."""
+    """docs/contract/targeting.md."""
     many = [str(uuid4()) for _ in range(101)]
     for path, word in MATCHES:
         body = {"entity_refs": [], f"{word}_ids": many[:100]}
@@ -173,7 +173,7 @@ def test_queries_are_lucene_of_the_same_tree(world):
 
 
 def test_a_target_that_fails_is_null_with_an_error_and_hinders_no_other(world):
-    """contract.md §1 "Filters and queries", §7.5: query is nullable; a failed target is no failed request."""
+    """docs/contract/targeting.md "Filters", targeting.md: query is nullable; a failed target is no failed request."""
     good, bad, unknown = world.target(), world.target(), uuid4()
     with world.api.database.begin() as session:
         session.get_one(Target, bad).entity_filters = {

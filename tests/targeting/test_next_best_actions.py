@@ -1,4 +1,5 @@
-"""`discoverCampaigns`, `updateRecipientEntityUiStatus`, `restoreRecipientEntityUiStatus` (contract.md §1 "Newer
+"""`discoverCampaigns`, `updateRecipientEntityUiStatus`, `restoreRecipientEntityUiStatus` (docs/contract/targeting.md
+"Newer
 than the seeds"; the rules are those of the document in the public client).
 """
 

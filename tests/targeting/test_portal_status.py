@@ -1,4 +1,4 @@
-"""`updateRecipientPortalStatus` and `getCampaignPortals` (contract.md §1, operations 11 and 3)."""
+"""`updateRecipientPortalStatus` and `getCampaignPortals` (docs/contract/targeting.md, operations 11 and 3)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from tests.targeting.world import PORTAL, only
 
-#: contract.md §1 and §5, by hand.
+#: docs/contract/targeting.md and states.md, by hand.
 MOVES = {
     ("sent", "seen"),
     ("sent", "dismissed"),
@@ -51,7 +51,7 @@ def test_every_move_is_allowed_or_409_as_the_table_says(world, campaign_id):
 
 
 def test_the_first_status_may_be_any(world, campaign_id):
-    """contract.md §1: no portal status yet."""
+    """docs/contract/targeting.md: no portal status yet."""
     for status, entity_id in zip(PORTAL, world.recipients(campaign_id, *["success"] * 4), strict=True):
         answer = world.client.patch(path(campaign_id, entity_id), json={"status": status})
         assert answer.status_code == 200
@@ -81,7 +81,7 @@ def test_any_other_word_is_400(world, campaign_id):
 
 
 def test_the_colon_may_be_encoded(world, campaign_id):
-    """contract.md §7.9."""
+    """docs/contract/README.md."""
     [entity_id] = world.recipients(campaign_id, None)
     encoded = path(campaign_id, entity_id).replace(":", "%3A")
     assert world.client.patch(encoded, json={"status": "seen"}).status_code == 200
@@ -120,7 +120,7 @@ def test_of_many_at_once_one_is_in_time(world, campaign_id):
 
 
 def test_portals_are_those_with_a_widget_that_shows_the_campaign(world, campaign_id, stranger):
-    """contract.md §1: CAMPAIGN_WIDGET or PRODUCT_RECOMMENDATIONS_WIDGET whose campaign it is."""
+    """docs/contract/targeting.md: CAMPAIGN_WIDGET or PRODUCT_RECOMMENDATIONS_WIDGET whose campaign it is."""
 
     def portal(**fields):
         return world.client.post("/v1/portal", json=fields).json()["_id"]

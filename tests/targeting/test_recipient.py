@@ -1,4 +1,4 @@
-"""`createRecipient` and `updateRecipient` (contract.md §1, operations 9 and 10; §7.1)."""
+"""`createRecipient` and `updateRecipient` (docs/contract/targeting.md, operations 9 and 10; targeting.md)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def update(world, campaign_id, entity_id, **body):
 
 
 def test_it_has_an_automation_or_a_portal_or_both(world, campaign_id):
-    """contract.md §7.1: any of the branches, also the one that has both, which a strict oneOf refuses."""
+    """docs/contract/targeting.md: any of the branches, also the one that has both, which a strict oneOf refuses."""
     for body, fields in (
         (automation(), BOTH[:4] + BOTH[7:]),
         (payload(portal_status="sent"), (*BOTH[2:4], *BOTH[5:])),
@@ -62,7 +62,7 @@ def test_it_has_an_automation_or_a_portal_or_both(world, campaign_id):
 
 
 def test_neither_part_is_refused_and_half_of_one_too(world, campaign_id):
-    """contract.md §7.1: neither → 400."""
+    """docs/contract/targeting.md: neither → 400."""
     for body, field in (
         (payload(), "automation_status"),
         (payload(automation_status="pending"), "automation_execution_id"),
@@ -116,7 +116,7 @@ def test_it_has_the_title_of_its_entity_and_not_anothers_schema(world, campaign_
 
 
 def test_an_unknown_campaign_is_400_with_its_code(world, stranger, campaign_id):
-    """contract.md §1: operations without 404."""
+    """docs/contract/targeting.md: operations without 404."""
     code = {"code": "CAMPAIGN_NOT_FOUND"}
     body = automation()
     for answer in (
@@ -129,7 +129,7 @@ def test_an_unknown_campaign_is_400_with_its_code(world, stranger, campaign_id):
 
 
 def test_an_unknown_recipient_is_400_with_a_message(world, campaign_id):
-    """contract.md §1: updateRecipient knows neither 404 nor 409."""
+    """docs/contract/targeting.md: updateRecipient knows neither 404 nor 409."""
     entity_id = uuid4()
     answer = update(world, campaign_id, entity_id, automation_status="failed")
     assert str(entity_id) in only(answer, 400, "message")["message"]
@@ -186,7 +186,7 @@ def test_portal_state_is_merged_by_name(world, campaign_id):
 
 
 def test_updating_writes_any_portal_status_and_stamps_its_time(world, campaign_id):
-    """contract.md §1: an attribute write; the portal's table is not asked."""
+    """docs/contract/targeting.md: an attribute write; the portal's table is not asked."""
     body = payload(portal_status="clicked")
     create(world, campaign_id, body)
     for minute, status in enumerate(("sent", "dismissed", "seen"), 1):

@@ -1,7 +1,7 @@
-"""The rules of contract.md §1 and §7 that belong to no single operation of the other modules here, one test each.
+"""The rules of docs/contract/targeting.md and README.md that belong to no single operation of the other modules here,
+one test each.
 
 Set-up, matching, recipients, portals and next best actions have modules of their own, with tests named alike.
-§7.12 and §7.13 are the Campaigns API's.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def status_path(campaign_id):
 
 
 def test_status_without_a_place_is_read_from_the_body_then_the_query(world, campaign_id):
-    """contract.md §7.2."""
+    """docs/contract/targeting.md."""
     path = status_path(campaign_id)
     for sent, expected in (
         ({"json": {"status": "active"}, "params": {"status": "inactive"}}, "activating"),
@@ -159,7 +159,7 @@ def test_only_failed_recipients_run_again(world, campaign_id):
 
 
 def test_retriggering_an_unknown_campaign_is_404_as_a_server_error(world):
-    """The only 404 of that shape (contract.md §1)."""
+    """The only 404 of that shape (docs/contract/targeting.md)."""
     body = only(retrigger(world, uuid4(), uuid4()), 404, "status", "message")
     assert body["status"] == 404
 
@@ -195,7 +195,7 @@ def test_an_unknown_campaign_is_400_where_no_404_is_declared(world):
 
 
 def test_bad_input_is_400_and_never_422(world):
-    """contract.md §7.10: a bad id, a bad body, no JSON at all."""
+    """docs/contract/README.md: a bad id, a bad body, no JSON at all."""
     for method, path, body in OPERATIONS:
         only(world.client.request(method, path.replace("{id}", "no-uuid"), json=body), 400, "message")
     for path in ("campaign:match", "campaign:setup", "campaign:discover", "target:match", "target/queries"):
@@ -215,11 +215,11 @@ def test_401_and_403_are_client_errors(world):
         assert list(answer.json()) == (["code"] if method == "GET" else ["message"])
 
 
-# --- §7 ----------------------------------------------------------------------------------------------------
+# --- What the seeds leave open ----------------------------------------------------------------------------
 
 
 def test_automation_status_is_read_in_every_spelling(world, campaign_id):
-    """contract.md §7.3: repeated, with brackets as the real client sends it, and a scalar."""
+    """docs/contract/targeting.md: repeated, with brackets as the real client sends it, and a scalar."""
     world.recipients(campaign_id, "success", "failed", "cancelled")
     for query, total in (
         ("automation_status=failed", 1),
@@ -249,14 +249,14 @@ def test_several_statuses_page_in_one_order(world, campaign_id):
 
 
 def test_campaigns_and_targets_have_id_and_underscore_id(world, campaign_id):
-    """contract.md §7.4."""
+    """docs/contract/targeting.md."""
     for path in (f"/v1/campaign/{campaign_id}", f"/v1/target/{world.target()}"):
         body = world.client.get(path).json()
         assert body["id"] == body["_id"] == path.rsplit("/", 1)[1]
 
 
 def test_literal_colons_arrive_encoded_or_not(world, campaign_id):
-    """contract.md §7.9."""
+    """docs/contract/README.md."""
     for path, body in (
         ("campaign:match", {"entity_refs": [], "campaign_ids": [str(campaign_id)]}),
         ("target:match", {"entity_refs": [], "target_ids": [str(uuid4())]}),
@@ -268,7 +268,7 @@ def test_literal_colons_arrive_encoded_or_not(world, campaign_id):
 
 
 def test_inactive_stands_for_all_that_it_loses(world):
-    """contract.md §7.11."""
+    """docs/contract/states.md."""
     for state in ("paused", "completed", "cancelled"):
         campaign_id = world.campaign()
         world.set_campaign(campaign_id, status=state)
@@ -278,7 +278,7 @@ def test_inactive_stands_for_all_that_it_loses(world):
 
 
 def test_absent_is_left_out_and_never_null(world, campaign_id):
-    """contract.md §1: only `next` (and a query that failed) may be null."""
+    """docs/contract/targeting.md: only `next` (and a query that failed) may be null."""
     world.recipients(campaign_id, "pending", None)
     with world.api.database.read() as session:
         assert session.query(Channel).count() == 0

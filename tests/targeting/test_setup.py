@@ -1,4 +1,4 @@
-"""`setupCampaign` (contract.md §1, operation 5, and its rules)."""
+"""`setupCampaign` (docs/contract/targeting.md, operation 5, and its rules)."""
 
 from __future__ import annotations
 

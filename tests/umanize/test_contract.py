@@ -54,7 +54,7 @@ OPERATIONS = {
         "create_customer_and_enroll_campaigns__campaign_id__targets_create_customer_post"
     ),
 }
-#: What the public document does not declare and contract.md §4 resolves: `{detail: text}`.
+#: What the public document does not declare and docs/contract/enrolled-targets.md resolves: `{detail: text}`.
 UNDECLARED = {400, 401, 403, 404, 409}
 
 
@@ -157,13 +157,13 @@ def test_the_dialect_keeps_to_the_public_document(known: Known, name: str) -> No
 
 
 def test_colons_may_be_encoded(known: Known) -> None:
-    """Literal colons arrive unencoded; an encoded one is the same path (contract.md §7.9)."""
+    """Literal colons arrive unencoded; an encoded one is the same path (docs/contract/README.md)."""
     answer = known.desk.client.post(f"/campaigns/{known.campaign}/targets%3Abulk", json={"items": []})
     assert (answer.status_code, answer.json()["total"]) == (200, 0)
 
 
 def test_paths_of_two_dialects_do_not_meet(known: Known) -> None:
-    """`/campaigns/…` here, `/api/v1/campaigns/…` there: each answers in its own manner (contract.md §7.9)."""
+    """`/campaigns/…` here, `/api/v1/campaigns/…` there: each answers in its own manner (docs/contract/README.md)."""
     unknown = uuid4()
     here = known.desk.client.get(f"/campaigns/{unknown}/targets")
     there = known.desk.client.get(f"/api/v1/campaigns/{unknown}")

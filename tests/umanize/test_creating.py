@@ -115,7 +115,9 @@ def test_the_same_customer_id_is_the_same_customer(desk: TargetDesk) -> None:
 
 
 def test_another_campaigns_customer_is_not_taken_for_this_ones(desk: TargetDesk) -> None:
-    """Contract.md §4: the prose says "create the Customer"; an address outside the campaign is nobody's here."""
+    """docs/contract/enrolled-targets.md: the prose says "create the Customer"; an address outside the campaign is
+    nobody's here.
+    """
     first, second = desk.campaign(), desk.campaign()
     desk.create_one(first, customer_id="A", email="ada@example.com")
     assert desk.create_one(second, customer_id="B", email="ada@example.com")["created"]

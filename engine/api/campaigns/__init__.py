@@ -1,4 +1,4 @@
-"""The Campaigns dialect: the eleven operations of contract.md §3, and the executions behind them."""
+"""The Campaigns dialect: the eleven operations of docs/contract/campaigns-api.md, and the executions behind them."""
 
 from engine.api.campaigns import campaigns, executions, insight, moves, statistics
 

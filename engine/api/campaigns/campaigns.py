@@ -1,4 +1,4 @@
-"""`/api/v1/campaigns`: list, get, create, change, delete (contract.md §3)."""
+"""`/api/v1/campaigns`: list, get, create, change, delete (docs/contract/campaigns-api.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors in the Campaigns dialect (contract.md §3): `{"success": false, "error", "code", "details"?}`.
+"""Errors in the Campaigns dialect (docs/contract/campaigns-api.md): `{"success": false, "error", "code", "details"?}`.
 
 | what | status | code | details |
 |---|---|---|---|

@@ -1,4 +1,4 @@
-"""`/api/v1/campaigns/{id}/progress` (contract.md §3)."""
+"""`/api/v1/campaigns/{id}/progress` (docs/contract/campaigns-api.md)."""
 
 from __future__ import annotations
 

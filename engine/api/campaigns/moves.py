@@ -1,4 +1,4 @@
-"""`/api/v1/campaigns/{id}/execute`, `pause`, `resume`, `clone` (contract.md §3)."""
+"""`/api/v1/campaigns/{id}/execute`, `pause`, `resume`, `clone` (docs/contract/campaigns-api.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the Campaigns dialect takes: closed models in its own words (contract.md §3).
+"""What the Campaigns dialect takes: closed models in its own words (docs/contract/campaigns-api.md).
 
 What an answer holds and nobody writes (`id`, `statistics`, `createdAt` …) may be sent back and is passed over; anything
 else that is unknown is refused by name.

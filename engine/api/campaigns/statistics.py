@@ -1,4 +1,4 @@
-"""`/api/v1/campaigns/{id}/statistics` (contract.md §3): what came of a campaign within a period."""
+"""`/api/v1/campaigns/{id}/statistics` (docs/contract/campaigns-api.md): what came of a campaign within a period."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Rows as the Campaigns dialect shows them: `{"success": true, "data"}`, absent, never null (contract.md §3, §6)."""
+"""Rows as the Campaigns dialect shows them: `{"success": true, "data"}`, absent, never null
+(docs/contract/campaigns-api.md and README.md).
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["STATES_OF", "detail", "instant", "number", "ok", "present", "statistics", "status", "summary"]
 
 STATES_OF = states_by_word(CAMPAIGN_WORDS)
-#: A task is a batch of so many messages (contract.md §7.13).
+#: A task is a batch of so many messages (docs/contract/campaigns-api.md).
 BATCH = 100
 
 

@@ -1,4 +1,4 @@
-"""The iMBRACE dialect: campaigns and their touchpoints (contract.md §2)."""
+"""The iMBRACE dialect: campaigns and their touchpoints (docs/contract/imbrace.md)."""
 
 from engine.api.imbrace import campaigns, touchpoints
 

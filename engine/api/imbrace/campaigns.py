@@ -1,4 +1,4 @@
-"""`/channel-service/v1/campaign` (contract.md §2): the four operations of the client, and PUT."""
+"""`/channel-service/v1/campaign` (docs/contract/imbrace.md): the four operations of the client, and PUT."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who asks and what goes wrong, in the iMBRACE dialect (contract.md §2): a status, and `{message}`.
+"""Who asks and what goes wrong, in the iMBRACE dialect (docs/contract/imbrace.md): a status, and `{message}`.
 
 | what | status |
 |---|---|

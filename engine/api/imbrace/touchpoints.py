@@ -1,4 +1,4 @@
-"""`/channel-service/v1/touchpoints` (contract.md §2): six operations."""
+"""`/channel-service/v1/touchpoints` (docs/contract/imbrace.md): six operations."""
 
 from __future__ import annotations
 

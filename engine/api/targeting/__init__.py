@@ -1,4 +1,4 @@
-"""The Targeting dialect: the epilot operations of contract.md §1 and our own routes of §8."""
+"""The Targeting dialect: the epilot operations of docs/contract/targeting.md and our own routes of own-routes.md."""
 
 from engine.api.targeting import (
     audit,

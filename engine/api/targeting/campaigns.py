@@ -1,4 +1,4 @@
-"""`/v1/campaign` (contract.md §8): campaigns that set-up did not make."""
+"""`/v1/campaign` (docs/contract/own-routes.md): campaigns that set-up did not make."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""`/v1/channel` (contract.md §8): configured senders. Changing them is an admin's; credentials go in only."""
+"""`/v1/channel` (docs/contract/own-routes.md): configured senders. Changing them is an admin's; credentials go in
+only.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """`discoverCampaigns`, `updateRecipientEntityUiStatus` and `restoreRecipientEntityUiStatus`: next best actions
-(contract.md §1, "Newer than the seeds").
+(docs/contract/targeting.md, "Newer than the seeds").
 """
 
 from __future__ import annotations

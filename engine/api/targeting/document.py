@@ -89,7 +89,7 @@ _PARTS: dict[str, Any] = {
         },
         "required": ["portal_status"],
     },
-    # Upstream says oneOf, which refuses the payload that has both parts (contract.md §7.1).
+    # Upstream says oneOf, which refuses the payload that has both parts (docs/contract/targeting.md).
     "CreateRecipientPayload": {
         "anyOf": [
             {"allOf": [_ref("BaseRecipientPayload"), *map(_ref, parts)]}

@@ -1,4 +1,4 @@
-"""`getEmailStats` (contract.md §1, "Newer than the seeds")."""
+"""`getEmailStats` (docs/contract/targeting.md, "Newer than the seeds")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/v1/entity/{schema}` (contract.md §8): contacts, contracts …, one by one and by file."""
+"""`/v1/entity/{schema}` (docs/contract/own-routes.md): contacts, contracts …, one by one and by file."""
 
 from __future__ import annotations
 

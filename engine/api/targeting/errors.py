@@ -1,4 +1,4 @@
-"""Errors in the Targeting dialect (contract.md §1): four closed shapes and nothing else.
+"""Errors in the Targeting dialect (docs/contract/targeting.md): four closed shapes and nothing else.
 
 | what | status | body |
 |---|---|---|

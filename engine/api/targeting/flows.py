@@ -1,4 +1,4 @@
-"""`/v1/flow` (contract.md §8): automation flows."""
+"""`/v1/flow` (docs/contract/own-routes.md): automation flows."""
 
 from __future__ import annotations
 

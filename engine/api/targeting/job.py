@@ -1,4 +1,4 @@
-"""`getCampaignJobStatus` (contract.md §1, operation 2), with `ETag` and `Prefer: wait=N` (§8).
+"""`getCampaignJobStatus` (docs/contract/targeting.md, operation 2), with `ETag` and `Prefer: wait=N` (own-routes.md).
 
 `If-None-Match` answers 304 while nothing has changed. `Prefer: wait=N` (RFC 7240, at most 60 s) holds the
 answer back: with `If-None-Match` until something has changed, without it until the job is over; or until the

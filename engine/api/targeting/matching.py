@@ -1,4 +1,4 @@
-"""`matchCampaigns`, `matchTargets` and `getTargetQueries` (contract.md §1, operations 6, 7 and 8)."""
+"""`matchCampaigns`, `matchTargets` and `getTargetQueries` (docs/contract/targeting.md, operations 6, 7 and 8)."""
 
 from __future__ import annotations
 
@@ -145,6 +145,6 @@ def _hits(results: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _query(one: matching.TargetQuery) -> dict[str, Any]:
-    """`query` is one of the two things here that may be null (contract.md §7.5)."""
+    """`query` is one of the two things here that may be null (docs/contract/targeting.md)."""
     error = {} if one.error is None else {"error": one.error}
     return {"target_id": str(one.target_id), "query": one.query, **error}

@@ -1,4 +1,4 @@
-"""`updateRecipientPortalStatus` and `getCampaignPortals` (contract.md §1, operations 11 and 3)."""
+"""`updateRecipientPortalStatus` and `getCampaignPortals` (docs/contract/targeting.md, operations 11 and 3)."""
 
 from __future__ import annotations
 

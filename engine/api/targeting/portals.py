@@ -1,4 +1,4 @@
-"""`/v1/portal` and `/v1/portal/{id}/widget` (contract.md §8)."""
+"""`/v1/portal` and `/v1/portal/{id}/widget` (docs/contract/own-routes.md)."""
 
 from __future__ import annotations
 

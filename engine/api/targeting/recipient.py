@@ -1,4 +1,4 @@
-"""`createRecipient` and `updateRecipient` (contract.md §1, operations 9 and 10)."""
+"""`createRecipient` and `updateRecipient` (docs/contract/targeting.md, operations 9 and 10)."""
 
 from __future__ import annotations
 
@@ -56,6 +56,6 @@ def update_recipient(campaign_id: UUID, recipient_id: UUID, given: RecipientChan
     with call.transaction() as session:
         try:
             row = recipients.update_recipient(session, call.org_id, campaign_id, recipient_id, given)
-        except NotFound as error:  # this operation knows no 404 (contract.md §1)
+        except NotFound as error:  # this operation knows no 404 (docs/contract/targeting.md)
             raise Invalid("recipient_id", str(error)) from None
         return call.answer(session, shown(session, row))

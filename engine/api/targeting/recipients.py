@@ -1,4 +1,4 @@
-"""`getRecipients` and `retriggerCampaignAutomations` (contract.md §1, operations 12 and 4)."""
+"""`getRecipients` and `retriggerCampaignAutomations` (docs/contract/targeting.md, operations 12 and 4)."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def get_recipients(
 ) -> Response:
     """Get a page of a campaign's recipients.
 
-    `automation_status` may be repeated, with or without `[]` (contract.md §7.3).
+    `automation_status` may be repeated, with or without `[]` (docs/contract/targeting.md).
     """
     with call.read() as session:
         found = list_recipients(

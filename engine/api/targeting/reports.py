@@ -1,4 +1,4 @@
-"""What comes back from outside: events of other systems, and e-mail (contract.md §8)."""
+"""What comes back from outside: events of other systems, and e-mail (docs/contract/own-routes.md)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The answers of the Targeting dialect: one model an object, absent rather than null (contract.md §1).
+"""The answers of the Targeting dialect: one model an object, absent rather than null (docs/contract/targeting.md).
 
 Every object of our own carries the system fields of the dialect's entities, and `id` beside `_id`
-(contract.md §7.4).
+(docs/contract/targeting.md).
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ class Relation(Answer):
 
 
 class CampaignStatus(StrEnum):
-    """What a campaign is, in the dialect's words (contract.md §5)."""
+    """What a campaign is, in the dialect's words (docs/contract/states.md)."""
 
     DRAFT = "draft"
     ACTIVATING = "activating"

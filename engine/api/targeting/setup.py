@@ -1,4 +1,4 @@
-"""`setupCampaign` (contract.md §1, operation 5), and the recommendation that it makes."""
+"""`setupCampaign` (docs/contract/targeting.md, operation 5), and the recommendation that it makes."""
 
 from __future__ import annotations
 

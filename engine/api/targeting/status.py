@@ -1,4 +1,4 @@
-"""`changeCampaignStatus` (contract.md §1, operation 1 and "How `status` really travels").
+"""`changeCampaignStatus` (docs/contract/targeting.md, operation 1 and "How `status` really travels").
 
 The endpoint declares neither body nor parameter, and clients send the wanted status in three ways: as a JSON
 body (with or without that content type), as a form (an empty one is the documented call), as a query

@@ -1,4 +1,4 @@
-"""`/v1/suppression` (contract.md §8): addresses that must not be used."""
+"""`/v1/suppression` (docs/contract/own-routes.md): addresses that must not be used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/v1/target` (contract.md §8): saved audiences."""
+"""`/v1/target` (docs/contract/own-routes.md): saved audiences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/v1/template` (contract.md §8): message templates, their files, previews and tests."""
+"""`/v1/template` (docs/contract/own-routes.md): message templates, their files, previews and tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One recipient's whole story (contract.md §8)."""
+"""One recipient's whole story (docs/contract/own-routes.md)."""
 
 from __future__ import annotations
 

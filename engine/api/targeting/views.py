@@ -43,7 +43,7 @@ __all__ = [
     "widget",
 ]
 
-#: contract.md §5: what each of our states is called here. `inactive` says less than we know.
+#: docs/contract/states.md: what each of our states is called here. `inactive` says less than we know.
 _WORDS = {
     CampaignStatus.DRAFT: "draft",
     CampaignStatus.ACTIVATING: "activating",
@@ -309,5 +309,5 @@ def suppressed(row: tables.Suppression) -> dict[str, Any]:
 
 
 def page(found: Page[Any], view: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-    """A page of anything: `next` alone may be null (contract.md §1)."""
+    """A page of anything: `next` alone may be null (docs/contract/targeting.md)."""
     return {"results": [view(row) for row in found.results], "next": found.next, "total": found.total}

@@ -1,4 +1,4 @@
-"""The Umanize dialect: a campaign's enrolled targets (contract.md §4).
+"""The Umanize dialect: a campaign's enrolled targets (docs/contract/enrolled-targets.md).
 
 Its paths, `/campaigns/{id}/targets…`, share no prefix with the Campaigns API's (`/api/v1/campaigns`).
 """

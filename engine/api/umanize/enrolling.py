@@ -1,4 +1,4 @@
-"""`targets:bulk` and `targets:create-customer` (contract.md §4)."""
+"""`targets:bulk` and `targets:create-customer` (docs/contract/enrolled-targets.md)."""
 
 from __future__ import annotations
 

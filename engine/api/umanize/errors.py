@@ -1,4 +1,4 @@
-"""Who asks and what goes wrong, in the Umanize dialect (contract.md §4): FastAPI's own manners.
+"""Who asks and what goes wrong, in the Umanize dialect (docs/contract/enrolled-targets.md): FastAPI's own manners.
 
 | what | status | body |
 |---|---|---|

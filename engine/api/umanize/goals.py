@@ -1,4 +1,6 @@
-"""`…/verify-goal` (contract.md §4, docs/goals.md): the analyser may take its time, and nothing is held meanwhile."""
+"""`…/verify-goal` (docs/contract/enrolled-targets.md, docs/goals.md): the analyser may take its time, and nothing is
+held meanwhile.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What the Umanize dialect takes and answers (contract.md §4). Nothing is null: what is absent is left out."""
+"""What the Umanize dialect takes and answers (docs/contract/enrolled-targets.md). Nothing is null: what is absent is
+left out.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/campaigns/{campaign_id}/targets…` (contract.md §4): list, delete, restore, change the stage."""
+"""`/campaigns/{campaign_id}/targets…` (docs/contract/enrolled-targets.md): list, delete, restore, change the stage."""
 
 from __future__ import annotations
 

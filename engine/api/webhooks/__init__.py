@@ -1,4 +1,4 @@
-"""`/api/v1/webhooks` (contract.md §3 and §8): who is told of what, and the log of it."""
+"""`/api/v1/webhooks` (docs/contract/campaigns-api.md and own-routes.md): who is told of what, and the log of it."""
 
 from engine.api.webhooks.deliveries import router as deliveries
 from engine.api.webhooks.webhooks import router as webhooks
