@@ -95,7 +95,7 @@ def test_campaigns_are_changed_called_off_and_deleted(ready: Muster) -> None:
     ready.ok("campaign", "update", "Norway", "--goal", "orders", "--set", "ends=when_told")
     shown = ready.ok("campaign", "show", "Norway", "--json").json
     assert (shown["goal"], shown["ends"]) == ("orders", "when_told")
-    assert ready("campaign", "update", "Norway", "--set", "status=active").code == 2
+    assert ready("campaign", "update", "Norway", "--set", "gaol=x").code == 2
     ready.ok("campaign", "schedule", "Norway", "2099-01-01T10:00Z")
     assert "called off" in ready.ok("campaign", "unschedule", "Norway").out
     assert ready("campaign", "unschedule", "Norway").code == 1
