@@ -269,8 +269,11 @@ def _of_limits(session: Session, seen: Situation) -> Iterator[Waiting]:
         for bucket in effective.general(seen.now) if effective is not None else ():
             scope = _OWNERS[bucket.key.partition(":")[0]]
             subject = channel.name if scope is Scope.CHANNEL else ""
-            text = f"at most {bucket.text}"
-            yield Waiting(scope, "limit", text, subject, rate=bucket.rate, stops=False)
+            text, since = f"at most {bucket.text}", None
+            if effective is not None and effective.slowdown is not None and bucket not in effective.rates:
+                since = effective.slowdown.since
+                text = f"channel {channel.name}: {text}; it said {channel.blocked_reason}"
+            yield Waiting(scope, "limit", text, subject, since=since, rate=bucket.rate, stops=False)
 
 
 def _of_processes(session: Session, seen: Situation) -> Iterator[Waiting]:

@@ -275,6 +275,10 @@ def test_a_throttled_channel_goes_on_at_half_the_rate(bench: LimitedBench, clock
     assert channel.throttled_rate == 20
     bench.channel.answer = bench.deliver
     clock.forward(seconds=31)
+    goes_on = reasons(bench, campaign)["limit"]
+    assert (channel.throttled_at, "channel", False) == (goes_on.since, goes_on.scope, goes_on.stops)
+    assert 20 == pytest.approx(goes_on.rate, rel=0.05)
+    assert "HTTP_429" in goes_on.reason
     bench.run_out(step=1)
     assert {"success": 40} == bench.statuses()
     assert bench.worst_second() <= 20 + 2 + 1
