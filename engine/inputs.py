@@ -118,6 +118,11 @@ class Rewritable(BaseModel):
         model._unwritten = apart  # noqa: SLF001 - its own
         return model
 
+    @property
+    def is_document(self) -> bool:
+        """Whether a whole document was sent back, with what only answers hold."""
+        return bool(self._unwritten)
+
     def check_unwritten(self, show: Callable[[], Mapping[str, Any]]) -> None:
         """See that nothing is to be different that nobody writes.
 

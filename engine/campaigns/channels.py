@@ -290,12 +290,14 @@ def _take_default(session: Session, org_id: UUID) -> None:
 
 
 def _set_connection(session: Session, channel: Channel, given: ChannelChange, secrets: Secrets) -> None:
-    """Set how the channel reaches its provider; where that is another way, those who wait for it try again."""
+    """Set how the channel reaches its provider; those who wait for it try again, unless a document was sent back that
+    says what it is.
+    """
     fields = given.model_fields_set
     settings = given.settings if "settings" in fields else channel.settings
     credentials = given.credentials or {} if "credentials" in fields else _opened(channel, secrets)
     _build(channel.kind, settings, credentials, _looking(session))
-    changed = "credentials" in fields or settings != channel.settings
+    changed = "credentials" in fields or settings != channel.settings or not given.is_document
     channel.settings = settings
     if "credentials" in fields:
         channel.credentials = secrets.seal(credentials) if credentials else None

@@ -8,6 +8,7 @@ change from their next wave on.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import UUID, uuid4
 
@@ -189,7 +190,11 @@ def update_touchpoint(
         lock_flows(session, org_id, touchpoint.flow_id, None if campaign is None else campaign.flow_id)
     touchpoint = find_touchpoint(session, org_id, touchpoint_id, lock=True)
     was, before = written_of(touchpoint), (touchpoint.status, touchpoint.type)
-    kept = {name: value for name, value in _kept(given).items() if value != was.get(name)}
+    kept = {
+        name: value
+        for name, value in _kept(given).items()
+        if name not in was or json.dumps(value, sort_keys=True) != json.dumps(was[name], sort_keys=True)
+    }
     written = {**was, **kept}
     with session.no_autoflush:
         if placed:

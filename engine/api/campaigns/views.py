@@ -162,6 +162,12 @@ def _date(when: datetime | None, day: Any, *, last: bool = False) -> str | None:
     return f"{day.isoformat()}T{'23:59:59' if last else '00:00:00'}Z"
 
 
+def _own_subject(variation: Mapping[str, Any], message: Mapping[str, Any]) -> str | None:
+    """A variation's subject, where it is not the message's."""
+    subject: str | None = variation.get("subject")
+    return None if subject == message.get("subject") else subject
+
+
 def _message(touchpoint: Touchpoint, template: Template | None) -> dict[str, Any]:
     content = touchpoint.content or {}
     text = content.get("text") or content.get("html")
@@ -180,7 +186,7 @@ def _message(touchpoint: Touchpoint, template: Template | None) -> dict[str, Any
                     {
                         "id": str(variant["id"]),
                         "content": (variant.get("content") or {}).get("text") or "",
-                        "subject": (variant.get("content") or {}).get("subject"),
+                        "subject": _own_subject(variant.get("content") or {}, content),
                         "weight": number(variant.get("weight")),
                     }
                 )
