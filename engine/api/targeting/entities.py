@@ -15,6 +15,7 @@ from engine.api.answers import NO_CONTENT, json_answer
 from engine.api.call import Caller
 from engine.api.imports import imported
 from engine.api.targeting import schemas, views
+from engine.api.targeting.audience_answers import EntityImport, LineError
 from engine.api.targeting.errors import StreamedRoute, TargetingRoute
 from engine.api.targeting.parameters import COMMON, MISSING, Limit, Next
 from engine.audience import entities
@@ -52,7 +53,7 @@ _Attributes = Annotated[Any, Body(description="`{_id?, external_id?, title?, …
 @streamed.post(
     "/v1/entity/{schema}:import",
     operation_id="importEntities",
-    response_model=schemas.EntityImport,
+    response_model=EntityImport,
     responses={503: {"model": schemas.ServerError, "description": "The database went away meanwhile"}},
     openapi_extra=_FILE,
 )
@@ -106,13 +107,13 @@ async def import_(
             updated=result.updated,
         )
     )
-    answer = schemas.EntityImport(
+    answer = EntityImport(
         created=result.created,
         updated=result.updated,
         skipped=result.skipped,
         rejected=result.rejected,
-        errors=[schemas.LineError(line=one.line, message=one.message) for one in result.errors],
-        notes=[schemas.LineError(line=one.line, message=one.message) for one in result.notes],
+        errors=[LineError(line=one.line, message=one.message) for one in result.errors],
+        notes=[LineError(line=one.line, message=one.message) for one in result.notes],
     )
     return json_answer(answer.sent())
 

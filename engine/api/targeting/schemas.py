@@ -29,10 +29,8 @@ __all__ = [
     "ClientError",
     "Count",
     "Entity",
-    "EntityImport",
     "Flow",
     "JobStatus",
-    "LineError",
     "Organization",
     "Portal",
     "PreviewHeader",
@@ -42,8 +40,6 @@ __all__ = [
     "Results",
     "Retriggered",
     "ServerError",
-    "Suppressed",
-    "SuppressionImport",
     "System",
     "Target",
     "Template",
@@ -481,46 +477,6 @@ class Entity(System):
     model_config = ConfigDict(extra="allow", populate_by_name=True)
 
     external_id: str | None = None
-
-
-class Suppressed(Answer):
-    """An address that must not be used."""
-
-    id: UUID
-    medium: str = Field(description="email, phone, chat or other.")
-    channel_kind: str | None = Field(
-        default=None, description="The kind of channel it was put on the list for, if one was named."
-    )
-    address: str = Field(description="In the one form of its medium.")
-    reason: str
-    campaign_id: UUID | None = Field(
-        default=None, description="The one campaign that must not use it; absent: none may."
-    )
-    created_at: datetime
-
-
-class LineError(Answer):
-    """What is wrong with one line of a file, counted from 1."""
-
-    line: int
-    message: str
-
-
-class SuppressionImport(Answer):
-    """What became of a file; `errors` holds the first 1,000 of the rejected."""
-
-    created: int
-    skipped: int
-    rejected: int
-    errors: list[LineError]
-
-
-class EntityImport(SuppressionImport):
-    """What became of a file of entities."""
-
-    updated: int
-    notes: list[LineError]
-    """What is odd about lines and leaves nobody out."""
 
 
 class Results(Answer):

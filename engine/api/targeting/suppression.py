@@ -13,6 +13,7 @@ from engine.api.answers import NO_CONTENT, json_answer
 from engine.api.call import Caller
 from engine.api.imports import imported
 from engine.api.targeting import schemas, views
+from engine.api.targeting.audience_answers import LineError, Suppressed, SuppressionImport
 from engine.api.targeting.errors import StreamedRoute, TargetingRoute
 from engine.api.targeting.parameters import COMMON, MISSING, Limit, Next
 from engine.audience import suppression_list
@@ -35,8 +36,8 @@ _CSV = {"requestBody": {"required": True, "content": {"text/csv": {"schema": {"t
     "/v1/suppression",
     operation_id="suppress",
     status_code=201,
-    response_model=schemas.Suppressed,
-    responses={200: {"model": schemas.Suppressed, "description": "It was on the list already"}},
+    response_model=Suppressed,
+    responses={200: {"model": Suppressed, "description": "It was on the list already"}},
 )
 def create(given: SuppressionInput, call: Caller) -> Response:
     """Put an address on the list."""
@@ -84,7 +85,7 @@ def delete(suppression_id: UUID, call: Caller) -> Response:
 @streamed.post(
     "/v1/suppression:import",
     operation_id="importSuppressions",
-    response_model=schemas.SuppressionImport,
+    response_model=SuppressionImport,
     openapi_extra=_CSV,
 )
 async def import_(call: Caller, request: Request) -> Response:
@@ -92,8 +93,8 @@ async def import_(call: Caller, request: Request) -> Response:
     database = call.runtime.database
     result = await imported(request, lambda chunks: import_suppressions(database, call.org_id, chunks))
     await run_sync(partial(call.note_request, "suppression", "import", created=result.created))
-    errors = [schemas.LineError(line=line, message=message) for line, message in result.errors]
-    answer = schemas.SuppressionImport(
+    errors = [LineError(line=line, message=message) for line, message in result.errors]
+    answer = SuppressionImport(
         created=result.created, skipped=result.skipped, rejected=result.rejected, errors=errors
     )
     return json_answer(answer.sent())

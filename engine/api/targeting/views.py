@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from engine.api.targeting import schemas
+from engine.api.targeting.audience_answers import Suppressed
 from engine.api.words import states_by_word
 from engine.channels.port import Deferred, Delivered, Doubtful, Down, Rejected, Released, Throttled
 from engine.insight.email import EmailStatus, email_status
@@ -296,8 +297,8 @@ def product_recommendation(row: tables.ProductRecommendation) -> dict[str, Any]:
 
 
 def suppressed(row: tables.Suppression) -> dict[str, Any]:
-    """See `schemas.Suppressed`."""
-    return schemas.Suppressed(
+    """See `Suppressed`."""
+    return Suppressed(
         id=row.id,
         medium=row.medium,
         channel_kind=row.channel_kind,
