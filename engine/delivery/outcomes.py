@@ -29,12 +29,17 @@ from state.transitions import AutomationStatus
 if TYPE_CHECKING:
     from uuid import UUID
 
-__all__ = ["OUTCOME_UNKNOWN", "Policy", "Settlement", "decide", "policy_of"]
+__all__ = ["OUTCOME_UNKNOWN", "Policy", "Settlement", "decide", "held", "policy_of"]
 
 #: The error code of a recipient of whom nobody can say whether the message arrived.
 OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
 
 _TEXT_LIMIT = 1000
+
+
+def held(policy: Policy) -> Policy:
+    """The same, but doubt is left to a person: who may have been reached over one channel is told over no other."""
+    return replace(policy, doubt="hold")
 
 
 class _RetryTerms(Protocol):

@@ -7,7 +7,7 @@ the process, because their connections do.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ from engine.content.links import Links
 from engine.content.stored import AnyTemplate, compile_content, compile_stored
 from engine.delivery.course import ACTION
 from engine.delivery.default_channel import default_channel
-from engine.delivery.outcomes import Policy, policy_of
+from engine.delivery.outcomes import Policy, held, policy_of
 from engine.tracking.tokens import Tokens
 from engine.tracking.tracked import TrackedTemplate, Tracker, wanted_of
 from state.tables import Channel as ChannelRow
@@ -104,6 +104,10 @@ class Sender:
     """Its touchpoint's own channel is down or out of quota; whoever may have had a message over that one waits."""
     is_action: bool = False
     """It makes requests of a touchpoint's own; `channel_id` is the touchpoint's."""
+
+    def standing_in(self) -> Sender:
+        """This one as the fallback of another: what is in doubt over it is not sent again, over whichever."""
+        return replace(self, is_fallback=True, policy=held(self.policy))
 
 
 class Nothing:
@@ -186,8 +190,7 @@ class Senders:
             blocked_until=row.blocked_until,
             blocked_reason=row.blocked_reason,
             failures=row.consecutive_failures,
-            is_fallback=True,
-        )
+        ).standing_in()
 
     def _channel(self, session: Session, channel_id: UUID, updated_at: datetime) -> Channel:
         with self._lock:
@@ -332,7 +335,8 @@ def policy_at(session: Session, org_id: UUID, touchpoint_id: UUID | None) -> Pol
     row = _channel_of(session, org_id, step)
     if row is None:
         return None
-    return policy_of(row)
+    # Nobody can say over which of the two a message left that a crash cut off.
+    return policy_of(row) if row.fallback_channel_id is None else held(policy_of(row))
 
 
 def _channel_of(session: Session, org_id: UUID, step: Touchpoint) -> ChannelRow | None:

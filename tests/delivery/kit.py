@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
@@ -119,7 +119,7 @@ class ScriptedSenders:
         self, session: Any, org_id: UUID, step: Step, variant: str | None = None
     ) -> Sender | None:
         fallback = session.get_one(Channel, step.row.channel_id).fallback_channel_id
-        return None if fallback is None else replace(self._sender(session, fallback), is_fallback=True)
+        return None if fallback is None else self._sender(session, fallback).standing_in()
 
     def _sender(self, session: Any, channel_id: UUID) -> Sender:
         row = session.execute(

@@ -89,6 +89,40 @@ def test_whoever_is_in_doubt_waits_for_the_channel_itself(bench: Bench) -> None:
     assert not set(doubted) & set(other.sent())
 
 
+def test_who_is_in_doubt_over_the_fallback_is_left_to_a_person(bench: Bench) -> None:
+    bench.entities(20)
+    campaign = bench.campaign()
+    other = bench.senders.others[fall_back(bench)]
+    doubted: list[UUID] = []
+
+    def answer(message: Message) -> Outcome:
+        if len(doubted) < 2:
+            doubted.append(message.entity_id)
+            return Doubtful("SMTP_TIMEOUT", "no answer")
+        return Delivered()
+
+    bench.channel.answer, other.answer = lambda _: DOWN, answer
+    bench.activate(campaign)
+    bench.work()
+    bench.channel.answer = lambda _: Delivered()
+    bench.run_out()
+    assert {"success": 18, "failed": 2} == bench.statuses()
+    assert {"OUTCOME_UNKNOWN"} == {bench.recipients()[one].error_code for one in doubted}
+    assert not set(doubted) & set(bench.channel.sent())
+
+
+def test_who_was_in_flight_over_the_fallback_is_left_to_a_person(bench: Bench) -> None:
+    bench.entities(4)
+    campaign = bench.campaign()
+    fall_back(bench)
+    bench.channel.answer = lambda _: DOWN
+    bench.activate(campaign)
+    bench.crash_at("wave.sent")
+    bench.channel.answer = lambda _: Delivered()
+    bench.run_out()
+    assert {"failed"} == set(bench.statuses())
+
+
 def test_where_both_are_down_the_job_waits(bench: Bench) -> None:
     bench.entities(10)
     campaign = bench.campaign()
