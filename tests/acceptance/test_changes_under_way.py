@@ -1,7 +1,7 @@
 """People who are deleted, change or are suppressed while a campaign is delivered at full speed, measured at the mail
 server: nobody is written to as they were more than a wave before.
 
-`MUSTER_SCALE=full` delivers to 50,000, otherwise to 3,000.
+`MUSTER_SCALE=full` delivers to 50,000, otherwise to 6,000.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from tests.harness.seeds import Seeded
 
 FULL = os.environ.get("MUSTER_SCALE") == "full"
-SIZE = 50_000 if FULL else 3_000
+SIZE = 50_000 if FULL else 6_000
 WAVE = 100
 SLACK = 1.0
 """Seconds from reading a wave's people to its first message, on a busy machine."""
@@ -90,7 +90,7 @@ def test_nobody_is_written_to_as_they_were_a_wave_before(tmp_path: Path) -> None
         )
     )
     assert all(times[-1] <= allowed for times in late.values() if times)
-    assert min(counts.values()) >= 20
+    assert min(counts.values()) >= 5, "the campaign was over before anything changed"
     assert rows.keys() | changes.done["deleted"].keys() == addresses.keys()
     for what, people in changes.done.items():
         for entity_id in (
