@@ -93,7 +93,7 @@ def test_a_bad_body_is_400_names_the_field_and_makes_nothing(client, noun):
         assert answer.status_code == 400, (body, answer.text)
         assert list(answer.json()) == ["message"]
         assert field in answer.json()["message"]
-    for content in (b"", b"[]", b"null", b'"x"', b"{", b'{"name": NaN}', b'{"name": "a\\u0000"}', b"[" * 99_999,
+    for content in (b"", b"[]", b"null", b'"x"', b"{", b'{"name": NaN}', b'{"name": "a\\u0000"}', b"[" * 40_000,
                     b'{"name": "\\ud800"}', b'{"name": ' + b"9" * 5000 + b"}", b"\xff\xfe"):  # fmt: skip
         answer = client.post(f"/v1/{noun}", content=content)
         assert answer.status_code == 400, (content[:40], answer.text)

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from engine.campaigns import campaigns, flows, templates
 from engine.inputs import read
-from state.tables import Campaign, Job, Recipient, Target
+from state.tables import Campaign, Job, Recipient, Slice, Target
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -87,4 +87,19 @@ def add_recipients(
             )
             for index, (entity_id, status) in enumerate(zip(ids, statuses, strict=True))
         )
+        if values.get("slice_number") is not None:
+            counts = {status: statuses.count(status) for status in ("success", "failed", "cancelled")}
+            session.add(
+                Slice(
+                    org_id=org_id,
+                    campaign_id=campaign_id,
+                    job_id=values["job_id"],
+                    number=values["slice_number"],
+                    state="done",
+                    size=len(ids),
+                    due_at=now,
+                    **counts,
+                    **{f"{status}_folded": count for status, count in counts.items()},
+                )
+            )
     return ids

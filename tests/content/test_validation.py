@@ -11,6 +11,7 @@ from engine.audience.entities import upsert_entity
 from engine.audience.suppression_list import SuppressionInput, suppress
 from engine.audience.targets import TargetInput, create_target
 from engine.campaigns import campaigns, channels, flows, templates
+from engine.campaigns.rehearsed_addresses import RememberedAddresses
 from engine.campaigns.validation import Rehearsal, Said, examine, sample_of
 from engine.channels.asking import ask
 from engine.channels.port import Surroundings
@@ -215,7 +216,9 @@ def test_a_rehearsal_gives_everybody_the_variant_that_they_would_be_sent(
             upsert_entity(session, org_id, "contact", {"email": f"v{number}@x.org"})
     with database.read() as session:
         people = list(session.query(Entity))
-        rehearsal = Rehearsal(session, session.get_one(Campaign, campaign_id), secrets, lent)
+        rehearsal = Rehearsal(
+            session, session.get_one(Campaign, campaign_id), secrets, lent, RememberedAddresses(campaign_id)
+        )
         assert rehearsal.errors == []
         found = {one.entity_id for one in rehearsal.page(session, people)}
     chosen = {one.id: Variants(variants).of(campaign_id, one.id, None) for one in people}
@@ -243,7 +246,9 @@ def test_a_rehearsal_finds_everybody_who_would_fail_and_why(database, org_id, ch
         campaign_id = campaign(session, org_id, flows.create_flow(session, org_id, given).id)
         touchpoint = session.query(Touchpoint).one()
     with database.read() as session:
-        rehearsal = Rehearsal(session, session.get_one(Campaign, campaign_id), secrets, lent)
+        rehearsal = Rehearsal(
+            session, session.get_one(Campaign, campaign_id), secrets, lent, RememberedAddresses(campaign_id)
+        )
         assert rehearsal.errors == []
         entities = list(session.query(Entity).where(Entity.id.in_(ids)))
         findings = {one.entity_id: one for one in rehearsal.page(session, entities)}
@@ -265,5 +270,7 @@ def test_a_rehearsal_says_what_nobody_could_be_sent(database, org_id, secrets, l
             flows.FlowInput, {"name": "f", "touchpoints": [{"template_id": template_id, "name": "hello"}]}
         )
         campaign_id = campaign(session, org_id, flows.create_flow(session, org_id, given).id)
-        rehearsal = Rehearsal(session, session.get_one(Campaign, campaign_id), secrets, lent)
+        rehearsal = Rehearsal(
+            session, session.get_one(Campaign, campaign_id), secrets, lent, RememberedAddresses(campaign_id)
+        )
     assert rehearsal.errors == ["hello: channel_id: there is no channel"]

@@ -158,9 +158,10 @@ def test_an_entity_of_another_organization_is_none(postgresql: Database) -> None
 
 _SLICES = text(
     """
-    INSERT INTO slice (org_id, job_id, number, state, size, due_at, lease_epoch, in_progress, success, failed,
-                       cancelled)
-    SELECT :org_id, :job_id, i, 'ready', 500, now() + (i - 5) * interval '1 hour', 0, 500, 0, 0, 0
+    INSERT INTO slice (org_id, campaign_id, job_id, number, state, size, due_at, lease_epoch, in_progress, success,
+                       failed, cancelled)
+    SELECT :org_id, (SELECT id FROM campaign LIMIT 1), :job_id, i, 'ready', 500, now() + (i - 5) * interval '1 hour', 0,
+           500, 0, 0, 0
       FROM generate_series(0, 4999) AS i
     """
 )

@@ -243,7 +243,11 @@ def test_a_conversion_is_put_down_to_the_latest_message_before_it(world: Mailing
     clock.forward(days=2)
     with world.api.database.begin() as session:
         row = session.get_one(Recipient, (first, ada))
-        values = {column.name: getattr(row, column.name) for column in Recipient.__table__.columns}
+        values = {
+            column.name: getattr(row, column.name)
+            for column in Recipient.__table__.columns
+            if not column.computed
+        }
         session.add(Recipient(**{**values, "campaign_id": second, "sent_at": clock.now(), "variant": "b"}))
     clock.forward(days=1)
 
