@@ -87,7 +87,8 @@ def add_recipients(
             )
             for index, (entity_id, status) in enumerate(zip(ids, statuses, strict=True))
         )
-        if values.get("slice_number") is not None:
+        planned = values.get("slice_number") is not None
+        if planned and session.get(Slice, (values["job_id"], values["slice_number"])) is None:
             counts = {status: statuses.count(status) for status in ("success", "failed", "cancelled")}
             session.add(
                 Slice(
