@@ -151,17 +151,8 @@ class Senders:
         if found.channel_id is None:
             raise SenderUnavailable("the organization has no default channel")
         channel = self._channel(session, found.channel_id, found.channel_updated_at)
-        return Sender(
-            channel=channel,
-            channel_id=found.channel_id,
-            kind=found.kind,
-            policy=policy_of(found),
-            template=self._message(session, org_id, step, variant),
-            links=self._links if channel.links else None,
-            blocked_until=found.blocked_until,
-            blocked_reason=found.blocked_reason,
-            failures=found.consecutive_failures,
-        )
+        message = self._message(session, org_id, step, variant)
+        return self._sender(channel, found.channel_id, found, message)
 
     def of_fallback(
         self, session: Session, org_id: UUID, step: Step, variant: str | None = None
@@ -180,17 +171,24 @@ class Senders:
         if row is None:
             return None
         channel = self._channel(session, row.id, row.updated_at)
+        message = self._message(session, org_id, step, variant)
+        return self._sender(channel, row.id, row, message).standing_in()
+
+    def _sender(
+        self, channel: Channel, channel_id: UUID, row: Any, message: AnyTemplate | TrackedTemplate
+    ) -> Sender:
+        """A channel with what its row says: of itself, or what a step read of it."""
         return Sender(
             channel=channel,
-            channel_id=row.id,
+            channel_id=channel_id,
             kind=row.kind,
             policy=policy_of(row),
-            template=self._message(session, org_id, step, variant),
+            template=message,
             links=self._links if channel.links else None,
             blocked_until=row.blocked_until,
             blocked_reason=row.blocked_reason,
             failures=row.consecutive_failures,
-        ).standing_in()
+        )
 
     def _channel(self, session: Session, channel_id: UUID, updated_at: datetime) -> Channel:
         with self._lock:
