@@ -21,6 +21,7 @@ from engine.insight.waiting import situation_of, waiting_of
 from state.tables import Campaign, Channel
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from uuid import UUID
 
     from engine.channels.port import Message, Outcome
@@ -37,6 +38,19 @@ def fall_back(bench: Bench) -> UUID:
         (own,) = session.query(Channel).where(Channel.id != other)
         own.fallback_channel_id = other
     return other
+
+
+def doubts_two_then(later: Outcome) -> tuple[list[UUID], Callable[[Message], Outcome]]:
+    """Answers that leave the first two in doubt, and who they are."""
+    doubted: list[UUID] = []
+
+    def answer(message: Message) -> Outcome:
+        if len(doubted) < 2:
+            doubted.append(message.entity_id)
+            return Doubtful("SMTP_TIMEOUT", "no answer")
+        return later
+
+    return doubted, answer
 
 
 @pytest.mark.parametrize("trouble", [DOWN, QUOTA], ids=["down", "out of quota"])
@@ -67,14 +81,7 @@ def test_whoever_is_in_doubt_waits_for_the_channel_itself(bench: Bench) -> None:
     bench.entities(20)
     campaign = bench.campaign()
     other = bench.senders.others[fall_back(bench)]
-    doubted: list[UUID] = []
-
-    def answer(message: Message) -> Outcome:
-        if len(doubted) < 2:
-            doubted.append(message.entity_id)
-            return Doubtful("SMTP_TIMEOUT", "no answer")
-        return DOWN
-
+    doubted, answer = doubts_two_then(DOWN)
     bench.channel.answer = answer
     bench.activate(campaign)
     bench.work()
@@ -93,14 +100,7 @@ def test_who_is_in_doubt_over_the_fallback_is_left_to_a_person(bench: Bench) -> 
     bench.entities(20)
     campaign = bench.campaign()
     other = bench.senders.others[fall_back(bench)]
-    doubted: list[UUID] = []
-
-    def answer(message: Message) -> Outcome:
-        if len(doubted) < 2:
-            doubted.append(message.entity_id)
-            return Doubtful("SMTP_TIMEOUT", "no answer")
-        return Delivered()
-
+    doubted, answer = doubts_two_then(Delivered())
     bench.channel.answer, other.answer = lambda _: DOWN, answer
     bench.activate(campaign)
     bench.work()
