@@ -1,12 +1,14 @@
 # One image for every process: `docker run muster api`, `… worker`, `… scheduler`, `… db upgrade`.
-FROM python:3.13-slim AS build
+# Pin it: PYTHON_IMAGE=python:3.13-slim@sha256:… (`make pin-images` finds the digest).
+ARG PYTHON_IMAGE=python:3.13-slim
+FROM ${PYTHON_IMAGE} AS build
 WORKDIR /src
 COPY requirements.txt .
 RUN python -m venv /opt/muster && /opt/muster/bin/pip install --no-cache-dir --require-hashes -r requirements.txt
 COPY . .
 RUN /opt/muster/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
 
-FROM python:3.13-slim
+FROM ${PYTHON_IMAGE}
 RUN useradd --system --uid 10001 --home-dir /var/lib/muster --create-home muster
 COPY --from=build /opt/muster /opt/muster
 ENV PATH=/opt/muster/bin:$PATH PYTHONUNBUFFERED=1 MUSTER_DATA_DIR=/var/lib/muster

@@ -11,10 +11,9 @@ from __future__ import annotations
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from dramatiq.brokers.rabbitmq import RabbitmqBroker
 from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
 
-from engine.redis_wakeups import NAMESPACE, redis_client
+from engine.kernel.redis_wakeups import NAMESPACE, redis_client
 
 if TYPE_CHECKING:
     import dramatiq
@@ -77,6 +76,8 @@ class _Redis(RedisBroker):
 def connect(url: str, middleware: list[Middleware]) -> dramatiq.Broker:
     """The broker of a URL: `redis://`, `rediss://`, `amqp://`, `amqps://` or `embedded://`. Connects lazily."""
     if url.startswith("amqp"):
+        from dramatiq.brokers.rabbitmq import RabbitmqBroker  # noqa: PLC0415 - nobody on Redis needs it
+
         return RabbitmqBroker(url=url, middleware=middleware, confirm_delivery=True)
     return _Redis(  # type: ignore[no-untyped-call]
         client=redis_client(url, give_up=None),

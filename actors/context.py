@@ -1,4 +1,4 @@
-"""What every actor is handed: one process's runtime, executor and postman."""
+"""What every actor is handed: one process's runtime, executor and dispatcher."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from engine.delivery.execute import Executor
-    from engine.events.postman import Postman
-    from engine.runtime import Runtime
+    from engine.delivery.lease import Executor
+    from engine.events.webhook_dispatcher import WebhookDispatcher
+    from engine.kernel.runtime import Runtime
 
 __all__ = ["Context"]
 
@@ -19,4 +19,4 @@ class Context:
 
     runtime: Runtime
     executor: Executor
-    postman: Postman
+    dispatcher: WebhookDispatcher

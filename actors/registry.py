@@ -1,4 +1,4 @@
-"""Which actor takes which command: names and queues come from `engine.commands`, the work from one module each."""
+"""Which actor takes which command: names and queues come from `engine.kernel.commands`, the work is the engine's."""
 
 from __future__ import annotations
 
@@ -6,16 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import dramatiq
 
-from actors.activate import activate
-from actors.cancel import cancel
-from actors.distribute import distribute
-from actors.execute import execute
-from actors.notify import notify
-from actors.report import report
-from actors.retrigger import retrigger
-from actors.run_dry import run_dry
-from actors.sweep import sweep
-from engine.commands import (
+from actors import sweeper
+from engine.campaigns import execute_dry_run
+from engine.delivery import cancel, finish, plan, retrigger
+from engine.events import distribute
+from engine.kernel.commands import (
     Activate,
     Cancel,
     Command,
@@ -35,16 +30,19 @@ if TYPE_CHECKING:
 
 __all__ = ["ACTORS", "register"]
 
-ACTORS: dict[type[Command], Callable[[Context, Any], None]] = {
-    Activate: activate,
-    Cancel: cancel,
-    Execute: execute,
-    Report: report,
-    Retrigger: retrigger,
-    RunDry: run_dry,
-    Sweep: sweep,
-    Distribute: distribute,
-    Notify: notify,
+#: Command → what is done about it. Each may be repeated: whoever comes second finds nothing to do.
+ACTORS: dict[type[Command], Callable[[Context, Any], object]] = {
+    Activate: lambda context, command: plan.plan(context.runtime, command.org_id, command.job_id),
+    Cancel: lambda context, command: cancel.cancel(context.runtime, command.org_id, command.job_id),
+    Execute: lambda context, command: context.executor.execute(
+        command.org_id, command.job_id, command.number
+    ),
+    Retrigger: lambda context, command: retrigger.start(context.runtime, command.org_id, command.job_id),
+    RunDry: lambda context, command: execute_dry_run.run_dry(context.runtime, command.org_id, command.run_id),
+    Report: lambda context, command: finish.finish(context.runtime, command.org_id, command.job_id),
+    Sweep: lambda context, _: sweeper.sweep(context.runtime),
+    Distribute: lambda context, _: distribute.distribute(context.runtime),
+    Notify: lambda context, command: context.dispatcher.take(command),
 }
 
 
@@ -56,7 +54,7 @@ def register(broker: dramatiq.Broker, context: Context) -> None:
 
 
 def _parsing(
-    command: type[Command], work: Callable[[Context, Any], None], context: Context
+    command: type[Command], work: Callable[[Context, Any], object], context: Context
 ) -> Callable[..., None]:
     def receive(**payload: Any) -> None:
         work(context, command.model_validate(payload))

@@ -9,26 +9,29 @@ import gc
 import os
 import signal
 import time
+from datetime import timedelta
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
 from dramatiq import Worker
-from prometheus_client import start_http_server
 from sqlalchemy.exc import DBAPIError
 
 from actors.broker import connect
 from actors.context import Context
 from actors.middleware import standard
+from actors.monitoring import monitored
 from actors.registry import register
+from actors.sweeper import sweep
 from config.settings import EMBEDDED
-from engine.delivery.execute import Executor
-from engine.delivery.sender import Senders, SendLoop
-from engine.events.postman import Postman
-from engine.heartbeat import Heartbeat
-from engine.runtime import Runtime
-from engine.sweeper import sweep
-from engine.tracking.mailbox_reader import MailboxReader
+from engine.delivery.lease import Executor
+from engine.delivery.recover import next_due, wake_ready
+from engine.delivery.sender import Senders
+from engine.events.webhook_dispatcher import WebhookDispatcher
+from engine.inbound.mailbox_reader import MailboxReader
+from engine.kernel.heartbeat import Heartbeat
+from engine.kernel.runtime import Runtime
+from engine.kernel.send_loop import SendLoop
 from state.tables import ProcessKind
 
 if TYPE_CHECKING:
@@ -42,6 +45,8 @@ log = structlog.get_logger(__name__)
 _IDLE_MS = 100
 #: Objects that are new, and not gone again, before the collector looks at them: what a dozen slices hold.
 _NEW_OBJECTS = 50_000
+#: Looks at what falls due within one interval of sweeps, and the seconds between two of them at least.
+_LOOKS, _SOONEST = 4, 0.1
 #: Seconds after which a sweep that has not ended is stuck.
 _STUCK_AFTER = 300.0
 
@@ -83,8 +88,8 @@ class WorkerService:
         self._senders = Senders(self.settings, self._loop, self.runtime.database)
         self._executor = Executor(self.runtime, self._senders, self._loop)
         self._broker = connect(self.settings.broker, standard())
-        self._postman = Postman(self.runtime, self._loop)
-        register(self._broker, Context(self.runtime, self._executor, self._postman))
+        self._dispatcher = WebhookDispatcher(self.runtime, self._loop)
+        register(self._broker, Context(self.runtime, self._executor, self._dispatcher))
         threads = self.settings.worker_threads
         self._worker = Worker(self._broker, worker_threads=threads, worker_timeout=_IDLE_MS)
         # A prefetched wake-up waits for a thread here while another process may be idle.
@@ -110,7 +115,7 @@ class WorkerService:
         self._executor.stop()
         worker.stop(timeout=int(self.settings.shutdown_grace.total_seconds() * 1000))
         self._executor.close()
-        self._postman.stop()
+        self._dispatcher.stop()
         self._senders.close()
         self._loop.close()
         self._broker.close()
@@ -119,7 +124,7 @@ class WorkerService:
 
 class SchedulerService:
     """Sweeps at an interval, which starts what is scheduled as well, and reads the mailboxes of channels. Any number
-    may run; one leads.
+    may run; one leads. What falls due between two sweeps is woken at its time, to a part of a second.
     """
 
     def __init__(self, settings: Settings, *, runtime: Runtime | None = None) -> None:
@@ -153,15 +158,40 @@ class SchedulerService:
 
     def _loop(self) -> None:
         while True:
+            leads = False
             try:
-                sweep(self.runtime)
+                leads = sweep(self.runtime) is not None
             except DBAPIError as error:
                 log.warning("database.away", reason=str(error.orig))
             except Exception:
                 log.exception("sweep.failed")
             self._looked_at = time.monotonic()
-            if self._stopped.wait(self.settings.sweep_interval.total_seconds()):
+            if self._rest(leads=leads):
                 return
+
+    def _rest(self, *, leads: bool) -> bool:
+        """Let one interval pass, and wake meanwhile what falls due; returns whether the service is to stop."""
+        interval = self.settings.sweep_interval.total_seconds()
+        ends = time.monotonic() + interval
+        while not self._stopped.is_set() and (left := ends - time.monotonic()) > 0:
+            pause = min(left, interval / _LOOKS)
+            try:
+                due_in = self._due_in(pause) if leads else None
+                if self._stopped.wait(pause if due_in is None else min(left, due_in)):
+                    return True
+                if due_in is not None:
+                    wake_ready(self.runtime)
+            except Exception as error:  # noqa: BLE001 - the next sweep does it, and says what is wrong
+                log.debug("scheduler.wake_failed", reason=str(error))
+                leads = False
+        return self._stopped.is_set()
+
+    def _due_in(self, pause: float) -> float | None:
+        """Seconds until something falls due; None: nothing does within `pause`."""
+        now = self.runtime.database.clock.now()
+        span = timedelta(seconds=pause)
+        due_at = next_due(self.runtime, after=now - span, before=now + span)
+        return None if due_at is None else max((due_at - now).total_seconds(), _SOONEST)
 
     def stop(self) -> None:
         """See `Service.stop`."""
@@ -204,16 +234,23 @@ class Embedded:
 
 
 def run(service: Service, *, metrics_port: int | None = None) -> None:
-    """Keep `service` up until SIGTERM or SIGINT."""
+    """Keep `service` up until SIGTERM or SIGINT.
+
+    Args:
+        service: What runs.
+        metrics_port: Where `actors.monitoring` serves; None: nowhere.
+
+    Raises:
+        PortTaken: that port cannot be bound; nothing was started.
+    """
     ended = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    if metrics_port is not None:
-        start_http_server(metrics_port)
-    service.start()
-    _spare_the_collector()
-    ended.wait()
-    service.stop()
+    with monitored(metrics_port, service.is_alive):
+        service.start()
+        _spare_the_collector()
+        ended.wait()
+        service.stop()
 
 
 def _spare_the_collector() -> None:

@@ -15,7 +15,19 @@ from typing import TYPE_CHECKING
 import structlog
 from rich.console import Console
 
-from bench import celery_case, content, delivery, explain, filters, http, importing, smtp
+from bench import (
+    checks,
+    comparison,
+    content,
+    delivery,
+    embedded,
+    explain,
+    filters,
+    http,
+    importing,
+    smtp,
+    steering,
+)
 from bench.conditions import conditions
 from bench.results import record, table
 from bench.scale import FULL, QUICK
@@ -30,10 +42,13 @@ CASES: dict[str, Callable[[Scale, Path], list[Result]]] = {
     "content": content.run,
     "smtp": smtp.run,
     "http": http.run,
+    "embedded": embedded.run,
+    "steering": steering.run,
+    "checks": checks.run,
     "import": importing.run,
     "filters": filters.run,
     "explain": explain.run,
-    "celery": celery_case.run,
+    "peers": comparison.run,
     "delivery": delivery.run,
 }
 

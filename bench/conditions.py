@@ -10,12 +10,11 @@ from pathlib import Path
 
 from bench.ground import POSTGRESQL
 
-__all__ = ["conditions"]
+__all__ = ["conditions", "load"]
 
 
 def conditions(postgresql: str | None = None) -> dict[str, str]:
     """Name → what it is: machine, software, settings, and what else the machine was doing."""
-    one, five, fifteen = os.getloadavg()
     found = {
         "processor": f"{os.cpu_count()} × {_processor()}",
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
@@ -24,9 +23,14 @@ def conditions(postgresql: str | None = None) -> dict[str, str]:
         **{name: version(name) for name in ("sqlalchemy", "psycopg", "dramatiq", "redis")},
         "redis-server": _first_line("redis-server", "--version"),
         "postgresql.conf": ", ".join(f"{name}={value}" for name, value in POSTGRESQL.items()),
-        "load": f"{one:.1f} {five:.1f} {fifteen:.1f} (1, 5, 15 minutes)",
+        "load": load(),
     }
     return found if postgresql is None else {"postgresql": postgresql, **found}
+
+
+def load() -> str:
+    """How many programs wanted the processor of late; what is measured is among them."""
+    return "{:.1f} {:.1f} {:.1f} (1, 5, 15 minutes)".format(*os.getloadavg())
 
 
 def _processor() -> str:

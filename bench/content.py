@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bench.results import Result
-from engine.channels.port import Content, Message
 from engine.content.dkim import Signer
 from engine.content.enclosed import Attachment
+from engine.content.message import Content, Message
 from engine.content.mime import MimeBuilder
 from engine.content.stored import compile_message
 from engine.content.templates import compile_template

@@ -13,23 +13,25 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event, select, text
 
+from actors import sweeper
 from bench.ground import Ground
 from bench.results import HERE, Result
 from bench.seeding import seed
 from config.settings import Settings
-from engine import sweeper
 from engine.campaigns import lifecycle
-from engine.delivery import enrol, one_trip, plan, slices, waves
-from engine.delivery.contact import NO_CONTACT
-from engine.delivery.execute import Executor
+from engine.delivery import enrol, lease_writes, plan, slices
+from engine.delivery.lease import Executor
+from engine.delivery.lease_writes import KeyRange, PendingOutcomes
 from engine.delivery.outcomes import Settlement
-from engine.delivery.rollup import NOWHERE
-from engine.delivery.sender import Senders, SendLoop
-from engine.delivery.slices import Lease, Tally
+from engine.delivery.rollup import NO_KEY
+from engine.delivery.sender import NO_CONTACT, Senders
+from engine.delivery.slices import NOBODY, Claims, Lease, Tally
+from engine.delivery.work_plan import StepGroup, load
 from engine.insight.progress import campaign_progress
 from engine.insight.recipients import list_recipients
-from engine.runtime import Runtime
-from engine.wakeups import MemoryWakeups
+from engine.kernel.runtime import Runtime
+from engine.kernel.send_loop import SendLoop
+from engine.kernel.wakeups import MemoryWakeups
 from state.database import Database
 from state.tables import Entity, Job, Recipient
 from state.transitions import AutomationStatus
@@ -112,34 +114,34 @@ def _claim(runtime: Runtime, book: _Book, org_id: UUID, job_id: UUID) -> Lease:
         lease = slices.lease(session, org_id, job_id, last, owner="bench", lasts=lasts)
     assert lease is not None
     with book.page("load", "Load a slice"), runtime.transaction() as session:
-        due = waves.load(session, lease)
+        due = load(session, lease, runtime.database.clock.now())
     first, second = ([person.entity_id for person in due[at : at + 100]] for at in (0, 100))
     now = runtime.database.clock.now()
-    expected = Tally(in_progress=len(first))
+    expected = Tally(claims=Claims(first))
     with (
-        book.page("hold", "Hold the slice: in front of every claim and settlement that is not as usual"),
+        book.page("renew", "Renew the lease: in front of every claim and completion that is not as usual"),
         runtime.transaction() as session,
     ):
-        slices.hold(session, lease, lasts=lasts, expected=expected, cell=NOWHERE, now=now)
+        slices.renew(session, lease, lasts=lasts, expected=expected, key=NO_KEY, now=now)
     with book.page("claim", "Claim a wave of 100"), runtime.transaction() as session:
-        assert len(waves.claim(session, lease, first, now=now)) == len(first)
+        group = StepGroup(due, None)
+        assert len(lease_writes.claim(session, lease, group, first, now=now).claims) == len(first)
     with (
         book.page("wave", "As usual: settle a wave of 100 and claim the next, in one statement"),
-        runtime.database.alone() as connection,
+        runtime.database.autocommit() as connection,
     ):
-        wave = one_trip.exchange(
+        wave = lease_writes.complete_and_claim(
             connection,
             lease,
-            delivered=waves.Run(first[0], first[-1]),
+            delivered=KeyRange(first[0], first[-1]),
             contact=NO_CONTACT,
-            wanted=waves.Run(second[0], second[-1]),
+            wanted=KeyRange(second[0], second[-1]),
             limits_epoch=lease.limits_epoch,
             lasts=lasts,
-            cell=NOWHERE,
+            key=NO_KEY,
             now=now,
-            again=False,
         )
-    assert (wave.settled, len(wave.claimed)) == (len(first), len(second))
+    assert (wave.completed, len(wave.claims)) == (len(first), len(second))
     return lease
 
 
@@ -151,25 +153,27 @@ def _settle(runtime: Runtime, book: _Book, lease: Lease) -> None:
     )
     with runtime.database.read() as session:
         wave = list(session.scalars(select(Recipient.entity_id).where(*in_flight)))
-    done = waves.Unsettled()
+    done = PendingOutcomes()
     done.delivered += wave[5:]
     done.others += [
         Settlement(key, AutomationStatus.FAILED, f"SMTP_55{number}", "no such user")
         for number, key in enumerate(wave[:5])
     ]
     now = runtime.database.clock.now()
-    expected = done.tally(in_progress=0, now=now)
+    expected = done.tally(between_steps=0, claims=NOBODY, now=now)
     with (
         book.page("settle", "Settle a wave: 95 delivered, 5 failed with a reason each"),
         runtime.transaction() as session,
     ):
-        slices.hold(session, lease, lasts=runtime.settings.lease, expected=expected, cell=NOWHERE, now=now)
-        waves.settle(session, lease, done, expected=expected, in_progress=0, now=now)
+        slices.renew(session, lease, lasts=runtime.settings.lease, expected=expected, key=NO_KEY, now=now)
+        lease_writes.complete(
+            session, lease, done, expected=expected, between_steps=0, claims=NOBODY, now=now
+        )
     with (
         book.page("close", "Close a slice: who is left, fold, close, wake the next"),
         runtime.transaction() as session,
     ):
-        slices.close(session, lease, due_at=waves.left(session, lease, now).due_at)
+        slices.close(session, lease, due_at=lease_writes.remaining(session, lease, now).due_at)
 
 
 class _Book:

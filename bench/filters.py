@@ -9,7 +9,7 @@ from uuid import uuid4
 from bench.ground import Ground
 from bench.results import Result
 from bench.seeding import seed
-from engine.audience.targets import audience_page, count
+from engine.filters.targets import audience_page, count
 from state.change import clock_of
 from state.database import Database
 from state.tables import Target

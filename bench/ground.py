@@ -94,13 +94,19 @@ class Ground:
             "MUSTER_DATABASE_URL": database_url,
             "MUSTER_REDIS_URL": self.redis.url,
             "MUSTER_DATA_DIR": str(self.directory / "muster-data"),
+            "MUSTER_CHANNEL_ALLOWED_NETWORKS": "127.0.0.0/8",
             "MUSTER_SECRET_KEY": base64.b64encode(os.urandom(32)).decode(),
         }
 
-    def start(self, kind: str, env: Mapping[str, str]) -> Process:
-        """Start `muster worker` or `muster scheduler` and wait until it says that it runs."""
+    def number(self) -> int:
+        """A fresh one, for names of processes."""
         self._started += 1
-        process = Process(kind, directory=self.directory, name=f"{kind}-{self._started}", env=env)
+        return self._started
+
+    def start(self, kind: str, env: Mapping[str, str], *, module: str = "actors.cli") -> Process:
+        """Start `muster worker` or `muster scheduler` (or `module`'s) and wait until it says that it runs."""
+        name = f"{kind}-{self.number()}"
+        process = Process(kind, directory=self.directory, name=name, env=env, module=module)
         self._parts.callback(process.close)
         process.start().wait_for_log(f"{kind}.started", deadline=60)
         return process

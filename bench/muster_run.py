@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import event, exists, select
 
 from bench.ground import WORKERS
-from bench.meter import Memory, cpu_seconds
+from bench.meter import Footprint, Memory, Run, cpu_seconds
 from config.settings import Settings
 from engine.campaigns import lifecycle
 from engine.insight.statistics import statistics
-from engine.runtime import Runtime
+from engine.kernel.runtime import Runtime
 from state.tables import Job, Slice
 from state.transitions import JobStatus
 from tests.harness.waiting import wait_until
@@ -31,19 +31,14 @@ _DEADLINE = 1800.0
 _LOOK = 5e-7
 
 
-@dataclass(frozen=True)
-class MusterRun:
-    """What was measured."""
+@dataclass(frozen=True, kw_only=True)
+class MusterRun(Run):
+    """What was measured: from the commit of the activation until the job is finished, its report included. The
+    program's processor time is the workers'.
+    """
 
-    size: int
-    seconds: float
-    """From the commit of the activation until the job is finished, its report included."""
     first: float
     """Seconds until the first recipient's success is committed."""
-    worker_cpu: float
-    """Processor seconds of the workers."""
-    database_cpu: float
-    """Processor seconds of PostgreSQL."""
     peak_worker: float
     """MiB of the largest worker."""
     peak_redis: float
@@ -51,16 +46,6 @@ class MusterRun:
     samples: list[tuple[float, list[float], float]]
     statements: int
     """That reading the campaign's statistics takes afterwards."""
-
-    @property
-    def rate(self) -> float:
-        """Recipients a second."""
-        return self.size / self.seconds
-
-    @property
-    def cpu(self) -> float:
-        """Microseconds of processor time a recipient."""
-        return (self.worker_cpu + self.database_cpu) / self.size * 1e6
 
 
 def deliver(
@@ -71,22 +56,27 @@ def deliver(
     size: int,
     *,
     settings: Mapping[str, str] | None = None,
+    worker: str = "actors.cli",
 ) -> MusterRun:
     """Activate the campaign with fresh workers and wait for the end.
+
+    Args:
+        worker: The module that they run.
 
     Raises:
         RuntimeError: not every recipient ended in success.
     """
     ground.redis.flushall()
     env = {**ground.environment(database_url), **(settings or {})}
-    workers = [ground.start("worker", env) for _ in range(WORKERS)]
+    workers = [ground.start("worker", env, module=worker) for _ in range(WORKERS)]
     scheduler = ground.start("scheduler", env)
     runtime = Runtime(
         Settings(_env_file=None, database_url=database_url, redis_url=ground.redis.url, database_pool=2)
     )
     try:
         with Memory(workers, ground.redis) as memory:
-            before = cpu_seconds(*workers), cpu_seconds(ground.postgres)
+            footprint = Footprint(ground.postgres, database_url.replace("+psycopg", ""), "recipient")
+            before = cpu_seconds(*workers), cpu_seconds(ground.redis)
             with runtime.transaction() as session:
                 job = lifecycle.activate(session, org_id, campaign_id, window=runtime.settings.window)
                 assert job is not None
@@ -100,7 +90,8 @@ def deliver(
                 deadline=_DEADLINE,
             )
             seconds = time.monotonic() - started
-            after = cpu_seconds(*workers), cpu_seconds(ground.postgres)
+            after = cpu_seconds(*workers), cpu_seconds(ground.redis)
+            database_cpu, wal, table = footprint.taken()
         _check(runtime, job.id, size)
         statements = _read_statistics(runtime, org_id, campaign_id, size)
     finally:
@@ -112,8 +103,11 @@ def deliver(
         size=size,
         seconds=seconds,
         first=first,
-        worker_cpu=after[0] - before[0],
-        database_cpu=after[1] - before[1],
+        program_cpu=after[0] - before[0],
+        broker_cpu=after[1] - before[1],
+        database_cpu=database_cpu,
+        wal=wal,
+        table=table,
         peak_worker=memory.peak_worker,
         peak_redis=memory.peak_redis,
         samples=memory.samples,

@@ -13,39 +13,43 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
+    from bench.delivery import Turn
     from bench.muster_run import MusterRun
-    from bench.raw import RawRun
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 
-__all__ = ["plot_delivery"]
+__all__ = ["plot_comparison", "plot_delivery"]
+
+#: Muster, what is the ceiling, and everybody else.
+_COLOURS = {"Muster": "tab:blue", "raw": "tab:green", "lean": "tab:green"}
 
 
-def plot_delivery(runs: Sequence[tuple[MusterRun, RawRun]]) -> None:
+def plot_delivery(turns: Sequence[Turn]) -> None:
     """Write throughput.png and memory.png."""
     folder = HERE / "plots"
     folder.mkdir(exist_ok=True)
-    _throughput(runs).savefig(folder / "throughput.png", dpi=120)
-    _memory([muster for muster, _ in runs]).savefig(folder / "memory.png", dpi=120)
+    _throughput(turns).savefig(folder / "throughput.png", dpi=120)
+    _memory([turn.muster for turn in turns]).savefig(folder / "memory.png", dpi=120)
     plt.close("all")
 
 
-def _throughput(runs: Sequence[tuple[MusterRun, RawRun]]) -> Figure:
+def _throughput(turns: Sequence[Turn]) -> Figure:
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
-    places = range(len(runs))
+    places = range(len(turns))
     for shift, label, rates in (
-        (-0.2, "Muster", [muster.rate for muster, _ in runs]),
-        (0.2, "raw SQL, the same rows", [plain.rate for _, plain in runs]),
+        (-0.27, "Muster", [turn.muster.rate for turn in turns]),
+        (0.0, "raw: two updates a recipient", [turn.raw.rate for turn in turns]),
+        (0.27, "lean: one update a recipient", [turn.lean.rate for turn in turns]),
     ):
-        bars = axes.bar([place + shift for place in places], rates, 0.38, label=label)
-        axes.bar_label(bars, fmt="{:,.0f}")
-    axes.set_xticks(list(places), [f"{muster.size:,}" for muster, _ in runs])
+        bars = axes.bar([place + shift for place in places], rates, 0.25, label=label)
+        axes.bar_label(bars, fmt="{:,.0f}", fontsize=8)
+    axes.set_xticks(list(places), [f"{turn.muster.size:,}" for turn in turns])
     axes.set_xlabel("recipients of the campaign")
     axes.set_ylabel("recipients a second")
     axes.set_title("Activation to finished job, null channel, two worker processes")
     axes.margins(y=0.1)
-    figure.legend(loc="outside lower center", ncols=2)
+    figure.legend(loc="outside lower center", ncols=3)
     return figure
 
 
@@ -63,3 +67,25 @@ def _memory(runs: Sequence[MusterRun]) -> Figure:
         axes.set_ylim(bottom=0)
         axes.legend(title="recipients", loc="lower right")
     return figure
+
+
+def plot_comparison(rates: dict[str, float], costs: dict[str, float], size: int) -> None:
+    """Write comparison.png: everybody on one axis, a logarithmic one, and what a recipient costs beside it."""
+    names = sorted(rates, key=rates.__getitem__)
+    colours = [_COLOURS.get(name, "tab:gray") for name in names]
+    figure, (speed, cost) = plt.subplots(1, 2, figsize=(10, 4.2), sharey=True, layout="constrained")
+    for axes, values, title, unit in (
+        (speed, rates, "recipients a second", "{:,.0f}/s"),
+        (cost, costs, "processor time a recipient, database and broker included", "{:,.0f} µs"),
+    ):
+        bars = axes.barh(names, [values[name] for name in names], color=colours)
+        axes.bar_label(bars, labels=[f" {unit.format(values[name])}" for name in names])
+        axes.set_xscale("log")
+        axes.set_title(title, fontsize=10)
+        axes.margins(x=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(f"{size:,} recipients delivered, a durable outcome each, two cores")
+    folder = HERE / "plots"
+    folder.mkdir(exist_ok=True)
+    figure.savefig(folder / "comparison.png", dpi=120)
+    plt.close("all")

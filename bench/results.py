@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rich.table import Table
 
@@ -38,16 +38,25 @@ class Result:
 
     @classmethod
     def compared(
-        cls, case: str, value: float, unit: str, baseline: float, *, ratio: float | None = None, **aim: float
+        cls,
+        case: str,
+        value: float,
+        unit: str,
+        baseline: float,
+        *,
+        ratio: float | None = None,
+        judged: Literal["ratio", "value"] = "ratio",
+        **aim: float,
     ) -> Result:
         """A figure beside its baseline.
 
         Args:
             ratio: The median of several runs' ratios; absent: of these two values.
-            aim: `at_least` or `at_most`, of the ratio.
+            judged: What the aim is of.
+            aim: `at_least` or `at_most`.
         """
         ratio = value / baseline if ratio is None else ratio
-        wanted, met = _judged("ratio", ratio, **aim)
+        wanted, met = _judged(judged, ratio if judged == "ratio" else value, **aim)
         return cls(case, _figures(value), unit, _figures(baseline), _figures(ratio), wanted, met)
 
     @classmethod

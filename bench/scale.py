@@ -15,8 +15,19 @@ class Scale:
     """Recipients of the delivery runs, smallest first."""
     repeats: int
     """Of each measured pair; the median counts."""
-    celery: int
-    """Recipients beside Celery."""
+    trials: int
+    """Recipients that each setting of a peer is tried with; 0: the first is taken."""
+    peers: int
+    """Recipients beside the peers."""
+    embedded: int
+    """Recipients of the embedded form."""
+    steered: int
+    """Recipients of the campaign that is paused; it ends early when the pauses take longer."""
+    pauses: int
+    requests: int
+    """Of each kind, under delivery and idle."""
+    checked: int
+    """Recipients of each delivery with and without a check."""
     messages: int
     """Messages built, rendered, or sent over loopback."""
     rows: int
@@ -31,5 +42,33 @@ class Scale:
         return replace(self, repeats=times)
 
 
-FULL = Scale((10_000, 100_000, 1_000_000), 3, 10_000, 20_000, 50_000, 1_000_000, kept=True)
-QUICK = Scale((1_000, 5_000), 1, 300, 1_000, 2_000, 5_000, kept=False)
+FULL = Scale(
+    deliveries=(10_000, 100_000, 1_000_000),
+    repeats=3,
+    trials=3_000,
+    peers=30_000,
+    embedded=50_000,
+    steered=500_000,
+    pauses=50,
+    requests=200,
+    checked=50_000,
+    messages=20_000,
+    rows=50_000,
+    entities=1_000_000,
+    kept=True,
+)
+QUICK = Scale(
+    deliveries=(1_000, 5_000),
+    repeats=1,
+    trials=0,
+    peers=300,
+    embedded=1_000,
+    steered=60_000,
+    pauses=3,
+    requests=20,
+    checked=1_000,
+    messages=1_000,
+    rows=2_000,
+    entities=5_000,
+    kept=False,
+)

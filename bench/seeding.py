@@ -4,7 +4,7 @@ had campaigns before: on an empty one PostgreSQL plans everything around tables 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID, uuid4
 
 from sqlalchemy import insert, text
@@ -25,14 +25,14 @@ from state.tables import (
 from state.transitions import CampaignStatus, JobStatus, SliceState
 
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Mapping
 
     from sqlalchemy.orm import Session
 
     from state.database import Database
     from state.tables.base import Base
 
-__all__ = ["seed", "seed_campaign", "seed_people"]
+__all__ = ["Sending", "seed", "seed_campaign", "seed_people"]
 
 _EVERYBODY = {"filter": {"items": [{"key": "email", "operator": "NOT_EMPTY"}], "combination": "AND"}}
 
@@ -52,13 +52,24 @@ _PEOPLE = text("""
 """)
 
 
-def seed(database: Database, size: int) -> tuple[UUID, UUID]:
+class Sending(NamedTuple):
+    """What a campaign sends, and through which channel."""
+
+    kind: str = "null"
+    settings: Mapping[str, Any] = {}
+    parts: Mapping[str, str] = {
+        "subject": "Hello {{ first_name }}",
+        "text": "Dear {{ first_name }} {{ last_name }},\n\nthere is news in {{ city }}.\n",
+    }
+
+
+def seed(database: Database, size: int, sending: Sending = Sending()) -> tuple[UUID, UUID]:  # noqa: B008
     """An organization with `size` people and a draft campaign to all of them; the ids of both."""
     with database.begin() as session:
         organization = Organization(id=uuid4(), name=f"bench-{size}", created_at=clock_of(session).now())
         session.add(organization)
         session.flush()
-        campaign_id = seed_campaign(session, organization.id)
+        campaign_id = seed_campaign(session, organization.id, sending)
         _seed_history(session, organization.id)
         seed_people(session, organization.id, size)
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -71,18 +82,20 @@ def seed_people(session: Session, org_id: UUID, size: int) -> None:
     session.execute(_PEOPLE, {"org_id": org_id, "size": size})
 
 
-def seed_campaign(session: Session, org_id: UUID) -> UUID:
-    """One message, "Hello {{ first_name }}" as plain text, through the `null` channel."""
+def seed_campaign(session: Session, org_id: UUID, sending: Sending) -> UUID:
+    """One message to everybody."""
     now = clock_of(session).now()
     common: dict[str, Any] = {"org_id": org_id, "created_at": now, "updated_at": now}
-    channel = Channel(id=uuid4(), name="null", kind="null", doubt_policy="resend", is_default=True, **common)
-    template = Template(
+    channel = Channel(
         id=uuid4(),
-        name="hello",
-        subject="Hello {{ first_name }}",
-        text="Dear {{ first_name }} {{ last_name }},\n\nthere is news in {{ city }}.\n",
+        name=sending.kind,
+        kind=sending.kind,
+        settings=dict(sending.settings),
+        doubt_policy="resend",
+        is_default=True,
         **common,
     )
+    template = Template(id=uuid4(), name="hello", **sending.parts, **common)
     flow = Flow(id=uuid4(), name="hello", **common)
     target = Target(
         id=uuid4(), name="everybody", entity_schema="contact", entity_filters=_EVERYBODY, **common

@@ -1,87 +1,103 @@
-"""The `smtp` channel over loopback: messages a second into a server that writes a journal line for each."""
+"""E-mail from end to end: a campaign of personalised multipart messages into Postfix's `smtp-sink`, an outcome each.
+
+Beside it `smtp-source -d`, Postfix's own generator, sends as many messages of the same size into the same sink over as
+many connections: it renders nothing and keeps nothing, and is the most that the sink takes from one machine.
+"""
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import time
-from collections import Counter
 from statistics import median
-from threading import Event
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from bench import muster_run
+from bench.conditions import load
 from bench.content import HTML, TEXT
+from bench.ground import WORKERS, Ground
 from bench.results import Result
-from engine.channels import registry
-from engine.channels.port import Delivered, Message
-from engine.content.templates import compile_template
-from engine.delivery.sender import SendLoop
-from tests.channels.http_rig import LOOPBACK
-from tests.harness.providers import SmtpSink
+from bench.seeding import Sending, seed
+from engine.content.message import Content, Message
+from engine.content.mime import MimeBuilder
+from state.database import Database
+from tests.harness.child import Server
+from tests.harness.ports import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from bench.scale import Scale
-    from engine.channels.port import Channel, Outcome
 
-__all__ = ["messages", "rate", "run"]
+__all__ = ["into_sink", "run"]
 
-_WAVE = 100
-_AT_ONCE = 4
+#: Connections of each worker; smtp-source has as many as all workers together.
+_CONNECTIONS = 10
 
 
 def run(scale: Scale, directory: Path) -> list[Result]:
-    """Messages a second, four waves of 100 at once, ten connections."""
-    sent = messages(scale.messages)
-    loop = SendLoop()
-    try:
-        with SmtpSink(directory) as sink:
-            settings = {
-                "host": "127.0.0.1",
-                "port": sink.port,
-                "security": "none",
-                "from_email": "news@example.com",
-            }
-            channel = registry.build("smtp", settings, {}, LOOPBACK)
-            rates = [rate(loop, channel, sent) for _ in range(scale.repeats)]
-            loop.submit(channel.close()).result(10)
-    finally:
-        loop.close()
-    return [Result.alone("smtp.loopback", median(rates), "messages/s")]
-
-
-def messages(count: int) -> list[Message]:
-    """Rendered messages, each to an address of its own."""
-    template = compile_template("Hello {{ first_name }}", html=HTML, text=TEXT)
-    person = {"first_name": "Person", "last_name": "Example", "city": "City", "external_id": "1"}
+    """Messages a second, and processor time a message."""
+    sink_program, source = shutil.which("smtp-sink"), shutil.which("smtp-source")
+    if sink_program is None or source is None:
+        print("  Postfix's smtp-sink and smtp-source are not here: nothing to send to")
+        return []
+    size = scale.messages
+    port = free_port()
+    command = [sink_program, "-u", "nobody", f"127.0.0.1:{port}", "1000"]
+    turns = []
+    with Ground(directory) as ground, Server("smtp-sink", command, directory=directory, port=port):
+        database = Database(ground.create_seed())
+        org_id, campaign_id = seed(database, size, into_sink(port))
+        database.close()
+        for _ in range(scale.repeats):
+            plain = _send(source, port, size)
+            muster = muster_run.deliver(ground, ground.copy_seed("run"), org_id, campaign_id, size)
+            print(
+                f"  Muster {muster.rate:,.0f}/s ({muster.program_cpu / size * 1e6:.0f} µs of workers and "
+                f"{muster.database_cpu / size * 1e6:.0f} µs of PostgreSQL each), first after {muster.first:.2f} s; "
+                f"smtp-source {plain:,.0f}/s; load {load()}"
+            )
+            turns.append((muster, plain))
+    aim = {"at_least": 0.6} if scale.kept else {}
     return [
-        Message(
-            execution_id=uuid4(),
-            org_id=uuid4(),
-            campaign_id=uuid4(),
-            entity_id=uuid4(),
-            address=f"person{number}@example.com",
-            content=template.render({**person, "first_name": f"Person{number}"}),
-            unsubscribe_url="https://example.com/u/0123456789abcdef0123456789abcdef",
-        )
-        for number in range(count)
+        Result.compared(
+            f"smtp.rate.{size}",
+            median(muster.rate for muster, _ in turns),
+            "messages/s",
+            median(plain for _, plain in turns),
+            ratio=median(muster.rate / plain for muster, plain in turns),
+            **aim,
+        ),
+        Result.alone(f"smtp.cpu.{size}", median(muster.cpu for muster, _ in turns), "µs/message"),
+        Result.alone(f"smtp.first.{size}", median(muster.first for muster, _ in turns), "seconds"),
     ]
 
 
-def rate(loop: SendLoop, channel: Channel, messages: list[Message]) -> float:
-    """Messages a second. Raises RuntimeError: not every one was taken."""
-    outcomes: Counter[type] = Counter()
+def into_sink(port: int) -> Sending:
+    """A personalised multipart message to everybody, into a server on this port."""
+    settings = {
+        "host": "127.0.0.1",
+        "port": port,
+        "security": "none",
+        "from_email": "news@example.com",
+        "concurrency": _CONNECTIONS,
+    }
+    return Sending("smtp", settings, {"subject": "Hello {{ first_name }}", "html": HTML, "text": TEXT})
 
-    def report(message: Message, outcome: Outcome) -> None:  # noqa: ARG001 - counted, not looked at
-        outcomes[type(outcome)] += 1
 
-    waves = [messages[start : start + _WAVE] for start in range(0, len(messages), _WAVE)]
+def _send(program: str, port: int, size: int) -> float:
+    """Messages a second by smtp-source."""
+    message = Message(
+        execution_id=uuid4(),
+        org_id=uuid4(),
+        campaign_id=uuid4(),
+        entity_id=uuid4(),
+        address="person12345@example.com",
+        content=Content("Hello Person12345", html=HTML, text=TEXT),
+    )
+    length = len(MimeBuilder(sender_email="news@example.com").build(message))
+    command = [program, "-d", "-s", str(_CONNECTIONS * WORKERS), "-m", str(size), "-l", str(length)]
     started = time.monotonic()
-    for group in range(0, len(waves), _AT_ONCE):
-        sent = [loop.submit(channel.send(wave, report, Event())) for wave in waves[group : group + _AT_ONCE]]
-        for future in sent:
-            future.result(60)
-    seconds = time.monotonic() - started
-    if outcomes != {Delivered: len(messages)}:
-        raise RuntimeError(f"not every message was taken: {outcomes}")
-    return len(messages) / seconds
+    subprocess.run([*command, f"127.0.0.1:{port}"], check=True, capture_output=True)
+    return size / (time.monotonic() - started)

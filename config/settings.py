@@ -15,13 +15,17 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AnyHttpUrl, BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["EMBEDDED", "Settings"]
+from config import urls
+from config.urls import EMBEDDED, SQLITE
 
-#: The broker inside the process.
-EMBEDDED = "embedded://"
-_SQLITE = "sqlite:///"
+__all__ = ["EMBEDDED", "ENV_FILE", "Settings"]
+
+#: Beside the environment, in the folder where the process starts.
+ENV_FILE = ".env"
 _LOOPBACK = "127.0.0.0/8,::1/128"
 _THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
+#: What it takes to check a token.
+_TOKENS = ("jwt_issuer", "jwt_audience", "jwt_jwks")
 
 
 def _seconds(value: Any) -> Any:
@@ -33,17 +37,21 @@ def _seconds(value: Any) -> Any:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_seconds), Field(gt=timedelta(0), le=timedelta(days=1))]
+#: Connections that a worker uses beside those of its threads: its heartbeat, and what webhooks are told.
+_BESIDE_THREADS = 2
+#: Flushes that fit into a lease, so that one that comes late renews it in time.
+_FLUSHES = 4
 
 
 class Settings(BaseSettings):
     """All settings. Durations are `timedelta` (the environment takes seconds or ISO 8601)."""
 
     model_config = SettingsConfigDict(
-        env_prefix="MUSTER_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+        env_prefix="MUSTER_", env_file=ENV_FILE, extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
     database_url: str = "sqlite:///muster-data/muster.db"
-    """`postgresql+psycopg://user@host/db`, or `sqlite:///path` for the embedded form; absent: in `data_dir`."""
+    """`postgresql://user@host/db`, or `sqlite:///path` for the embedded form; absent: in `data_dir`."""
     redis_url: str = "redis://127.0.0.1:6379/0"
     broker_url: str | None = None
     """Where wake-ups travel: `redis://…` (default: `redis_url`), `amqp://…`, or `embedded://`."""
@@ -94,6 +102,9 @@ class Settings(BaseSettings):
     """A TOML file of rules that say what providers' answers mean, tried before those that ship with Muster."""
     mx_lookups: bool = True
     """Whether mail exchangers are looked up, so that the domains of one mailbox provider share limits."""
+    dns_server: str | None = Field(default=None, pattern=r"^[0-9A-Fa-f.:\[\]]{2,64}$")
+    """The name server that is asked about mail domains: an address, with a port where it is not 53; absent: the
+    system's."""
     analyser_url: AnyHttpUrl | None = None
     """An OpenAI-compatible endpoint that judges conversations, as `https://api.openai.com/v1`; absent: rules do."""
     analyser_key: SecretStr | None = None
@@ -103,8 +114,41 @@ class Settings(BaseSettings):
     analyser_prompt_price: float = Field(default=0.0, ge=0, le=1_000_000)
     """Of a million tokens of questions, and of answers: what an analysis cost is recorded with it."""
     analyser_completion_price: float = Field(default=0.0, ge=0, le=1_000_000)
-    event_retention_days: int = Field(default=30, ge=3, le=3650)
+    jwt_issuer: str | None = Field(default=None, min_length=1, max_length=2048)
+    """The `iss` of tokens (JWT) that open the API beside its keys; absent: none do."""
+    jwt_audience: str | None = Field(default=None, min_length=1, max_length=2048)
+    """The `aud` that they must have."""
+    jwt_jwks: str | None = Field(default=None, min_length=1, max_length=2048)
+    """Where the issuer's public keys are: an `https://` URL (`http://` on loopback), or the path of a file."""
+    jwt_org_claim: str = Field(default="org_id", min_length=1, max_length=255)
+    """The claim that names the organization, by name or id."""
+    jwt_role_claim: str = Field(default="role", min_length=1, max_length=255)
+    """The claim that is viewer, operator or admin; a token without it is a viewer's."""
+    openid_client_id: str | None = Field(default=None, min_length=1, max_length=2048)
+    """As which the issuer knows the console, so that people sign in there; absent: they sign in with an API key."""
+    openid_client_secret: SecretStr | None = None
+    """The client's password; absent: it is a public client."""
+    openid_scope: str = Field(default="openid profile", pattern=r"^openid( [!#-\[\]-~]+)*$", max_length=1000)
+    """What is asked of the issuer, by blanks; `openid` first."""
+    rate_requests: int = Field(default=30_000, ge=0, le=100_000_000)
+    """Requests of one key, or of one token's subject, in a minute; 0: any number."""
+    rate_failures: int = Field(default=1_000, ge=0, le=100_000_000)
+    """Failed authentications from one address in a minute; 0: any number."""
+    retention_event_days: int = Field(default=30, ge=3, le=3650)
     """How long events, and the log of telling them, are kept."""
+    retention_audit_days: int | None = Field(default=None, ge=1, le=36_500)
+    """How long records of the audit log are kept; absent, as with the next: for good."""
+    retention_dry_run_days: int | None = Field(default=None, ge=1, le=36_500)
+    """How long dry runs that are over are kept, with their findings."""
+    retention_recipient_days: int | None = Field(default=None, ge=7, le=36_500)
+    """How long texts about recipients are kept once their campaign is over: titles, answers, what they did."""
+    retention_former_days: int | None = Field(default=None, ge=1, le=36_500)
+    """How long people who were deleted are known again when they come back (as digests)."""
+
+    open_docs: bool | None = None
+    """Whether `/openapi.json`, which `/docs` shows, needs no key; absent: in the embedded form alone."""
+    open_metrics: bool | None = None
+    """The same for the API's `/metrics`, which else needs an admin's key."""
 
     @model_validator(mode="before")
     @classmethod
@@ -116,16 +160,17 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, url: str) -> str:
-        if not url.startswith(("postgresql+psycopg://", _SQLITE)):
-            raise ValueError("use postgresql+psycopg://user@host/database or sqlite:///path/to/file.db")
-        return url
+        return urls.database_url(url)
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_redis(cls, url: str) -> str:
+        return urls.redis_url(url)
 
     @field_validator("broker_url")
     @classmethod
     def _known_broker(cls, url: str | None) -> str | None:
-        if url is not None and not url.startswith(("redis://", "rediss://", "amqp://", "amqps://", EMBEDDED)):
-            raise ValueError("use redis://…, rediss://…, amqp://…, amqps://… or embedded://")
-        return url
+        return None if url is None else urls.broker_url(url)
 
     @field_validator("webhook_allowed_networks", "channel_allowed_networks")
     @classmethod
@@ -150,6 +195,47 @@ class Settings(BaseSettings):
             raise ValueError("MUSTER_ANALYSER_URL: would send the key unencrypted; use https")
         return self
 
+    @field_validator("jwt_jwks")
+    @classmethod
+    def _known_keys(cls, where: str | None) -> str | None:
+        return where if where is None or "://" not in where else urls.protected_url(where)
+
+    @model_validator(mode="after")
+    def _whole_issuer(self) -> Self:
+        given = {name for name in _TOKENS if getattr(self, name) is not None}
+        if given and given != set(_TOKENS):
+            missing = ", ".join(f"MUSTER_{name.upper()}" for name in _TOKENS if name not in given)
+            raise ValueError(f"{missing}: is missing; tokens need an issuer, an audience and its keys")
+        if self.openid_client_id is None:
+            if self.openid_client_secret is not None:
+                raise ValueError(
+                    "MUSTER_OPENID_CLIENT_ID is missing: MUSTER_OPENID_CLIENT_SECRET goes with it"
+                )
+            return self
+        if self.jwt_issuer is None:
+            raise ValueError("MUSTER_JWT_ISSUER is missing: people sign in at the issuer of the tokens")
+        try:
+            urls.protected_url(self.jwt_issuer)
+        except ValueError as error:
+            raise ValueError(f"MUSTER_JWT_ISSUER: {error}; people sign in there") from None
+        return self
+
+    def worker_conflicts(self) -> list[str]:
+        """What a worker would starve of: settings that are right by themselves and do not fit together."""
+        found = []
+        needed = self.worker_threads + _BESIDE_THREADS
+        if self.database_pool < needed:
+            found.append(
+                f"MUSTER_DATABASE_POOL: {self.database_pool} connections are too few for {self.worker_threads} "
+                f"threads (MUSTER_WORKER_THREADS) and what works beside them; it takes {needed}"
+            )
+        if self.flush_interval * _FLUSHES > self.lease:
+            found.append(
+                f"MUSTER_FLUSH_INTERVAL: {self.flush_interval.total_seconds():g} s is too long for a lease of "
+                f"{self.lease.total_seconds():g} s (MUSTER_LEASE), which each flush renews; a lease takes {_FLUSHES}"
+            )
+        return found
+
     @property
     def webhook_networks(self) -> list[IPv4Network | IPv6Network]:
         """`webhook_allowed_networks`, read."""
@@ -162,6 +248,16 @@ class Settings(BaseSettings):
         return _networks(absent if self.channel_allowed_networks is None else self.channel_allowed_networks)
 
     @property
+    def docs_are_open(self) -> bool:
+        """Whether anybody may read the API's document."""
+        return self.is_embedded if self.open_docs is None else self.open_docs
+
+    @property
+    def metrics_are_open(self) -> bool:
+        """Whether anybody may read the API's metrics."""
+        return self.is_embedded if self.open_metrics is None else self.open_metrics
+
+    @property
     def broker(self) -> str:
         """The broker's URL: `broker_url`, or Redis when it is not set."""
         return self.broker_url or self.redis_url
@@ -169,9 +265,9 @@ class Settings(BaseSettings):
     @property
     def sqlite_file(self) -> Path | None:
         """The file of a SQLite database; None for PostgreSQL."""
-        if not self.database_url.startswith(_SQLITE):
+        if not self.database_url.startswith(SQLITE):
             return None
-        return Path(self.database_url.removeprefix(_SQLITE).partition("?")[0])
+        return Path(self.database_url.removeprefix(SQLITE).partition("?")[0])
 
     @property
     def is_embedded(self) -> bool:
@@ -197,4 +293,4 @@ def _networks(text: str | None) -> list[IPv4Network | IPv6Network]:
 
 
 def _database_in(folder: Path | str) -> str:
-    return f"{_SQLITE}{folder}/muster.db"
+    return f"{SQLITE}{folder}/muster.db"

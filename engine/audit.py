@@ -8,7 +8,7 @@ Promises:
   what changed, and no value; of an address it shows the first letter and the domain.
 - A request that changed something is in the log even where its change is none of a row (`note_request`).
 
-Changes to single recipients stand in their timelines, not here.
+What recipients and agents did (statuses of single recipients) stands in their timelines, not here.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from uuid import UUID
 from sqlalchemy import event, func, inspect, select
 
 from engine.events.outbox import record_audit
-from engine.inputs import Invalid
-from engine.listing import Page, check_limit, decode_cursor, encode_cursor
+from engine.kernel.inputs import Invalid
+from engine.kernel.listing import Page, check_limit, decode_cursor, encode_cursor
 from state.change import clock_of
 from state.tables import (
     ApiKey,
@@ -69,7 +69,17 @@ _AUDITED: tuple[type[Any], ...] = (
 _BY_TABLE = {table.__tablename__: table for table in _AUDITED}
 #: Columns that follow from a change, or that the engine keeps for itself.
 _UNTOLD = frozenset(
-    {"created_at", "updated_at", "last_used_at", "limits_epoch", "org_id", "id", "digest", "token"}
+    {
+        "created_at",
+        "updated_at",
+        "last_used_at",
+        "limits_epoch",
+        "limits_changed_at",
+        "org_id",
+        "id",
+        "digest",
+        "token",
+    }
 )
 #: Of these a record names the keys that changed: their values may be secrets, or a person's.
 _NAMES_ONLY = frozenset(

@@ -1,7 +1,8 @@
 """One way to the truth: PostgreSQL or SQLite (WAL) behind the same sessions.
 
 Promises:
-- `begin()` is a transaction that may write, `read()` one that will not. Both are committed or rolled back whole.
+- `begin()` is a transaction that may write; `read()` one in which the database refuses to (`ReadingSession`). Both are
+  committed or rolled back whole.
 - On SQLite a writing transaction takes the write lock at its start (`BEGIN IMMEDIATE`), so it never fails half-way
   because somebody else wrote meanwhile; waiting is bounded by `BUSY_TIMEOUT`.
 - A connection that died is noticed before use and replaced.
@@ -10,37 +11,43 @@ Promises:
 from __future__ import annotations
 
 import math
-import select
 import sqlite3
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
-from uuid import uuid4
 
-import orjson
-from sqlalchemy import Engine, create_engine, event, make_url, text
+from sqlalchemy import Engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
+from config.errors import MusterError
+from state.dialects import dialect_named
+from state.execution_ids import execution_id
 from state.sampling import place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    import psycopg
     from sqlalchemy import Connection
 
     from state.tables.base import Base
 
-__all__ = ["Clock", "Database", "PoolExhausted", "SystemClock", "is_connection_loss", "is_too_complex"]
-
-BUSY_TIMEOUT = timedelta(seconds=30)
+__all__ = [
+    "Clock",
+    "Database",
+    "PoolExhausted",
+    "ReadingSession",
+    "SystemClock",
+    "is_connection_loss",
+    "is_too_complex",
+]
 
 #: PostgreSQL's states for "try the same transaction again": serialization failure, deadlock.
 _RETRYABLE = {"40001", "40P01"}
+#: Its state for a statement that writes in a transaction that is read only.
+_READ_ONLY = "25006"
 #: The class of its states for "more than this server can do".
 _PROGRAM_LIMIT = "54"
 #: SQLite has no code of its own for these.
@@ -52,29 +59,15 @@ _SQLITE_LIMITS = (
 )
 
 
-#: Of every session. Statements are short and many: for one of these PostgreSQL would start a helper process, or compile
-#: it, when its statistics are off (measured: 9 ms instead of 2 to load a slice).
-_SESSION = "-c timezone=UTC -c jit=off -c max_parallel_workers_per_gather=0"
-
-
-#: When a host that says no good-bye counts as gone: a connection attempt, data that nobody acknowledges, and silence
-#: while an answer is waited for. Seconds, but `tcp_user_timeout`: milliseconds. Below a lease (30 s), so that a worker
-#: comes back on another connection while its lease can still be renewed.
-_SILENCE = {
-    "connect_timeout": 10,
-    "tcp_user_timeout": 15_000,
-    "keepalives_idle": 5,
-    "keepalives_interval": 5,
-    "keepalives_count": 2,
-}
 #: Seconds within which an answer about the time is taken for the time.
 _PROMPT = 1.0
 #: Seconds after which a trivial statement's answer says that the database stood still for everybody.
 _STALL = 5.0
-
-
-def _dumps(value: Any) -> str:
-    return orjson.dumps(value).decode()
+#: What statements call; PostgreSQL computes the same itself, or has it stored.
+_FUNCTIONS: dict[str, tuple[int, Callable[..., Any]]] = {
+    "muster_place": (2, place),
+    "muster_execution_id": (-1, execution_id),
+}
 
 
 class Clock(Protocol):
@@ -107,6 +100,7 @@ class DatabaseClock:
         self._read_from = -math.inf
         """The monotonic instant from which the next connection that is taken reads the clock."""
         self._anchor: tuple[datetime, float] | None = None
+        event.listen(engine, "checkout", self._read_on)
 
     def now(self) -> datetime:
         """The database's instant, aware, in UTC.
@@ -115,151 +109,137 @@ class DatabaseClock:
             sqlalchemy.exc.OperationalError: this process has never reached the database.
         """
         if self._anchor is None:
-            with self._engine.connect():  # which reads the clock (`read_on`)
+            with self._engine.connect():  # which reads the clock (`_read_on`)
                 pass
         assert self._anchor is not None  # noqa: S101 - read a moment ago
         instant, since = self._anchor
         return instant + timedelta(seconds=time.monotonic() - since)
 
-    def read_on(self, connection: psycopg.Connection) -> None:
-        """Read the clock on a connection that was just taken from the pool, if it is time to.
+    def _read_on(self, connection: Any, _record: object, _proxy: object) -> None:
+        """Read the clock on a connection that is just taken from the pool, if it is time to.
 
         Raises:
-            psycopg.Error: the connection is dead.
+            DisconnectionError: the connection is dead; the pool makes another.
         """
+        import psycopg  # noqa: PLC0415 - nobody on SQLite needs it
+
         asked = time.monotonic()
         if asked < self._read_from:
             return
         if self._anchor is not None:
             self._read_from = asked + self._every  # other threads carry on with the anchor meanwhile
-        instant = connection.execute("SELECT clock_timestamp()").fetchone()
-        connection.rollback()
-        assert instant is not None  # noqa: S101 - one row
+        try:
+            instant = connection.execute("SELECT clock_timestamp()").fetchone()[0]
+            connection.rollback()
+        except psycopg.OperationalError as error:
+            raise DisconnectionError(str(error)) from error
         answered = time.monotonic()
         # Read somewhere between question and answer; an answer that was long on the way says little.
         if self._anchor is None or answered - asked < _PROMPT:
-            self._anchor = (instant[0].astimezone(UTC), (asked + answered) / 2)
+            self._anchor = (instant.astimezone(UTC), (asked + answered) / 2)
         self._read_from = answered + self._every
 
 
-class PoolExhausted(OperationalError):
+class PoolExhausted(MusterError, OperationalError):
     """No connection became free in time. To whoever wanted one that is an outage of the database like any other."""
+
+
+class ReadingSession(MusterError):
+    """A session of `Database.read` was asked to write: an error of this code."""
 
 
 class Database:
     """A connection pool and the sessions on it.
+
+    `?pooler=transaction` in the URL says that a pooler (PgBouncer) gives each transaction any connection of its own to
+    the server: nothing that lives longer than a transaction is used then, prepared statements and options of the
+    session among it.
 
     Raises (from any session):
         sqlalchemy.exc.OperationalError: the database cannot be reached or is being restarted.
     """
 
     def __init__(self, url: str, *, pool_size: int = 16, clock: Clock | None = None) -> None:
-        self.url = make_url(url)
-        self.is_postgresql = self.url.get_backend_name() == "postgresql"
-        self.engine = self._postgresql(pool_size) if self.is_postgresql else self._sqlite(pool_size)
-        self.clock: Clock = clock or (DatabaseClock(self.engine) if self.is_postgresql else SystemClock())
+        given = make_url(url)
+        self.url = given.difference_update_query(["pooler"])
+        self.is_pooled = given.query.get("pooler") == "transaction"
+        self.dialect = dialect_named(self.url.get_backend_name())
+        self.engine = self.dialect.make_engine(
+            self.url, pool_size=pool_size, is_pooled=self.is_pooled, functions=_FUNCTIONS
+        )
+        self.clock: Clock = clock or (
+            DatabaseClock(self.engine) if self.dialect.has_many_writers else SystemClock()
+        )
         self._lost_at: float | None = None
-
-    def _postgresql(self, pool_size: int) -> Engine:
-        silence = {name: self.url.query.get(name, value) for name, value in _SILENCE.items()}
-        engine = create_engine(
-            self.url,
-            pool_size=pool_size,
-            max_overflow=0,
-            json_serializer=_dumps,
-            json_deserializer=orjson.loads,
-            pool_timeout=BUSY_TIMEOUT.total_seconds(),
-            connect_args={"application_name": "muster", "options": _SESSION, **silence},
-        )
-
-        import psycopg  # noqa: PLC0415 - nobody on SQLite needs it
-
-        @event.listens_for(engine, "checkout")
-        def _still_there(connection: Any, _record: object, _proxy: object) -> None:
-            """A server that went away has closed its end: seen by a look at the socket, without a round trip."""
-            watch = select.poll()
-            watch.register(connection.fileno(), select.POLLIN)
-            if watch.poll(0):
-                raise DisconnectionError("the server closed the connection")
-            if isinstance(self.clock, DatabaseClock):
-                try:
-                    self.clock.read_on(connection)
-                except psycopg.OperationalError as error:
-                    raise DisconnectionError(str(error)) from error
-
-        return engine
-
-    def _sqlite(self, pool_size: int) -> Engine:
-        if self.url.database and self.url.database != ":memory:":
-            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(
-            self.url,
-            pool_size=pool_size,
-            max_overflow=0,
-            json_serializer=_dumps,
-            json_deserializer=orjson.loads,
-            connect_args={"timeout": BUSY_TIMEOUT.total_seconds(), "check_same_thread": False},
-        )
-
-        @event.listens_for(engine, "connect")
-        def _prepare(connection: Any, _record: object) -> None:
-            connection.isolation_level = None  # we say BEGIN ourselves
-            connection.create_function("gen_random_uuid", 0, lambda: uuid4().hex)
-            connection.create_function("muster_place", 2, place, deterministic=True)
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-65536"):
-                connection.execute(f"PRAGMA {pragma}")
-
-        @event.listens_for(engine, "begin")
-        def _begin(connection: Any) -> None:
-            reads = connection.get_execution_options().get("muster_reads")
-            connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
-
-        return engine
+        self.lent: dict[str, Any] = {}
+        """What the process lends to whoever works here: sessions have it in `info`."""
 
     @contextmanager
-    def begin(self, *, piecemeal: bool = False) -> Iterator[Session]:
+    def begin(self, *, autocommit: bool = False) -> Iterator[Session]:
         """A transaction that may write; committed when the block ends, rolled back when it raises.
 
         Args:
-            piecemeal: Every statement may stand alone, which saves PostgreSQL two round trips.
+            autocommit: Every statement may stand alone, which saves PostgreSQL two round trips.
         """
         with (
             self._noting_loss(),
-            self.alone() if piecemeal and self.is_postgresql else self.engine.connect() as connection,
+            self.autocommit()
+            if autocommit and self.dialect.has_many_writers
+            else self.engine.connect() as connection,
             Session(connection, expire_on_commit=False) as session,
         ):
-            session.info["clock"] = self.clock
+            session.info.update(self.lent, clock=self.clock)
             with session.begin():
+                if not self.dialect.has_many_writers:
+                    session.connection()  # takes the write lock now, before this thread takes any other lock
                 yield session
 
     @contextmanager
-    def alone(self) -> Iterator[Connection]:
+    def autocommit(self) -> Iterator[Connection]:
         """A connection on which every statement is a transaction of its own. PostgreSQL."""
         with (
             self._noting_loss(),
-            self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
+            self.engine.connect().execution_options(
+                isolation_level="AUTOCOMMIT", muster_lent=self.lent
+            ) as connection,
         ):
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A transaction that only reads. On SQLite it does not wait for writers."""
+        """A transaction that reads. On SQLite it does not wait for writers.
+
+        Raises:
+            ReadingSession: a statement would write.
+        """
         with (
             self._noting_loss(),
-            self.engine.connect().execution_options(muster_reads=True) as connection,
+            _refusing_to_write(),
+            self.engine.connect().execution_options(**self.dialect.reading) as connection,
             Session(connection, expire_on_commit=False) as session,
         ):
-            session.info["clock"] = self.clock
+            session.info.update(self.lent, clock=self.clock)
             yield session
 
-    def renew_statistics(self, *tables: type[Base]) -> None:
-        """Have the planner look at tables that have just grown much, as after any bulk load (SQLite plans without). One
-        that is being looked at or vacuumed already is left alone.
+    def product(self) -> str:
+        """The database and its version: `PostgreSQL 17.2`.
+
+        Raises:
+            sqlalchemy.exc.OperationalError: it cannot be reached.
         """
-        if self.is_postgresql:
-            names = ", ".join(table.__tablename__ for table in tables)
-            with self.alone() as connection:
-                connection.execute(text(f"ANALYZE (SKIP_LOCKED) {names}"))
+        with self.read() as session:
+            return f"{self.dialect.title} {session.execute(text(self.dialect.version_query)).scalar_one()}"
+
+    def overwrite_deleted(self) -> None:
+        """Overwrite what the database's file still holds of rows that are gone."""
+        self.dialect.overwrite_deleted(self.engine)
+
+    def analyze(self, *tables: type[Base]) -> None:
+        """Have the planner look at tables that have just grown much, as after any bulk load. One that is being looked
+        at or vacuumed already is left alone.
+        """
+        with self._noting_loss():
+            self.dialect.analyze(self.engine, [table.__tablename__ for table in tables])
 
     @contextmanager
     def _noting_loss(self) -> Iterator[None]:
@@ -283,7 +263,7 @@ class Database:
         if time.monotonic() - asked > _STALL:
             self._lost_at = time.monotonic()
 
-    def steady_for(self, session: Session) -> timedelta:
+    def uptime(self, session: Session) -> timedelta:
         """How long the database has been there for everybody, as far as this process can know: since its server
         started, and since it was last found away or standing still here. Under a clock of a test's own the server's
         start says nothing.
@@ -302,6 +282,17 @@ class Database:
     def close(self) -> None:
         """Give back every connection. Safe to call twice."""
         self.engine.dispose()
+
+
+@contextmanager
+def _refusing_to_write() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        writes = getattr(error.orig, "sqlstate", None) == _READ_ONLY
+        if writes or getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_READONLY:
+            raise ReadingSession(f"a reading session was asked to write: {error.orig}") from error
+        raise
 
 
 def is_connection_loss(error: Exception) -> bool:

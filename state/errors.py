@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from config.errors import MusterError
+
 __all__ = ["IllegalTransition", "NotFound", "SchemaOutdated", "StateError"]
 
 
-class StateError(Exception):
+class StateError(MusterError):
     """Base of the errors that a caller may show to whoever asked."""
 
 

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import inspect, text
+from sqlalchemy import inspect
 
 from state.database import Database
 from state.errors import SchemaOutdated
+from state.locks import Lock, lock
 from state.revisions import missing_of
 
 if TYPE_CHECKING:
@@ -28,9 +29,6 @@ __all__ = ["configuration", "upgrade"]
 
 # What ran is told by whoever upgrades; Alembic's own lines would stand in every process's log.
 logging.getLogger("alembic").setLevel(logging.WARNING)
-
-#: PostgreSQL's advisory lock of whoever migrates ("muster" in ASCII, as a number).
-_LOCK = 0x6D7573746572
 
 
 def configuration() -> Config:
@@ -51,8 +49,7 @@ def upgrade(database_url: str) -> list[str]:
     database = Database(database_url, pool_size=1)
     try:
         with database.engine.begin() as connection:
-            if database.is_postgresql:
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+            lock(connection, Lock.MIGRATION)
             missing = missing_of(connection)
             if missing and _made_otherwise(connection):
                 raise SchemaOutdated(

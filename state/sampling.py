@@ -3,8 +3,8 @@ smaller ones.
 
 The place is a hash of campaign and entity, so it needs no column and no draw: the same percentage means the same
 people, whoever asks, whenever; and whoever joins later has a place already. Another campaign orders people anew. It is
-computed where rows are selected: MD5 for its even spread, as PostgreSQL has it; SQLite is given it as a function
-(`state.database`).
+computed where rows are selected: MD5 for its even spread, as PostgreSQL has it; SQLite is given `place` as a
+function.
 """
 
 from __future__ import annotations
@@ -12,10 +12,7 @@ from __future__ import annotations
 from hashlib import md5
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, String, Text, cast, func, literal
-from sqlalchemy.dialects.postgresql import BIT
-
-from state.sets import is_postgresql
+from state.dialects import dialect_of
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -37,11 +34,7 @@ def place(salt: str, key: str) -> int:
 
 def place_of(session: Session, salt: UUID, key: InstrumentedAttribute[Any]) -> ColumnElement[int]:
     """The same for a column, to select or compare in a statement."""
-    if not is_postgresql(session):
-        return func.muster_place(salt.hex, key, type_=BigInteger())
-    digits = func.substr(func.md5(literal(salt.hex, Text) + func.replace(cast(key, Text), "-", "")), 1, 8)
-    number = cast(cast(literal("x", String) + digits, BIT(32)), BigInteger)
-    return func.mod(number, PLACES, type_=BigInteger())
+    return dialect_of(session).place(salt, key, PLACES)
 
 
 def within(

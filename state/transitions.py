@@ -157,15 +157,18 @@ JOB = _machine(
     },
 )
 
-#: failed → pending happens by retrigger only, cancelled → pending by re-activation only;
-#: in_progress → pending is a retry, or the release of what was not sent at shutdown; pending → failed is told by others
-#: (engine.campaigns.recipients), who may tell any other move as well: it happened elsewhere.
+#: What a recipient's row holds. A claim moves nobody: it stands on the slice (state/tables/delivery.py), and answers
+#: call whoever is claimed and has no outcome in_progress. So pending → success, failed or cancelled is the outcome of
+#: what was claimed, a retry or a release leaves the status as it is, and in_progress is stored of those who have a
+#: touchpoint behind them and another before them. failed → pending happens by retrigger only, cancelled → pending by
+#: re-activation only. Whoever reports on recipients (engine.campaigns.recipients) may tell any move: it happened
+#: elsewhere.
 AUTOMATION = _machine(
     "automation",
     AutomationStatus,
     {
-        "pending": "in_progress cancelled failed",
-        "in_progress": "success failed cancelled pending",
+        "pending": "in_progress success failed cancelled",
+        "in_progress": "success failed cancelled",
         "failed": "pending",
         "cancelled": "pending",
     },

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
-from sqlalchemy import JSON, Computed, DateTime
+from sqlalchemy import ARRAY, JSON, Boolean, Computed, DateTime, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
 
-__all__ = ["Derived", "ExactJson", "Json", "UtcDateTime"]
+__all__ = ["NIL_UUID", "Derived", "ExactJson", "Json", "Keys", "UtcDateTime", "is_among"]
 
+#: Stands where a key names nothing, so that a unique index sees two such keys as the same.
+NIL_UUID = UUID(int=0)
 #: A JSON value: `jsonb` on PostgreSQL, checked text on SQLite.
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 #: A JSON value that comes back as it was written: `jsonb` sorts names and makes 1e16 a whole number. It has no
@@ -37,6 +42,48 @@ class Derived(Computed):
 def _derive_on_sqlite(derived: Derived, compiler: Any, **_: Any) -> str:
     expression = compiler.sql_compiler.process(derived.sqltext, include_table=False, literal_binds=True)
     return f"GENERATED ALWAYS AS ({expression})"
+
+
+class Keys(TypeDecorator[list[UUID]]):
+    """A list of keys in one column: an array on PostgreSQL, JSON of their digits on SQLite."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        """What the database has for it."""
+        return dialect.type_descriptor(ARRAY(Uuid()) if dialect.name == "postgresql" else Text())
+
+    def process_bind_param(self, value: list[UUID] | None, dialect: Dialect) -> Any:
+        """As the database takes it."""
+        if value is None or dialect.name == "postgresql":
+            return value
+        return json.dumps([key.hex for key in value])
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> list[UUID] | None:
+        """As Python has it."""
+        if value is None:
+            return None
+        return list(value) if dialect.name == "postgresql" else [UUID(key) for key in json.loads(value)]
+
+
+class is_among(FunctionElement[bool]):  # noqa: N801 - called as a function of SQL
+    """Whether a key is in a column of `Keys`; not where that is NULL."""
+
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(is_among)
+def _is_among(asked: is_among, compiler: Any, **more: Any) -> str:
+    key, keys = (compiler.process(one, **more) for one in asked.clauses)
+    return f"coalesce({key} = ANY ({keys}), false)"
+
+
+@compiles(is_among, "sqlite")
+def _is_among_on_sqlite(asked: is_among, compiler: Any, **more: Any) -> str:
+    key, keys = (compiler.process(one, **more) for one in asked.clauses)
+    return f"({key} IN (SELECT value FROM json_each({keys})))"  # noqa: S608 - compiled parts
 
 
 class UtcDateTime(TypeDecorator[datetime]):

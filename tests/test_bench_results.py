@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from bench.__main__ import CASES
 from bench.results import Result, load, record
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_run_replaces_what_its_benchmark_measured_and_drops_what_none_measures_any_more(

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
+pytestmark = pytest.mark.slow
+
 FOREVER = "import threading; threading.Event().wait()"
 #: Has a child in a session of its own.
 PARENT = f"""

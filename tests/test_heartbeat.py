@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import func, select
 
 from config.settings import Settings
-from engine.heartbeat import Heartbeat, absence, absences, forget_processes, running_processes
-from engine.runtime import Runtime
-from engine.wakeups import MemoryWakeups
+from engine.kernel.heartbeat import Heartbeat, absence, absences, forget_processes, running_processes
+from engine.kernel.runtime import Runtime
+from engine.kernel.wakeups import MemoryWakeups
 from state.tables import Process, ProcessKind
 
 if TYPE_CHECKING:

@@ -25,6 +25,7 @@ from actors.cli import (
     importing,
     keys,
     org,
+    person,
     plan,
     processes,
     recipients,
@@ -135,6 +136,7 @@ app.command(rich_help_panel=WORK)(recipients.why)
 app.add_typer(template.app, name="template", rich_help_panel=WORK)
 app.add_typer(target.app, name="target", rich_help_panel=WORK)
 app.add_typer(entity.app, name="entity", rich_help_panel=WORK)
+app.add_typer(person.app, name="person", rich_help_panel=WORK)
 app.add_typer(suppression.app, name="suppression", rich_help_panel=WORK)
 app.add_typer(channel.app, name="channel", rich_help_panel=SET_UP)
 app.add_typer(db.app, name="db", rich_help_panel=SET_UP)

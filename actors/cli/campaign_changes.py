@@ -10,7 +10,7 @@ import typer
 from actors.cli.confirm import Yes, require_answer
 from actors.cli.failure import Failure
 from actors.cli.fields import Fields, given
-from actors.cli.output import Json, emit, lines, table
+from actors.cli.output import Json, emit, lines, note, table
 from actors.cli.watch import Campaign
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ def update(
 ) -> None:
     """Change what a campaign is; what is not named stays. A running job keeps its audience and flow."""
     from actors.cli.context import opened
-    from actors.cli.finding import find_campaign
+    from actors.cli.named_rows import find_campaign
     from engine.campaigns.campaigns import CampaignChange, update_campaign
-    from engine.inputs import read
+    from engine.kernel.inputs import read
 
     change = given(fields, name=name, description=description, goal=goal, end_date=end_date)
     with opened(context) as muster, muster.transaction() as session:
@@ -45,9 +45,10 @@ def update(
 def delete(context: typer.Context, campaign: Campaign, *, yes: Yes = False) -> None:
     """Delete a campaign with its recipients and what is known of them. Refused while it delivers. Asks before."""
     from actors.cli.context import opened
-    from actors.cli.finding import find_campaign
+    from actors.cli.named_rows import find_campaign
     from engine.campaigns.campaigns import delete_campaign
     from engine.insight.progress import campaign_progress
+    from engine.kernel.rule_violations import RuleViolation
 
     require_answer(yes=yes, what="this deletes what is known of its recipients")
     with opened(context) as muster:
@@ -57,16 +58,21 @@ def delete(context: typer.Context, campaign: Campaign, *, yes: Yes = False) -> N
         if not yes and not typer.confirm(f"Delete {row.name} and its {total:,} recipients?", err=True):
             raise Failure("nothing was deleted")
         with muster.transaction() as session:
-            delete_campaign(session, muster.org_id, row.id)
+            try:
+                delete_campaign(session, muster.org_id, row.id)
+            except RuleViolation as error:
+                raise Failure(
+                    f"{error.code}: {error}", f"end it before: muster campaign cancel {row.id}"
+                ) from None
     typer.echo(f"{row.name}: deleted")
 
 
 def unschedule(context: typer.Context, campaign: Campaign) -> None:
     """Call off the start that a campaign waits for."""
     from actors.cli.context import opened
-    from actors.cli.finding import find_campaign
-    from engine.campaigns.lifecycle import locked
+    from actors.cli.named_rows import find_campaign
     from engine.campaigns.schedules import call_off
+    from engine.delivery.campaign_moves import locked
 
     with opened(context) as muster, muster.transaction() as session:
         row = find_campaign(session, muster.org_id, campaign)
@@ -85,7 +91,7 @@ def stats(
 ) -> None:
     """Show how a campaign did: messages, reads, clicks, conversions, cost and revenue; by target and variant."""
     from actors.cli.context import opened
-    from actors.cli.finding import find_campaign
+    from actors.cli.named_rows import find_campaign
     from engine.insight.statistics import statistics
 
     with opened(context) as muster, muster.read() as session:
@@ -101,7 +107,10 @@ def stats(
             }
         )
         return
-    lines([(name, _shown(value)) for name, value in asdict(found.overview).items() if value])
+    counted = [(name, _shown(value)) for name, value in asdict(found.overview).items() if value]
+    if not counted:
+        note("nothing was sent yet" if found.since is None else f"nothing happened within {period}")
+    lines(counted)
     for title, parts in (("Target", found.segments), ("Variant", found.variants)):
         if len(parts) > 1 or title == "Variant":
             _parts(title, [(part.name, part.counts) for part in parts])

@@ -12,7 +12,7 @@ from actors.cli.credentials import read_credentials
 from actors.cli.explain import explain
 from actors.cli.failure import Failure
 from actors.cli.fields import assignment
-from actors.cli.output import Json, emit, table
+from actors.cli.output import Json, Limit, Next, emit, emit_page, note_next, table
 
 if TYPE_CHECKING:
     from state.tables import Channel
@@ -49,8 +49,8 @@ def create(
     """Create a channel. Credentials come from a file, never from the command line, and are kept encrypted."""
     from actors.cli.context import opened
     from engine.campaigns.channels import ChannelInput, create_channel
-    from engine.channels.secrets import Secrets
-    from engine.inputs import read
+    from engine.kernel.inputs import read
+    from engine.kernel.secrets import Secrets
 
     given = read(
         ChannelInput,
@@ -81,7 +81,7 @@ def kinds(
     as_json: Json = False,
 ) -> None:
     """List the kinds of channels, or the settings and credentials of one."""
-    from actors.cli.words import one_of
+    from actors.cli.choices import one_of
     from engine.channels import registry
     from engine.channels.options import options
 
@@ -113,15 +113,16 @@ def kinds(
 
 
 @app.command("list")
-def list_(context: typer.Context, *, as_json: Json = False) -> None:
-    """List the channels, and which of them wait for their provider."""
+def list_(context: typer.Context, *, limit: Limit = 25, next_: Next = None, as_json: Json = False) -> None:
+    """List the channels, newest first, and which of them wait for their provider."""
     from actors.cli.context import opened
     from engine.campaigns.channels import list_channels
 
     with opened(context) as muster, muster.read() as session:
-        found = [_plain(row) for row in list_channels(session, muster.org_id, limit=1000).results]
+        page = list_channels(session, muster.org_id, limit=limit, next=next_)
+        found = [_plain(row) for row in page.results]
     if as_json:
-        emit(found)
+        emit_page(found, page.next)
         return
     table(
         ("Name", "Kind", "Default", "In doubt", "Attempts#", "Limit", "Waits until", "Why", "Id"),
@@ -140,6 +141,7 @@ def list_(context: typer.Context, *, as_json: Json = False) -> None:
             for one in found
         ],
     )
+    note_next(page.next)
 
 
 @app.command("test")
@@ -158,16 +160,16 @@ def ask_provider(
     import asyncio
 
     from actors.cli.context import opened
-    from actors.cli.finding import find_named
+    from actors.cli.named_rows import find_named
     from engine.campaigns.channels import build_channel
     from engine.channels.asking import ask
-    from engine.channels.port import Surroundings
-    from engine.channels.secrets import Secrets
+    from engine.channels.port import ChannelContext
+    from engine.kernel.secrets import Secrets
     from state.tables import Channel
 
     with opened(context) as muster, muster.read() as session:
         row = find_named(session, Channel, muster.org_id, channel)
-        lent = Surroundings.of(muster.settings, muster.runtime.database)
+        lent = ChannelContext.of(muster.settings, muster.runtime.database)
         sender = build_channel(session, muster.org_id, row.id, Secrets.of(muster.settings), lent)
         name = row.name
     trouble = asyncio.run(ask(sender))

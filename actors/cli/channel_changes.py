@@ -65,7 +65,7 @@ def limits(
 ) -> None:
     """Show a channel's limits, or change those that are named (docs/limits.md)."""
     from actors.cli.context import opened
-    from actors.cli.finding import find_named
+    from actors.cli.named_rows import find_named
     from state import tables
 
     with opened(context) as muster, muster.read() as session:
@@ -82,7 +82,7 @@ def limits(
 def delete(context: typer.Context, channel: Channel) -> None:
     """Delete a channel; refused while a flow names it."""
     from actors.cli.context import opened
-    from actors.cli.finding import find_named
+    from actors.cli.named_rows import find_named
     from engine.campaigns.channels import delete_channel
     from state import tables
 
@@ -96,10 +96,10 @@ def delete(context: typer.Context, channel: Channel) -> None:
 def _change(context: typer.Context, channel: str, change: dict[str, Any]) -> dict[str, Any]:
     """Change it; its name and limits then. Settings that are not named stay."""
     from actors.cli.context import opened
-    from actors.cli.finding import find_named
+    from actors.cli.named_rows import find_named
     from engine.campaigns.channels import ChannelChange, update_channel
-    from engine.channels.secrets import Secrets
-    from engine.inputs import read
+    from engine.kernel.inputs import read
+    from engine.kernel.secrets import Secrets
     from state import tables
 
     with opened(context) as muster, muster.transaction() as session:

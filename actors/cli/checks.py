@@ -42,10 +42,19 @@ def run_checks() -> Iterator[Check]:
         yield Check("settings", ok=False, found=failure.message, remedy=failure.remedy)
         return
     from config.settings import Settings
+    from config.unknown import unknown_variables
 
     quiet_logs(settings)
     given = sorted(f"MUSTER_{name.upper()}" for name in Settings().model_fields_set)
     yield Check("settings", ok=True, found=", ".join(given) or "all at their defaults")
+    if unknown := unknown_variables(os.environ):
+        yield Check(
+            "unknown settings",
+            ok=None,
+            found=", ".join(unknown),
+            remedy="; ".join(f"{name} may be meant as {meant}" for name, meant in unknown.items() if meant)
+            or "README.md lists every variable",
+        )
     yield _data_dir(settings)
     yield from _database(settings)
     yield _broker(settings)
@@ -74,7 +83,7 @@ def _data_dir(settings: Settings) -> Check:
 
 
 def _database(settings: Settings) -> Iterator[Check]:
-    from sqlalchemy import make_url, text
+    from sqlalchemy import make_url
 
     from state.database import Database
 
@@ -85,15 +94,12 @@ def _database(settings: Settings) -> Iterator[Check]:
         return
     database = Database(settings.database_url, pool_size=2)
     try:
-        with database.engine.connect().execution_options(muster_reads=True) as connection:
-            query = "SHOW server_version" if database.is_postgresql else "SELECT sqlite_version()"
-            version = connection.execute(text(query)).scalar_one()
-        kind = "PostgreSQL" if database.is_postgresql else "SQLite"
-        yield Check("database", ok=True, found=f"{shown}, {kind} {version}")
+        yield Check("database", ok=True, found=f"{shown}, {database.product()}")
         migrations = _migrations(database)
         yield migrations
         if migrations.ok:
             yield from _processes(settings, database)
+            yield from _chores(database)
             yield from _channels(settings, database)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is what was found
         yield _wrong("database", error, shown)
@@ -117,7 +123,7 @@ def _migrations(database: Database) -> Check:
 
 def _processes(settings: Settings, database: Database) -> Iterator[Check]:
     """What runs. That nothing runs is wrong in production; the embedded form may be meant to rest."""
-    from engine.heartbeat import absences, running_processes
+    from engine.kernel.heartbeat import absences, running_processes
     from state.tables import ProcessKind
 
     remedies = {
@@ -133,22 +139,27 @@ def _processes(settings: Settings, database: Database) -> Iterator[Check]:
         yield Check(f"{kind}s", ok=ok, found=found, remedy=remedy if absent else None)
 
 
-def _channels(settings: Settings, database: Database) -> Iterator[Check]:
-    from sqlalchemy import select
-
-    from engine.campaigns.channels import build_channel
-    from engine.channels.port import Surroundings
-    from engine.channels.secrets import Secrets
-    from state.tables import Channel as Row
-    from state.tables import Organization
+def _chores(database: Database) -> Iterator[Check]:
+    """Whether the scheduler's chores succeed; nothing where it was never at work, which `_processes` says."""
+    from engine.kernel.chores import late_chores, list_chores
 
     with database.read() as session:
-        rows = session.execute(
-            select(Organization.name, Row.org_id, Row.id, Row.name, Row.kind)
-            .join(Row, Row.org_id == Organization.id)
-            .order_by(Organization.name, Row.name)
-        ).all()
-        for org, org_id, channel_id, channel, kind in rows:
+        late, known = late_chores(session), list_chores(session)
+    if not known:
+        return
+    found = ", ".join(f"{one.name} failed {one.failures} times in a row ({one.error})" for one in late)
+    remedy = "the scheduler's log says why: chore.failed" if late else None
+    yield Check("chores", ok=not late, found=found or f"{len(known)} succeed", remedy=remedy)
+
+
+def _channels(settings: Settings, database: Database) -> Iterator[Check]:
+    from engine.campaigns.channels import build_channel
+    from engine.channels.port import ChannelContext
+    from engine.insight.installed_channels import installed_channels
+    from engine.kernel.secrets import Secrets
+
+    with database.read() as session:
+        for org, org_id, channel_id, channel, kind in installed_channels(session):
             name = f"channel {org}/{channel}"
             try:
                 sender = build_channel(
@@ -156,7 +167,7 @@ def _channels(settings: Settings, database: Database) -> Iterator[Check]:
                     org_id,
                     channel_id,
                     Secrets.of(settings),
-                    Surroundings.of(settings, database),
+                    ChannelContext.of(settings, database),
                 )
                 trouble = asyncio.run(ask(sender))
             except Exception as error:  # noqa: BLE001 - as above

@@ -17,7 +17,7 @@ def completion(shell: Annotated[str, typer.Argument(help="bash, zsh or fish.")])
     """Print the script that completes commands in a shell: `eval "$(muster completion bash)"`."""
     from typer._completion_shared import get_completion_script
 
-    from actors.cli.words import one_of
+    from actors.cli.choices import one_of
 
     chosen = one_of("the shell", shell, _SHELLS)
     typer.echo(get_completion_script(prog_name="muster", complete_var=VARIABLE, shell=chosen))

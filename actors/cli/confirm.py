@@ -52,13 +52,15 @@ def ask_before_start(muster: Opened, campaign: str, *, yes: bool, percentage: fl
     Raises:
         Failure: there is none, or the answer is no.
     """
-    from actors.cli.finding import find_campaign
+    from actors.cli.named_rows import find_campaign
     from actors.cli.plan import look_ahead
+    from engine.insight.progress import campaign_progress
 
     with muster.read() as session:
         row = find_campaign(session, muster.org_id, campaign)
         found = look_ahead(session, muster, row, percentage=percentage, people=_LOOKED_AT)
-    _ask(found, yes=yes)
+        counts = campaign_progress(session, muster.org_id, row.id).counts
+    _ask(found, left=counts["pending"] + counts["in_progress"], yes=yes)
 
 
 def ask_before_made(muster: Opened, given: dict[str, Any], *, yes: bool) -> None:
@@ -72,17 +74,23 @@ def ask_before_made(muster: Opened, given: dict[str, Any], *, yes: bool) -> None
     _ask(found, yes=yes)
 
 
-def _ask(found: Preflight, *, yes: bool) -> None:
-    note(_in_words(found))
+def _ask(found: Preflight, *, yes: bool, left: int = 0) -> None:
+    """Ask.
+
+    Args:
+        left: Recipients of a run that is held, who are written to as well.
+    """
+    note(_in_words(found, left))
     for warning in found.warnings:
         note(f"warning: {warning}")
     if not yes and not typer.confirm("Go on?", err=True):
         raise Failure("nothing was started")
 
 
-def _in_words(found: Preflight) -> str:
+def _in_words(found: Preflight, left: int) -> str:
     channels = ", ".join(f"{one.name} ({one.kind})" for one in found.channels) or "no channel"
     senders = dict.fromkeys(sample.sender for sample in found.samples if sample.sender)
     sender = f", from {', '.join(senders)}" if senders else ""
-    earlier = f", beside {found.already_reached:,} of an earlier run" if found.already_reached else ""
-    return f"{found.campaign}: {found.recipients:,} recipients{earlier}, over {channels}{sender}"
+    reached = found.already_reached - left
+    earlier = f", beside {reached:,} of an earlier run" if reached > 0 else ""
+    return f"{found.campaign}: {found.recipients + left:,} recipients{earlier}, over {channels}{sender}"

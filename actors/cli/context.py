@@ -6,6 +6,7 @@ it through that database (`neighbour`).
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,12 +24,13 @@ if TYPE_CHECKING:
 
     from config.settings import Settings
     from engine.audit import Author
-    from engine.runtime import Runtime
+    from engine.kernel.runtime import Runtime
 
 __all__ = [
     "Opened",
     "author_of",
     "load_settings",
+    "misconfigured",
     "open_runtime",
     "opened",
     "quiet_logs",
@@ -67,19 +69,24 @@ class Opened:
 
 
 def load_settings() -> Settings:
-    """The settings from the environment and `.env`.
+    """The settings from the environment and `.env`; a variable that resembles one is named on stderr.
 
     Raises:
         Failure: a variable holds what cannot be used; all such are named.
     """
+    import typer
     from pydantic import ValidationError
 
     from config.settings import Settings
+    from config.unknown import unknown_variables
 
+    for name, meant in unknown_variables(os.environ).items():
+        if meant is not None:
+            typer.echo(f"muster: {name} is no setting; did you mean {meant}?", err=True)
     try:
         return Settings()
     except ValidationError as error:
-        raise _misconfigured(error) from None
+        raise misconfigured(_wrong(error)) from None
 
 
 def quiet_logs(settings: Settings) -> None:
@@ -101,9 +108,9 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         Failure: there is no such SQLite file.
         SchemaOutdated: it lacks migrations.
     """
-    from actors.cli.neighbour import Neighbour
     from config.settings import EMBEDDED
-    from engine.runtime import Runtime
+    from engine.delivery.embedded_wakeups import EmbeddedWakeups
+    from engine.kernel.runtime import Runtime
     from state.database import Database
     from state.revisions import require_current
 
@@ -118,7 +125,7 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
     if file is not None and settings.is_embedded:
         settings = settings.model_copy(update={"broker_url": EMBEDDED})
         database = Database(settings.database_url, pool_size=settings.database_pool)
-        runtime = Runtime(settings, database=database, wakeups=Neighbour(database))
+        runtime = Runtime(settings, database=database, wakeups=EmbeddedWakeups(database))
     else:
         runtime = Runtime(settings)
     try:
@@ -162,8 +169,8 @@ def resolve(session: Session, name: str | None) -> tuple[UUID, str]:
     Raises:
         Failure: there is no such organization, or it is not clear which one is meant.
     """
+    from engine.kernel.suggestions import did_you_mean
     from engine.organizations import list_organizations
-    from engine.suggestions import did_you_mean
 
     known = {organization.name: organization.id for organization in list_organizations(session)}
     if name is not None:
@@ -186,7 +193,8 @@ def resolve(session: Session, name: str | None) -> tuple[UUID, str]:
     )
 
 
-def _misconfigured(error: ValidationError) -> Failure:
+def _wrong(error: ValidationError) -> list[str]:
+    """What is wrong with settings, each by the name of its variable."""
     found = []
     for item in error.errors(include_url=False):
         message = item["msg"].removeprefix("Value error, ")
@@ -195,8 +203,13 @@ def _misconfigured(error: ValidationError) -> Failure:
             continue
         name = "MUSTER_" + "_".join(str(part) for part in item["loc"]).upper()
         found.append(f"{name}: {message[:1].lower()}{message[1:]}")
+    return found
+
+
+def misconfigured(wrong: list[str]) -> Failure:
+    """The failure of settings that cannot be used."""
     return Failure(
-        "the configuration cannot be used\n  " + "\n  ".join(found),
+        "the configuration cannot be used\n  " + "\n  ".join(wrong),
         "README.md lists every variable and what it takes",
         code=Exit.USAGE,
     )

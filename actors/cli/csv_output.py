@@ -4,26 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from engine.kernel.csv_cells import defused
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["defused", "print_csv"]
-
-#: What a spreadsheet takes for a formula; a number or a phone number is none.
-_FORMULA = re.compile(r"[=+\-@\t\r]")
-_NUMBER = re.compile(r"[+-]?[0-9][0-9 .,]*")
-
-
-def defused(cell: Any) -> Any:
-    """A cell that a spreadsheet shows as it is: behind an apostrophe where it would be a formula."""
-    if isinstance(cell, str) and _FORMULA.match(cell) and not _NUMBER.fullmatch(cell):
-        return f"'{cell}"
-    return cell
+__all__ = ["print_csv"]
 
 
 def print_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, header: bool = True) -> None:

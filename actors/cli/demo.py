@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from actors.cli.watching import Tick
     from config.settings import Settings
     from engine.insight.campaign_summary import Error
-    from engine.runtime import Runtime
+    from engine.kernel.runtime import Runtime
 
 __all__ = ["demo"]
 
@@ -55,10 +55,10 @@ def demo(
     from actors.cli.context import DEV, load_settings, quiet_logs
     from actors.cli.dev import make_folder
     from actors.cli.display import show
-    from actors.cli.starter import organization
     from actors.cli.watching import follow
     from actors.services import Embedded
     from engine.campaigns import lifecycle
+    from engine.organizations import ensure_organization
     from state import migrate
 
     settings = load_settings().embedded(data)
@@ -67,13 +67,13 @@ def demo(
     migrate.upgrade(settings.database_url)
     embedded = Embedded(settings)
     runtime = embedded.runtime
-    _hold_interrupted(runtime)
+    with runtime.transaction() as session:
+        org_id = ensure_organization(session, DEV).id
+    _hold_interrupted(runtime, org_id)
     embedded.start()
     campaign_id: UUID | None = None
     last: Tick | None = None
     try:
-        with runtime.transaction() as session:
-            org_id = organization(session, DEV)
         _import(runtime, org_id, settings.data_dir / "contacts.csv", contacts)
         campaign_id, name = _campaign(runtime, org_id)
         typer.echo(f"activating {name!r}: everybody with newsletter = yes")
@@ -89,23 +89,17 @@ def demo(
     _messages(settings, campaign_id)
 
 
-def _hold_interrupted(runtime: Runtime) -> None:
+def _hold_interrupted(runtime: Runtime, org_id: UUID) -> None:
     """Pause campaigns of demos that were killed: they do not go on by themselves with the next one."""
-    from sqlalchemy import select
-
-    from state.tables import Campaign
+    from engine.campaigns.finding import campaigns_beginning_with
     from state.transitions import CampaignStatus
 
-    going = (CampaignStatus.ACTIVATING, CampaignStatus.ACTIVE)
+    running = (CampaignStatus.ACTIVATING, CampaignStatus.ACTIVE)
     with runtime.database.read() as session:
-        rows = session.execute(
-            select(Campaign.org_id, Campaign.id, Campaign.name).where(
-                Campaign.name.startswith(_NAME), Campaign.status.in_(going)
-            )
-        ).all()
-    for org_id, campaign_id, name in rows:
-        if _OWN.fullmatch(name):
-            _hold(runtime, org_id, campaign_id)
+        campaigns = campaigns_beginning_with(session, org_id, _NAME)
+    for campaign in campaigns:
+        if campaign.status in running and _OWN.fullmatch(campaign.name):
+            _hold(runtime, org_id, campaign.id)
 
 
 def _hold(runtime: Runtime, org_id: UUID, campaign_id: UUID) -> None:
@@ -114,9 +108,9 @@ def _hold(runtime: Runtime, org_id: UUID, campaign_id: UUID) -> None:
 
     from engine.campaigns import lifecycle
     from engine.campaigns.campaigns import get_campaign
-    from engine.campaigns.errors import Refused
+    from engine.kernel.rule_violations import RuleViolation
 
-    with suppress(Refused), runtime.transaction() as session:  # refused: it has ended meanwhile
+    with suppress(RuleViolation), runtime.transaction() as session:  # refused: it has ended meanwhile
         lifecycle.pause(session, org_id, campaign_id, by="demo")
         name = get_campaign(session, org_id, campaign_id).name
         note(
@@ -147,11 +141,12 @@ def _import(runtime: Runtime, org_id: UUID, path: Path, rows: int) -> None:
 def _campaign(runtime: Runtime, org_id: UUID) -> tuple[UUID, str]:
     """A new campaign over the same target, template and flow as last time."""
     from actors.cli.draft import make
-    from actors.cli.starter import file_channel
+    from engine.campaigns.channels import ensure_file_channel
+    from engine.kernel.secrets import Secrets
 
     name = f"{_NAME}{datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
     with runtime.transaction() as session:
-        channel = file_channel(session, org_id, runtime.settings)
+        channel = ensure_file_channel(session, org_id, Secrets.of(runtime.settings))
         given: dict[str, Any] = {"name": name}
         reused = _known(session, org_id)
         if reused is not None:
@@ -167,17 +162,12 @@ def _campaign(runtime: Runtime, org_id: UUID) -> tuple[UUID, str]:
 
 def _known(session: Any, org_id: UUID) -> tuple[UUID, UUID] | None:
     """Target and flow of an earlier demo."""
-    from sqlalchemy import select
+    from engine.campaigns.finding import campaigns_beginning_with
 
-    from state.tables import Campaign
-
-    earlier = session.execute(
-        select(Campaign)
-        .where(Campaign.org_id == org_id, Campaign.name.startswith(_NAME), Campaign.flow_id.is_not(None))
-        .order_by(Campaign.created_at.desc())
-        .limit(1)
-    ).scalar_one_or_none()
-    return None if earlier is None or not earlier.target_ids else (earlier.target_ids[0], earlier.flow_id)
+    for earlier in campaigns_beginning_with(session, org_id, _NAME):
+        if earlier.target_ids and earlier.flow_id is not None:
+            return earlier.target_ids[0], earlier.flow_id
+    return None
 
 
 def _errors(runtime: Runtime, org_id: UUID, campaign_id: UUID) -> list[Error]:
@@ -211,3 +201,5 @@ def _messages(settings: Settings, campaign_id: UUID) -> None:
     if message is not None:
         typer.echo(f"\n{readable(message)}\n")
     note(f"more: muster campaign list, muster recipients, with MUSTER_DATA_DIR={settings.data_dir}")
+    page = f"{str(settings.public_url).rstrip('/')}/console/campaigns/{campaign_id}"
+    lines([("its page", f"{page} (muster dev --data {settings.data_dir} serves it)")])

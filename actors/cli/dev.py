@@ -34,17 +34,20 @@ def dev(
         typer.Option(help="Where everything is kept. [default: MUSTER_DATA_DIR]", file_okay=False),
     ] = None,
 ) -> None:
-    """Run API, worker and scheduler in one process over SQLite, until Ctrl-C.
+    """Run API, console, worker and scheduler in one process over SQLite, until Ctrl-C.
 
-    Makes organization `dev` with a `file` channel, and prints its API key (MUSTER_DEV_API_KEY fixes it).
+    Makes organization `dev` with a `file` channel, and prints its API key (MUSTER_DEV_API_KEY fixes it) and a link
+    that signs in to the console once.
     """
     from pydantic import AnyHttpUrl
 
     from actors.cli.context import DEV, load_settings
     from actors.cli.server import ApiService
-    from actors.cli.starter import file_channel, organization
     from actors.services import Embedded, run
     from config.logging import configure_logging
+    from engine.campaigns.channels import ensure_file_channel
+    from engine.kernel.secrets import Secrets
+    from engine.organizations import ensure_organization
     from state import migrate
 
     settings = load_settings().embedded(data)
@@ -57,12 +60,14 @@ def dev(
     configure_logging(settings)
     embedded = Embedded(settings)
     with embedded.runtime.transaction() as session:
-        org_id = organization(session, DEV)
-        file_channel(session, org_id, settings)
+        org_id = ensure_organization(session, DEV).id
+        ensure_file_channel(session, org_id, Secrets.of(settings))
         key = _key(session, org_id, settings)
+        code = _sign_in_code(session, key)
+    embedded.runtime.open_keys()
     api = ApiService(embedded.runtime, host=host, port=port)
     api.bind()
-    run(_Together([embedded, api], lambda: _greet(api.url, key, settings)))
+    run(_Together([embedded, api], lambda: _greet(api.url, key, code, settings)))
 
 
 class _Together:
@@ -100,8 +105,10 @@ def make_folder(folder: Path) -> None:
     """
     import os
 
+    from config.private_files import make_private_folder
+
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(folder)
     except OSError as error:
         raise Failure(
             f"the folder {folder} cannot be made: {error.strerror}", "choose another with --data"
@@ -112,8 +119,11 @@ def make_folder(folder: Path) -> None:
 
 def _key(session: Session, org_id: UUID, settings: Settings) -> str:
     """The key of organization `dev`: what MUSTER_DEV_API_KEY says, else the one kept in the data folder."""
-    from engine.api_keys import authenticate, create_key
-    from engine.inputs import Invalid
+    import os
+
+    from config.private_files import open_private
+    from engine.authentication.api_keys import authenticate, create_key
+    from engine.kernel.inputs import Invalid
 
     file = settings.data_dir / _KEY_FILE
     if settings.dev_api_key is not None:
@@ -131,13 +141,25 @@ def _key(session: Session, org_id: UUID, settings: Settings) -> str:
     except Invalid as error:
         raise Failure(f"MUSTER_DEV_API_KEY cannot be used: {error.message}", code=Exit.USAGE) from None
     if settings.dev_api_key is None:
-        file.touch(mode=0o600)
-        file.write_text(plain + "\n")
+        with os.fdopen(open_private(file, os.O_WRONLY | os.O_TRUNC), "w") as kept:
+            kept.write(plain + "\n")
     return plain
 
 
-def _greet(url: str, key: str, settings: Settings) -> None:
+def _sign_in_code(session: Session, key: str) -> str:
+    """What opens the console once."""
+    from engine.authentication.api_keys import authenticate
+    from engine.authentication.browser_sessions import make_sign_in_code
+
+    known = authenticate(session, key)
+    if known is None:
+        raise Failure("the API key was revoked while this began", "start it again")
+    return make_sign_in_code(session, known.org_id, known.key_id)
+
+
+def _greet(url: str, key: str, code: str, settings: Settings) -> None:
     typer.echo(f"Muster serves {url}   documentation: {url}/docs")
+    typer.echo(f"Console:  {url}/console/enter?code={code}   (signs in once, within 15 minutes)")
     typer.echo(f"API key:  {key}")
     note(f"data in {settings.data_dir}; other commands see it by MUSTER_DATA_DIR={settings.data_dir}")
     note("Ctrl-C ends it")

@@ -83,31 +83,24 @@ def _check(finding: Finding, channel: str) -> Check:
 
 def _senders(settings: Settings, domain: str) -> Iterator[tuple[str, MailDomain]]:
     """The mail channels of all organizations that send from a domain or sign for it; none without a database."""
-    from sqlalchemy import select
     from sqlalchemy.exc import SQLAlchemyError
 
     from engine.campaigns.channels import build_channel
-    from engine.channels.port import Surroundings
-    from engine.channels.secrets import Secrets
+    from engine.channels.port import ChannelContext
     from engine.channels.smtp import SmtpChannel
+    from engine.insight.installed_channels import installed_channels
+    from engine.kernel.secrets import Secrets
     from state.database import Database
-    from state.tables import Channel, Organization
 
     quiet_logs(settings)
     file = settings.sqlite_file
     if file is not None and not file.exists():
         return
     database = Database(settings.database_url, pool_size=2)
-    lent = Surroundings.of(settings, database)
+    lent = ChannelContext.of(settings, database)
     try:
         with database.read() as session:
-            rows = session.execute(
-                select(Organization.name, Channel.org_id, Channel.id, Channel.name)
-                .join(Channel, Channel.org_id == Organization.id)
-                .where(Channel.kind == SmtpChannel.kind)
-                .order_by(Organization.name, Channel.name)
-            ).all()
-            for org, org_id, channel_id, name in rows:
+            for org, org_id, channel_id, name, _ in installed_channels(session, kind=SmtpChannel.kind):
                 channel = build_channel(session, org_id, channel_id, Secrets.of(settings), lent)
                 if isinstance(channel, SmtpChannel) and channel.sends_from(domain):
                     trouble = asyncio.run(ask(channel))

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from actors.cli.failure import Exit, Failure
-from actors.cli.finding import find_named
-from engine.audience import where
-from engine.audience.targets import TargetInput, create_target
+from actors.cli.named_rows import find_named
 from engine.campaigns.campaigns import CampaignInput, create_campaign
 from engine.campaigns.flows import FlowInput, TouchpointInput, create_flow
 from engine.campaigns.templates import TemplateInput, create_template
-from engine.inputs import Input, LongText, Name, read
+from engine.filters import where
+from engine.filters.targets import TargetInput, create_target
+from engine.kernel.inputs import Input, LongText, Name, read
 from state.tables import Channel, Flow, Target, Template
 
 if TYPE_CHECKING:

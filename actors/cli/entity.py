@@ -8,7 +8,7 @@ import typer
 
 from actors.cli.confirm import Yes, require_answer
 from actors.cli.failure import Failure
-from actors.cli.output import Json, Limit, Next, emit, emit_page, note, table
+from actors.cli.output import Json, Limit, Next, emit, emit_page, note_next, table
 
 __all__ = ["app"]
 
@@ -22,8 +22,7 @@ Schema = Annotated[str, typer.Option(help="Of which schema.")]
 def get(context: typer.Context, entity: Entity) -> None:
     """Print all that is kept of an entity, as JSON."""
     from actors.cli.context import opened
-    from engine.audience.entities import entity_json
-    from engine.insight.recipient_report import find_entity
+    from engine.audience.entities import entity_json, find_entity
 
     with opened(context) as muster, muster.read() as session:
         emit(entity_json(find_entity(session, muster.org_id, entity)))
@@ -53,16 +52,14 @@ def list_(
         ("Title", "External id", "E-mail", "Id"),
         [(one.get("_title"), one.get("external_id"), one.get("email"), one["_id"]) for one in found],
     )
-    if page.next:
-        note(f"go on with --next {page.next}")
+    note_next(page.next)
 
 
 @app.command()
 def delete(context: typer.Context, entity: Entity, *, yes: Yes = False) -> None:
     """Delete an entity; campaigns that run do not write to it any more. Asks before."""
     from actors.cli.context import opened
-    from engine.audience.entities import delete_entity
-    from engine.insight.recipient_report import find_entity
+    from engine.audience.entities import delete_entity, find_entity
 
     require_answer(yes=yes, what="this deletes what is known of a person")
     with opened(context) as muster:

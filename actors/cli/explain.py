@@ -39,7 +39,7 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Say what a provider's answer is about and what it means, which rule says so and why."""
-    from actors.cli.words import one_of
+    from actors.cli.choices import one_of
     from config.settings import Settings
     from engine.answers.classify import classifier_of
     from engine.answers.meanings import Phase, Protocol, ProviderAnswer

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from config.errors import MusterError
+
 __all__ = ["Exit", "Failure", "explain"]
 
 #: SQLite calls a statement that does not fit the tables operational as well; that is nobody's outage.
@@ -26,7 +28,7 @@ class Exit(IntEnum):
     """The database or the broker does not answer, or the database lacks migrations."""
 
 
-class Failure(Exception):
+class Failure(MusterError):
     """What went wrong and what to do about it."""
 
     def __init__(self, message: str, remedy: str | None = None, *, code: Exit = Exit.FAILED) -> None:
@@ -57,6 +59,7 @@ def _of_services(error: BaseException) -> Failure | None:
     from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
     from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+    from actors.monitoring import PortTaken
     from engine.api.brokers import BrokerAway
 
     if isinstance(error, ArgumentError):
@@ -76,23 +79,25 @@ def _of_services(error: BaseException) -> Failure | None:
             "start it, or set MUSTER_REDIS_URL or MUSTER_BROKER_URL to where it is",
             code=Exit.UNREACHABLE,
         )
+    if isinstance(error, PortTaken):
+        return Failure(str(error), "choose another with --metrics-port or MUSTER_METRICS_PORT")
     return None
 
 
 def _of_input(error: BaseException) -> Failure | None:
     from engine.answers.rules import InvalidRules
-    from engine.audience.filters import FilterError
     from engine.audience.importing import ImportInterrupted
-    from engine.campaigns.errors import Refused
-    from engine.channels.secrets import SecretsError
     from engine.content.errors import TemplateError
-    from engine.inputs import Invalid
+    from engine.filters.filters import FilterError
+    from engine.kernel.inputs import Invalid
+    from engine.kernel.rule_violations import RuleViolation
+    from engine.kernel.secrets import SecretsError
 
     if isinstance(error, ImportInterrupted):
         return Failure(str(error), code=Exit.UNREACHABLE)
     if isinstance(error, InvalidRules):
         return Failure(f"MUSTER_ANSWER_RULES: {error}", code=Exit.USAGE)
-    if isinstance(error, Refused):
+    if isinstance(error, RuleViolation):
         return Failure(f"{error.code}: {error}")
     if isinstance(error, Invalid | FilterError | TemplateError | SecretsError):
         return Failure(str(error), code=Exit.USAGE)

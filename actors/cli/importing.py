@@ -74,6 +74,7 @@ def import_(
     from actors.cli.context import opened
     from engine.audience.importing import import_entities
     from engine.audience.store import Mode
+    from engine.audit import note_request
 
     kind = _format(file, format_)
     with opened(context) as muster, _source(file) as (stream, size), bytes_bar(size) as advance:
@@ -91,6 +92,8 @@ def import_(
             decimal_point=decimal_point or (),
             mode=Mode.REPLACE if replace else Mode.MERGE,
         )
+        after = {"schema": schema, "created": done.created, "updated": done.updated}
+        note_request(muster.runtime.database, muster.author, "entity", "import", **after)
     _report(done, as_json=as_json)
 
 
@@ -146,7 +149,7 @@ def _source(file: str) -> Iterator[tuple[IO[bytes], int | None]]:
 
 
 def _format(file: str, said: str | None) -> str:
-    from actors.cli.words import one_of
+    from actors.cli.choices import one_of
 
     if said is not None:
         return _FORMATS[one_of("format", said, _FORMATS)]

@@ -14,7 +14,19 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-__all__ = ["Json", "Limit", "Next", "console", "emit", "emit_page", "lines", "moment", "note", "table"]
+__all__ = [
+    "Json",
+    "Limit",
+    "Next",
+    "console",
+    "emit",
+    "emit_page",
+    "lines",
+    "moment",
+    "note",
+    "note_next",
+    "table",
+]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script instead of text for a person.")]
 
@@ -42,6 +54,12 @@ def emit(value: Any, *, line: bool = False) -> None:
 def emit_page(results: list[dict[str, Any]], following: str | None) -> None:
     """Print a page of a list as JSON, with the cursor of the next."""
     emit({"results": results, "next": following})
+
+
+def note_next(following: str | None) -> None:
+    """Tell how to see the next page of a list, if there is one."""
+    if following is not None:
+        note(f"go on with --next {following}")
 
 
 def _text(value: Any) -> str:

@@ -41,7 +41,7 @@ def plan(
     Nothing is sent and nothing is kept: a campaign in a file is made, looked at, and taken back.
     """
     from actors.cli.context import opened
-    from actors.cli.finding import find_campaign
+    from actors.cli.named_rows import find_campaign
 
     with opened(context) as muster:
         if campaign.lower().endswith(_FILES):
@@ -68,14 +68,14 @@ def look_ahead(
 ) -> Preflight:
     """What the campaign would do now."""
     from engine.campaigns.preflight import preflight
-    from engine.channels.port import Surroundings
-    from engine.channels.secrets import Secrets
+    from engine.channels.port import ChannelContext
+    from engine.kernel.secrets import Secrets
 
     return preflight(
         session,
         campaign,
         secrets=Secrets.of(muster.settings),
-        surroundings=Surroundings.of(muster.settings, muster.runtime.database),
+        channel_context=ChannelContext.of(muster.settings, muster.runtime.database),
         reach=percentage,
         most=people,
     )

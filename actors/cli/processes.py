@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from config.settings import Settings
-    from engine.runtime import Runtime
+    from engine.kernel.runtime import Runtime
 
 __all__ = ["api", "scheduler", "worker"]
 
@@ -97,11 +97,11 @@ def _serving(*, broker: bool, **changes: int) -> Iterator[Runtime]:
         broker: Nothing can be done without one. Otherwise the sweeper makes up for it while it is away.
         changes: Settings of the command line over those of the environment.
     """
-    from actors.cli.context import load_settings, open_runtime
+    from actors.cli.context import load_settings, misconfigured, open_runtime
     from config.logging import configure_logging
     from config.settings import EMBEDDED
     from engine.api.brokers import queue_depths
-    from engine.triggers import arm_from_environment
+    from engine.kernel.triggers import arm_from_environment
 
     settings = load_settings()
     # Named, though it may be the default: several processes need a broker that all of them reach.
@@ -114,7 +114,11 @@ def _serving(*, broker: bool, **changes: int) -> Iterator[Runtime]:
             "run everything in one process with `muster dev`, or set MUSTER_REDIS_URL or MUSTER_BROKER_URL",
             code=Exit.USAGE,
         )
+    conflicts = settings.worker_conflicts() if broker else []
+    if conflicts:
+        raise misconfigured(conflicts)
     with open_runtime(settings) as runtime:
         if broker:
             queue_depths(settings.broker)
+        runtime.open_keys()
         yield runtime

@@ -43,7 +43,7 @@ def recipients(
 ) -> None:
     """List a campaign's recipients, their addresses, and what happened to each."""
     from actors.cli.context import opened
-    from actors.cli.finding import find_campaign
+    from actors.cli.named_rows import find_campaign
     from engine.insight.recipient_contacts import contacts_of
     from engine.insight.recipients import list_recipients
 
@@ -90,7 +90,7 @@ def _print_csv(
 ) -> None:
     """Every page of the list, each read by itself."""
     from actors.cli.csv_output import print_csv
-    from actors.cli.finding import find_campaign
+    from actors.cli.named_rows import find_campaign
     from engine.insight.recipient_contacts import contacts_of
     from engine.insight.recipients import list_recipients
 
@@ -123,15 +123,16 @@ def why(
 ) -> None:
     """Tell one recipient's whole story in a campaign, or why there is none."""
     from actors.cli.context import opened
-    from actors.cli.finding import find_campaign
-    from engine.insight.recipient_report import find_entity, recipient_report
+    from actors.cli.named_rows import find_campaign
+    from engine.audience.entities import find_entity
+    from engine.insight.recipient_report import recipient_report
 
     with opened(context) as muster, muster.read() as session:
         row = find_campaign(session, muster.org_id, campaign)
         told = recipient_report(session, row, find_entity(session, muster.org_id, recipient))
         said = {
             "entity_id": told.entity.id,
-            "title": told.entity.title,
+            "title": told.entity.title or told.entity.external_id or recipient,
             "campaign": row.name,
             "campaign_status": row.status,
             "verdict": told.verdict,
@@ -168,8 +169,8 @@ def _plain(row: Recipient, contact: RecipientContact | None) -> dict[str, Any]:
         "title": row.title,
         "external_id": None if contact is None else contact.external_id,
         "address": None if contact is None else contact.address,
-        "automation_status": row.automation_status,
-        "execution_id": str(row.execution_id) if row.execution_id else None,
+        "automation_status": row.status,
+        "execution_id": str(row.current_execution_id) if row.current_execution_id else None,
         "attempt": row.attempt,
         "due_at": row.due_at.isoformat() if row.due_at else None,
         "error_code": row.error_code,

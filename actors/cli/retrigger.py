@@ -71,7 +71,7 @@ def retrigger(
 
 
 def _failed(muster: Opened, campaign: str, error_code: str | None) -> int:
-    from actors.cli.finding import find_campaign
+    from actors.cli.named_rows import find_campaign
     from engine.delivery.retrigger import retrigger_failed
 
     with muster.transaction() as session:
@@ -86,7 +86,7 @@ def _failed(muster: Opened, campaign: str, error_code: str | None) -> int:
 
 
 def _listed(muster: Opened, campaign: str, ids: list[UUID]) -> list[Retriggered]:
-    from actors.cli.finding import find_campaign
+    from actors.cli.named_rows import find_campaign
     from engine.delivery import retrigger as retriggering
 
     with muster.transaction() as session:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -17,11 +18,11 @@ import uvicorn
 from actors.cli.failure import Failure
 from engine.api.app import create_app
 from engine.api.connections import LimitedConnection, allow_connections
-from engine.heartbeat import Heartbeat
+from engine.kernel.heartbeat import Heartbeat
 from state.tables import ProcessKind
 
 if TYPE_CHECKING:
-    from engine.runtime import Runtime
+    from engine.kernel.runtime import Runtime
 
 __all__ = ["ApiService"]
 
@@ -30,6 +31,9 @@ log = structlog.get_logger(__name__)
 
 #: Seconds between two looks at whether it serves yet.
 _LOOK = 0.01
+#: Seconds after which a thread must let another run. The interpreter's own, 5 ms, would let each of a few that compute
+#: keep the event loop waiting as long, several times in every request.
+_SWITCH = 0.001
 
 
 class ApiService:
@@ -61,6 +65,7 @@ class ApiService:
             return
         listener = self.bind()
         allow_connections()
+        sys.setswitchinterval(_SWITCH)
         grace = int(self.runtime.settings.shutdown_grace.total_seconds())
         self._app = create_app(self.runtime)
         config = uvicorn.Config(
@@ -113,6 +118,7 @@ class ApiService:
             return
         self._heartbeat.stop()
         self._app.state.hub.stop()  # live streams end by themselves, or the server would wait for them
+        self._app.state.live.stop()
         self._server.should_exit = True
         self._thread.join()
         self._server = self._thread = self._listener = None

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from actors.cli.failure import Exit, Failure
-from actors.cli.output import Json, Limit, Next, emit, emit_page, note, table
+from actors.cli.output import Json, Limit, Next, emit, emit_page, note, note_next, table
 
 __all__ = ["app"]
 
@@ -25,8 +25,8 @@ def add(context: typer.Context, address: Address, *, medium: Medium = None, as_j
     """Put an address on the list, for every campaign; kept in the form in which channels use it."""
     from actors.cli.context import opened
     from engine.audience.suppression_list import SuppressionInput, suppress
-    from engine.channels.media import medium_of_text
-    from engine.inputs import read
+    from engine.kernel.inputs import read
+    from engine.kernel.media import medium_of_text
 
     given = read(SuppressionInput, {"address": address, "medium": medium or medium_of_text(address).value})
     with opened(context) as muster, muster.transaction() as session:
@@ -45,7 +45,7 @@ def remove(context: typer.Context, address: Address, *, medium: Medium = None) -
     """Take an address off the list, however it is written."""
     from actors.cli.context import opened
     from engine.audience.suppression_list import list_suppressions, remove_suppression
-    from engine.channels.media import AddressMedium
+    from engine.kernel.media import AddressMedium
 
     kind = None if medium is None else AddressMedium(_medium(medium))
     with opened(context) as muster, muster.transaction() as session:
@@ -69,7 +69,7 @@ def list_(
     """List suppressed addresses, newest first."""
     from actors.cli.context import opened
     from engine.audience.suppression_list import list_suppressions
-    from engine.channels.media import AddressMedium
+    from engine.kernel.media import AddressMedium
 
     kind = None if medium is None else AddressMedium(_medium(medium))
     with opened(context) as muster, muster.read() as session:
@@ -91,8 +91,7 @@ def list_(
         ("Address", "Medium", "Reason", "Since"),
         [(one["address"], one["medium"], one["reason"], f"{one['created_at']:%Y-%m-%d}") for one in found],
     )
-    if page.next:
-        note(f"go on with --next {page.next}")
+    note_next(page.next)
 
 
 @app.command("import")
@@ -136,7 +135,7 @@ def export(context: typer.Context) -> None:
 
 
 def _medium(word: str) -> str:
-    from actors.cli.words import one_of
-    from engine.channels.media import AddressMedium
+    from actors.cli.choices import one_of
+    from engine.kernel.media import AddressMedium
 
     return one_of("the medium", word, [one.value for one in AddressMedium])

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from actors.cli.failure import Exit, Failure
-from actors.cli.output import Json, Limit, Next, emit, emit_page, note, table
+from actors.cli.output import Json, Limit, Next, emit, emit_page, note, note_next, table
 
 __all__ = ["app"]
 
@@ -36,9 +36,9 @@ def create(
     """Create a target, and say how many are in it."""
     from actors.cli.context import opened
     from actors.cli.draft import read_filter
-    from engine.audience.targets import TargetInput, count, create_target
-    from engine.audience.where import tree_of
-    from engine.inputs import read
+    from engine.filters.targets import TargetInput, count, create_target
+    from engine.filters.where import tree_of
+    from engine.kernel.inputs import read
     from state.change import clock_of
 
     if (filter_ is None) == (not where):
@@ -63,10 +63,10 @@ def create(
 def preview(context: typer.Context, target: Target, *, as_json: Json = False) -> None:
     """Count who is in a target now, and tell which values its conditions cannot read."""
     from actors.cli.context import opened
-    from actors.cli.finding import find_named
-    from engine.audience.filters import parse_filters
+    from actors.cli.named_rows import find_named
     from engine.audience.preview import preview_target
-    from engine.audience.where_text import write_where
+    from engine.filters.filters import parse_filters
+    from engine.filters.where_text import write_where
     from state import tables
     from state.change import clock_of
 
@@ -88,9 +88,9 @@ def preview(context: typer.Context, target: Target, *, as_json: Json = False) ->
 def list_(context: typer.Context, *, limit: Limit = 25, next_: Next = None, as_json: Json = False) -> None:
     """List the targets, newest first."""
     from actors.cli.context import opened
-    from engine.audience.filters import parse_filters
-    from engine.audience.targets import list_targets
-    from engine.audience.where_text import write_where
+    from engine.filters.filters import parse_filters
+    from engine.filters.targets import list_targets
+    from engine.filters.where_text import write_where
 
     with opened(context) as muster, muster.read() as session:
         page = list_targets(session, muster.org_id, limit=limit, next=next_)
@@ -106,16 +106,15 @@ def list_(context: typer.Context, *, limit: Limit = 25, next_: Next = None, as_j
         ("Name", "Schema", "Where", "Id"),
         [(one["name"], one["schema"], one["where"], one["id"]) for one in found],
     )
-    if page.next:
-        note(f"go on with --next {page.next}")
+    note_next(page.next)
 
 
 @app.command()
 def delete(context: typer.Context, target: Target) -> None:
     """Delete a target. A campaign that names it finds nobody in it."""
     from actors.cli.context import opened
-    from actors.cli.finding import find_named
-    from engine.audience.targets import delete_target
+    from actors.cli.named_rows import find_named
+    from engine.filters.targets import delete_target
     from state import tables
 
     with opened(context) as muster, muster.transaction() as session:

@@ -9,7 +9,7 @@ import typer
 from actors.cli import template_changes
 from actors.cli.failure import Failure
 from actors.cli.fields import assignment
-from actors.cli.output import Json, emit, lines, note, table
+from actors.cli.output import Json, Limit, Next, emit, emit_page, lines, note, note_next, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,13 +35,14 @@ Language = Annotated[str | None, typer.Option(help="As if the recipient read it:
 
 
 @app.command("list")
-def list_(context: typer.Context, *, as_json: Json = False) -> None:
-    """List the templates and their languages."""
+def list_(context: typer.Context, *, limit: Limit = 25, next_: Next = None, as_json: Json = False) -> None:
+    """List the templates and their languages, newest first."""
     from actors.cli.context import opened
-    from engine.campaigns.templates import list_templates
+    from engine.kernel import listing
+    from state.tables import Template
 
     with opened(context) as muster, muster.read() as session:
-        rows = list_templates(session, muster.org_id, limit=1000).results
+        page = listing.page(session, Template, muster.org_id, limit=limit, next=next_)
         found = [
             {
                 "id": str(row.id),
@@ -49,10 +50,10 @@ def list_(context: typer.Context, *, as_json: Json = False) -> None:
                 "subject": row.subject,
                 "languages": [row.language or "", *(row.translations or ())],
             }
-            for row in rows
+            for row in page.results
         ]
     if as_json:
-        emit(found)
+        emit_page(found, page.next)
         return
     table(
         ("Name", "Subject", "Languages", "Id"),
@@ -61,6 +62,7 @@ def list_(context: typer.Context, *, as_json: Json = False) -> None:
             for one in found
         ],
     )
+    note_next(page.next)
 
 
 @app.command()
@@ -76,15 +78,15 @@ def preview(
 ) -> None:
     """Show what a template says to somebody. What would be empty or broken is told on standard error."""
     from actors.cli.context import opened
-    from actors.cli.finding import find_named
-    from engine.campaigns.previews import PreviewInput, preview
-    from engine.inputs import read
+    from actors.cli.named_rows import find_named
+    from engine.campaigns.previews import PreviewInput, link_to_nowhere, preview
+    from engine.kernel.inputs import read
     from state import tables
 
     with opened(context) as muster, muster.read() as session:
         row = find_named(session, tables.Template, muster.org_id, template)
         given = read(PreviewInput, _whom(session, muster, entity, attributes, language))
-        found = preview(session, muster.org_id, row.id, given, unsubscribe_url=_nowhere(muster))
+        found = preview(session, row, given, unsubscribe_url=link_to_nowhere(muster.settings.public_url))
     content = found.content
     if as_json:
         emit(
@@ -122,11 +124,11 @@ def send(
     import asyncio
 
     from actors.cli.context import opened
-    from actors.cli.finding import find_named
-    from engine.campaigns.previews import TestInput, prepare_test, send_test
-    from engine.channels.port import Delivered, Surroundings
-    from engine.channels.secrets import Secrets
-    from engine.inputs import read
+    from actors.cli.named_rows import find_named
+    from engine.campaigns.previews import TestInput, link_to_nowhere, prepare_test, send_test
+    from engine.channels.port import ChannelContext, Delivered
+    from engine.kernel.inputs import read
+    from engine.kernel.secrets import Secrets
     from state import tables
 
     with opened(context) as muster:
@@ -137,12 +139,11 @@ def send(
                 given["channel_id"] = find_named(session, tables.Channel, muster.org_id, channel).id
             prepared = prepare_test(
                 session,
-                muster.org_id,
-                row.id,
+                row,
                 read(TestInput, given | _whom(session, muster, entity, attributes, language)),
-                unsubscribe_url=_nowhere(muster),
+                unsubscribe_url=link_to_nowhere(muster.settings.public_url),
                 secrets=Secrets.of(muster.settings),
-                surroundings=Surroundings.of(muster.settings, muster.runtime.database),
+                channel_context=ChannelContext.of(muster.settings, muster.runtime.database),
             )
         outcome = asyncio.run(send_test(prepared))
     if not isinstance(outcome, Delivered):
@@ -173,20 +174,13 @@ def _whom(
 def _entity_id(session: Session, muster: Opened, wanted: str) -> str:
     from uuid import UUID
 
-    from sqlalchemy import select
-
-    from state.tables import Entity
+    from engine.audience.entities import entities_by_external_id
 
     try:
         return str(UUID(wanted))
     except ValueError:
-        statement = select(Entity.id).where(Entity.org_id == muster.org_id, Entity.external_id == wanted)
-        found = list(session.execute(statement.limit(2)).scalars())
+        found = entities_by_external_id(session, muster.org_id, wanted, limit=2)
     if len(found) == 1:
         return str(found[0])
     what = "several entities have" if found else "no entity has"
     raise Failure(f"{what} the external id {wanted!r}", "use the entity's id" if found else None)
-
-
-def _nowhere(muster: Opened) -> str:
-    return f"{str(muster.settings.public_url).rstrip('/')}/u/preview"

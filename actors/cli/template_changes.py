@@ -40,7 +40,7 @@ def create(
     """Create a template; one that cannot be rendered is refused by part and line."""
     from actors.cli.context import opened
     from engine.campaigns.templates import TemplateInput, create_template
-    from engine.inputs import read
+    from engine.kernel.inputs import read
 
     made = {"name": name} | _parts(subject, html, text, sender) | fields_of(fields)
     with opened(context) as muster, muster.transaction() as session:
@@ -63,9 +63,9 @@ def update(
 ) -> None:
     """Change a template; what is not named stays. Messages that are made from now on say it."""
     from actors.cli.context import opened
-    from actors.cli.finding import find_named
+    from actors.cli.named_rows import find_named
     from engine.campaigns.templates import TemplateChange, update_template
-    from engine.inputs import read
+    from engine.kernel.inputs import read
     from state import tables
 
     parts = _parts(subject, html, text, sender)
@@ -81,7 +81,7 @@ def update(
 def delete(context: typer.Context, template: Template) -> None:
     """Delete a template; refused while a flow names it."""
     from actors.cli.context import opened
-    from actors.cli.finding import find_named
+    from actors.cli.named_rows import find_named
     from engine.campaigns.templates import delete_template
     from state import tables
 
@@ -106,7 +106,7 @@ def _attach(session: Session, org_id: UUID, template_id: UUID, paths: list[Path]
     from base64 import b64encode
 
     from engine.campaigns.attachments import AttachmentInput, create_attachment
-    from engine.inputs import read
+    from engine.kernel.inputs import read
 
     for path in paths:
         content = b64encode(path.read_bytes()).decode()

@@ -27,7 +27,7 @@ def watch(
     """
     from actors.cli.context import opened
     from actors.cli.display import show, summary
-    from actors.cli.finding import find_campaign
+    from actors.cli.named_rows import find_campaign
     from actors.cli.watching import follow
 
     with opened(context) as muster:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from engine.insight.outlook import Outlook
     from engine.insight.progress import Progress
     from engine.insight.waiting import Waiting
-    from engine.runtime import Runtime
+    from engine.kernel.runtime import Runtime
 
 __all__ = ["Tick", "follow", "in_words"]
 

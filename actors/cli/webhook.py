@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from actors.cli.output import Json, emit, table
+from actors.cli.output import Json, Limit, Next, emit, emit_page, note_next, table
 
 __all__ = ["app"]
 
@@ -25,9 +25,9 @@ def create(
 ) -> None:
     """Create a webhook, and print its secret, which is not shown again."""
     from actors.cli.context import opened
-    from engine.channels.secrets import Secrets
     from engine.events.webhooks import WebhookInput, create_webhook
-    from engine.inputs import read
+    from engine.kernel.inputs import read
+    from engine.kernel.secrets import Secrets
 
     given = read(WebhookInput, {"url": url, "events": event or ["*"]})
     with opened(context) as muster, muster.transaction() as session:
@@ -42,18 +42,19 @@ def create(
 
 
 @app.command("list")
-def list_(context: typer.Context, *, as_json: Json = False) -> None:
-    """List the webhooks."""
+def list_(context: typer.Context, *, limit: Limit = 25, next_: Next = None, as_json: Json = False) -> None:
+    """List the webhooks, newest first."""
     from actors.cli.context import opened
     from engine.events.webhooks import list_webhooks
 
     with opened(context) as muster, muster.read() as session:
+        page = list_webhooks(session, muster.org_id, limit=limit, next=next_)
         found: list[dict[str, Any]] = [
             {"id": str(row.id), "url": row.url, "events": row.events, "active": row.active}
-            for row in list_webhooks(session, muster.org_id)
+            for row in page.results
         ]
     if as_json:
-        emit(found)
+        emit_page(found, page.next)
         return
     table(
         ("URL", "Events", "Active", "Id"),
@@ -62,6 +63,7 @@ def list_(context: typer.Context, *, as_json: Json = False) -> None:
             for one in found
         ],
     )
+    note_next(page.next)
 
 
 @app.command()
@@ -70,7 +72,7 @@ def delete(
 ) -> None:
     """Delete a webhook, with its log and what waits for it."""
     from actors.cli.context import opened
-    from actors.cli.finding import find_by_id
+    from actors.cli.named_rows import find_by_id
     from engine.events.webhooks import delete_webhook
     from state import tables
 

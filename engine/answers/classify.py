@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from engine.answers.meanings import Meaning, ProviderAnswer, Scope, Verdict
+from engine.answers.meanings import Meaning, ProviderAnswer, Scope
 from engine.answers.rules import InvalidRules, Rule, operators_rules, shipped_rules
+from engine.answers.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,6 +43,7 @@ class Classifier:
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = tuple(rules)
         self._known: dict[ProviderAnswer, Verdict] = {}
+        self._by_codes: dict[tuple[object, ...], list[Rule]] = {}
 
     def classify(self, answer: ProviderAnswer) -> Verdict:
         """What an answer is about and what it means: the first rule that matches decides."""
@@ -58,7 +60,19 @@ class Classifier:
         return Explanation(answer, self.classify(answer), tuple(others))
 
     def _matching(self, answer: ProviderAnswer) -> Iterator[Rule]:
-        return (rule for rule in self.rules if rule.matches(answer))
+        return (rule for rule in self._of_codes(answer) if rule.matches_text(answer.text))
+
+    def _of_codes(self, answer: ProviderAnswer) -> list[Rule]:
+        """The rules that only the words can rule out. Remembered: nearly every answer is one of a few codes, while its
+        words hold a queue id that comes once.
+        """
+        codes = (answer.protocol, answer.phase, answer.code, answer.status, answer.provider, answer.error)
+        found = self._by_codes.get(codes)
+        if found is None:
+            if len(self._by_codes) >= _REMEMBERED:
+                self._by_codes.clear()
+            found = self._by_codes[codes] = [rule for rule in self.rules if rule.matches_codes(answer)]
+        return found
 
 
 def _verdict(rule: Rule) -> Verdict:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from datetime import timedelta
+__all__ = ["Meaning", "Phase", "Protocol", "ProviderAnswer", "Scope"]
 
-    from engine.answers.rules import Rule
-
-__all__ = ["Meaning", "Phase", "Protocol", "ProviderAnswer", "Scope", "Verdict"]
+#: The first digit of such a reply.
+_ACCEPTING = 2
 
 
 class Scope(StrEnum):
@@ -91,19 +88,7 @@ class ProviderAnswer:
     error: str | None = None
     """The provider's own error code, where its API has such: `21610`."""
 
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What an answer is about, what it means, and which rule says so."""
-
-    scope: Scope
-    meaning: Meaning
-    rule: Rule
-    bar: bool = False
-    """The address must not be used again: nobody is there, or it opted out."""
-    bar_reason: str = "hard_bounce"
-    """In the words of the suppression list."""
-    duration: timedelta | None = None
-    """How long whatever the scope names waits at first; absent: the meaning's own back-off."""
-    advice: str | None = None
-    """What a person has to mend."""
+    @property
+    def is_accepting_reply(self) -> bool:
+        """Whether a mail server says with its code that it has taken what was offered (RFC 5321 §4.2.1)."""
+        return self.protocol is Protocol.SMTP and self.code is not None and self.code // 100 == _ACCEPTING

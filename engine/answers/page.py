@@ -58,6 +58,8 @@ else the Status field, and the words.
 
 `MUSTER_ANSWER_RULES` names a TOML file. Its rules are tried before these, and one that has the name of a rule below
 replaces it. Processes read it when they start; a file that cannot be used stops them with the rule and the field.
+Words alone never take back what a mail server accepted: a rule about a positive reply names its code (`2\\d\\d`)
+or status.
 
 ```toml
 [[rule]]
@@ -106,6 +108,7 @@ An API's 403, 404, 405, 410 or 5xx without words that a rule reads is about its 
 five are answered so and nobody is, the sender is refused, or the provider is down.
 """
 _TITLES = {
+    "recipients.toml": "Limits of one mailbox",
     "providers.toml": "Rates and quotas of the account",
     "mailboxes.toml": "One mailbox",
     "senders.toml": "The sender",

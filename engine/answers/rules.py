@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from config.errors import MusterError
 from engine.answers.meanings import Meaning, Phase, Protocol, ProviderAnswer, Scope
 
 if TYPE_CHECKING:
@@ -41,9 +42,10 @@ __all__ = [
 
 #: The files that ship with Muster, in the order in which their rules are tried.
 SHIPPED = (
+    "recipients.toml",
     "providers.toml",
-    "mailboxes.toml",
     "senders.toml",
+    "mailboxes.toml",
     "apis.toml",
     "reports.toml",
     "smtp.toml",
@@ -56,7 +58,7 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
-class InvalidRules(ValueError):
+class InvalidRules(MusterError, ValueError):
     """A file of rules that cannot be used; the message names the file, the rule and the field."""
 
 
@@ -163,10 +165,20 @@ class Rule(BaseModel):
 
     def matches(self, answer: ProviderAnswer) -> bool:
         """Whether every pattern that it has matches."""
+        return self.matches_codes(answer) and self.matches_text(answer.text)
+
+    def matches_text(self, text: str) -> bool:
+        """Whether the words are those that it reads, if it reads any."""
+        return self.text is None or _compiled(self.text).search(text) is not None
+
+    def matches_codes(self, answer: ProviderAnswer) -> bool:
+        """Whether everything but the words matches."""
         if self.api is not None and self.api != answer.provider:
             return False
         if not self._is_of(answer):
             return False
+        if answer.is_accepting_reply and self.code is None and self.status is None:
+            return False  # words alone do not take it back: who sent it again would send it twice
         for pattern, value in (
             (self.code, answer.code),
             (self.status, answer.status),
@@ -174,7 +186,7 @@ class Rule(BaseModel):
         ):
             if pattern is not None and not _compiled(pattern).fullmatch("" if value is None else str(value)):
                 return False
-        return self.text is None or _compiled(self.text).search(answer.text) is not None
+        return True
 
     def _is_of(self, answer: ProviderAnswer) -> bool:
         """Whether it is about answers that come this way, and to this."""

@@ -1,28 +1,31 @@
-"""The control API: every dialect, health, metrics and documentation in one application.
+"""The control API: every dialect, the console, health, metrics and documentation in one application.
 
 Threads and connections are kept in step: an endpoint holds one connection while it works, so no more
 endpoints run at once than the pool has connections, less those that the clock and a scrape may need
-meanwhile.
+meanwhile. One organization's take half of them at most.
 """
 
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from anyio.to_thread import current_default_thread_limiter, run_sync
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from engine.api import (
     calls,
     campaigns,
+    console,
+    documentation,
     experiments,
     health,
     imbrace,
-    imports,
+    pictures,
     stream,
     targeting,
     tracking,
@@ -33,69 +36,110 @@ from engine.api import (
 from engine.api.answers import json_answer
 from engine.api.campaigns.errors import unrouted
 from engine.api.context import RequestContext
+from engine.api.credentials_watch import CredentialWatch
+from engine.api.identity import token_verifier
+from engine.api.imports import AT_ONCE, Imports
 from engine.api.metrics import Metrics
-from engine.api.openapi import described
-from engine.api.watch import JobWatch
+from engine.api.openapi import OpenApiDocument
+from engine.api.rates import Rates
+from engine.api.shared_lookups import SharedLookups
+from engine.api.shares import Shares, Turns
+from engine.api.watch import THREADS, JobWatch
+from engine.authentication.openid_keys import TokenKeys
+from engine.authentication.openid_sign_in import OpenIdSignIn
 from engine.events.hub import EventHub
-from engine.tracking.hits import Hits
+from engine.inbound.hits import Hits
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from engine.runtime import Runtime
+    from engine.kernel.runtime import Runtime
 
 __all__ = ["create_app"]
 
-#: Connections that are not endpoints': the clock's, a scrape's, the one that records hits, and those of imports.
-_SPARE = 3 + imports.AT_ONCE
+#: Connections that are not endpoints': the clock's, a scrape's, the one that records hits, those of imports and polls.
+_SPARE = 3 + AT_ONCE + THREADS
 _NOT_FOUND = 404
+_TITLE = "Muster"
+_DESCRIPTION = "Campaign delivery: audiences, campaigns, flows, and the truth about every recipient."
+_DIALECTS = (
+    stream.router,
+    experiments.router,
+    *webhooks.ROUTERS,
+    *targeting.ROUTERS,
+    *campaigns.ROUTERS,
+    *imbrace.ROUTERS,
+    *umanize.ROUTERS,
+)
 
 
 def create_app(runtime: Runtime) -> FastAPI:
     """The application over `runtime`, which stays its caller's to close."""
+    endpoints = max(1, runtime.settings.database_pool - _SPARE)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         threads = current_default_thread_limiter()
-        threads.total_tokens = max(1, runtime.settings.database_pool - _SPARE)
+        threads.total_tokens = endpoints
         hits: Hits = app.state.hits
         hits.start()
         try:
             yield
         finally:
             await run_sync(hits.stop)
+            rates: Rates = app.state.rates
+            await rates.close()
 
     app = FastAPI(
-        title="Muster",
-        version=_version(),
-        description="Campaign delivery: audiences, campaigns, flows, and the truth about every recipient.",
+        title=_TITLE,
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
     )
     app.state.runtime = runtime
+    jwks = runtime.settings.jwt_jwks
+    keys = None if jwks is None else TokenKeys(jwks)
+    app.state.tokens = token_verifier(runtime.settings, keys)
+    app.state.openid = OpenIdSignIn.of(runtime.settings, keys)
     app.state.watch = JobWatch(runtime)
-    app.state.hub = EventHub(runtime)
-    app.state.imports = imports.limiter()
+    app.state.hub = hub = EventHub(runtime)
+    app.state.credentials = CredentialWatch(runtime, told=hub.wake)
+    app.state.shares = shares = Shares(Turns(each=max(1, endpoints // 2)))
+    app.state.live = console.LiveViews(runtime, shares.pages)
+    app.state.imports = Imports(shares.imports)
+    app.state.rates = Rates(runtime.settings)
+    app.state.lookups = SharedLookups()
     app.state.hits = Hits(runtime)
     app.state.metrics = metrics = Metrics(runtime)
     app.add_middleware(RequestContext, metrics=metrics)
     app.add_exception_handler(HTTPException, _unrouted)
-    app.include_router(health.router)
-    app.include_router(unsubscribe.router)
-    app.include_router(tracking.router)
-    app.include_router(calls.router)
-    app.add_api_route("/metrics", _metrics, tags=["Operations"], operation_id="metrics")
-    ours = (stream.router, experiments.router, *webhooks.ROUTERS)
-    for router in (*ours, *targeting.ROUTERS, *campaigns.ROUTERS, *imbrace.ROUTERS, *umanize.ROUTERS):
-        app.include_router(router)
-    app.openapi = described(app)  # type: ignore[method-assign]  # as FastAPI documents it
+    app.router.routes.extend(_routes().routes)
+    app.state.document = document = _document()
+    app.openapi = document.as_json  # type: ignore[method-assign]  # as FastAPI documents it
     return app
 
 
-def _metrics(request: Request) -> Response:
-    """Prometheus text."""
-    metrics: Metrics = request.app.state.metrics
-    return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+@cache
+def _routes() -> APIRouter:
+    """Every route, once in a process: what FastAPI derives from an endpoint's signature takes long."""
+    routes = APIRouter()
+    routes.include_router(health.router)
+    routes.include_router(unsubscribe.router)
+    routes.include_router(tracking.router)
+    routes.include_router(pictures.router)
+    routes.include_router(calls.router)
+    routes.include_router(documentation.router)
+    for router in (*_DIALECTS, *console.ROUTERS):
+        routes.include_router(router)
+    return routes
+
+
+@cache
+def _document() -> OpenApiDocument:
+    """That of every route, once in a process."""
+    return OpenApiDocument(_TITLE, _version(), _DESCRIPTION, _routes().routes, _DIALECTS)
 
 
 async def _unrouted(request: Request, error: Exception) -> Response:
@@ -105,6 +149,8 @@ async def _unrouted(request: Request, error: Exception) -> Response:
         status, detail, headers = error.status_code, str(error.detail), error.headers
     if status == _NOT_FOUND:
         detail = f"there is no route {request.url.path}"
+        if request.url.path.startswith(console.ROOT):
+            return console.missing_page(request)
     if request.url.path.startswith("/api/"):
         return unrouted(status, detail, headers)
     if request.url.path.startswith(umanize.PREFIX):

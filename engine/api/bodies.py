@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 
     from starlette.types import Message, Receive, Scope
 
-__all__ = ["LONG_BODY", "USUAL_BODY", "USUAL_VALUES", "BodyStream", "check_values", "read_body", "with_body"]
+__all__ = [
+    "LONG_BODY",
+    "TEMPLATE_MARKS",
+    "USUAL_BODY",
+    "USUAL_VALUES",
+    "BodyStream",
+    "check_values",
+    "read_body",
+    "with_body",
+]
 
 #: Bytes of a JSON body.
 USUAL_BODY = 1024 * 1024
@@ -26,6 +35,9 @@ USUAL_BODY = 1024 * 1024
 LONG_BODY = 8 * 1024 * 1024
 #: JSON values in a body.
 USUAL_VALUES = 50_000
+#: Outputs and tags of templates in a body: fifty languages of a long mail.
+TEMPLATE_MARKS = 10_000
+_MARKS = (b"{{", b"{%", b"\\u007b", b"\\u007B")
 #: Bytes from which on a body is parsed in a thread: no other request waits for it.
 _PARSED_ASIDE = 64 * 1024
 #: Seconds that a sender may be silent in the middle of a body.
@@ -58,11 +70,14 @@ async def read_body(request: Request, *, limit: int = USUAL_BODY) -> bytes:
 def check_values(body: bytes, limit: int) -> None:
     """Refuse a JSON body of more values than `limit` before it is parsed: each takes many times its bytes in memory.
 
-    Commas and opening brackets are counted, also those in texts; a body has no more values than that.
+    Commas and opening brackets are counted, also those in texts; a body has no more values than that. The marks of
+    templates (`{{`, `{%`, however they are escaped) are counted for themselves: each takes long to compile.
 
     Raises:
         BodyTooLarge: there are more.
     """
+    if sum(map(body.count, _MARKS)) > TEMPLATE_MARKS:
+        raise BodyTooLarge(f"the body holds more than {TEMPLATE_MARKS} outputs and tags of templates")
     if sum(map(body.count, (b",", b"[", b"{"))) > limit:
         raise BodyTooLarge(f"the body holds more than {limit} values")
 
@@ -118,11 +133,11 @@ class BodyStream:
             self._digest.update(chunk)
         return chunk
 
-    async def digest(self) -> str:
+    async def digest(self) -> bytes:
         """The SHA-256 of the whole body; reads what is left of it."""
         while await self.next() is not None:
             pass
-        return self._digest.hexdigest()
+        return self._digest.digest()
 
 
 async def _next(stream: object) -> bytes | None:

@@ -7,15 +7,16 @@ from contextlib import closing
 import pika
 import redis
 
-from engine.commands import QUEUES
-from engine.redis_wakeups import NAMESPACE, redis_client
+from config.errors import MusterError
+from engine.kernel.commands import QUEUES
+from engine.kernel.redis_wakeups import NAMESPACE, redis_client
 
 __all__ = ["BrokerAway", "queue_depths"]
 
 _GIVE_UP_SECONDS = 3.0
 
 
-class BrokerAway(Exception):
+class BrokerAway(MusterError):
     """The broker does not answer."""
 
 

@@ -1,43 +1,54 @@
 """One authenticated request: who asks, and the transaction that answers.
 
 An answer to a request with an `Idempotency-Key` is stored in the transaction of the work itself
-(engine.idempotency): a crash leaves both or neither.
+(engine.kernel.idempotency): a crash leaves both or neither.
 """
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
+from anyio.to_thread import run_sync
 from fastapi import Depends, Request
 
-from engine import idempotency
 from engine.api.answers import json_answer
 from engine.audit import Author, note_request, watched
-from engine.principal import lend_principal
+from engine.kernel import idempotency
+from engine.kernel.principal import lend_principal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from uuid import UUID
 
     from sqlalchemy.orm import Session
     from starlette.responses import Response
 
-    from engine.idempotency import Reservation
-    from engine.principal import Principal
-    from engine.runtime import Runtime
+    from engine.api.shares import Turns
+    from engine.kernel.idempotency import Reservation
+    from engine.kernel.principal import Principal
+    from engine.kernel.runtime import Runtime
 
 __all__ = ["Call", "Caller"]
+
+Result = TypeVar("Result")
 
 
 class Call:
     """What an endpoint needs of its request."""
 
     def __init__(
-        self, runtime: Runtime, principal: Principal, *, operation: str, request_id: str | None
+        self,
+        runtime: Runtime,
+        principal: Principal,
+        *,
+        operation: str,
+        request_id: str | None,
+        turns: Turns,
     ) -> None:
         self.runtime = runtime
         self.principal = principal
+        self._turns = turns
         self.author = Author(
             name=principal.subject,
             role=principal.role.word,
@@ -55,6 +66,16 @@ class Call:
     def org_id(self) -> UUID:
         """The organization that asks; every query is scoped by it."""
         return self.principal.org_id
+
+    async def in_thread(self, work: Callable[..., Result], *given: Any) -> Result:
+        """What `work` gives, done in a thread when it is the organization's turn (engine.api.shares). An endpoint that
+        is no coroutine has its turn already.
+
+        Raises:
+            TooManyRequests: too many of the organization's wait already.
+        """
+        async with self._turns.turn(self.org_id):
+            return await run_sync(work, *given)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -82,8 +103,14 @@ class Call:
         payload: Any,
         status: int = 200,
         headers: Mapping[str, str] | None = None,
+        *,
+        kept: Any = None,
     ) -> Response:
         """The response to a mutating request, kept with the work when a key was given.
+
+        Args:
+            kept: What is kept, and told to whoever sends the request again, where `payload` holds a secret that is
+                shown once.
 
         Raises:
             KeyConflict: the key was taken over; the transaction rolls back.
@@ -94,7 +121,7 @@ class Call:
                 session,
                 self.reservation,
                 status=status,
-                answer=bytes(response.body),
+                answer=bytes((response if kept is None else json_answer(kept)).body),
                 headers={"content-type": response.headers.get("content-type", "")},
             )
             session.info["answer_stored"] = True

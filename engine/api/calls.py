@@ -14,15 +14,17 @@ from starlette.responses import Response
 
 from engine.api.answers import json_answer
 from engine.api.bodies import read_body
-from engine.api.errors import Unauthorized
+from engine.api.errors import TooManyRequests, Unauthorized
+from engine.api.identity import client_address
 from engine.api.secrets import secrets_of
 from engine.api.targeting import schemas
 from engine.api.targeting.errors import answer
 from engine.api.targeting.parameters import COMMON
-from engine.tracking.calls import Unsigned, take_call
+from engine.goals.call_reports import Unsigned, take_call
 
 if TYPE_CHECKING:
-    from engine.runtime import Runtime
+    from engine.api.rates import Rates
+    from engine.kernel.runtime import Runtime
 
 __all__ = ["router"]
 
@@ -51,6 +53,13 @@ async def receive_call(channel_id: str, request: Request) -> Response:
     try:
         body = await read_body(request)
         return await run_sync(_received, request, channel_id, body)
+    except Unauthorized as error:
+        rates: Rates = request.app.state.rates
+        try:
+            await rates.count_failure(client_address(request))
+        except TooManyRequests as limited:
+            return answer(limited)
+        return answer(error)
     except Exception as error:  # noqa: BLE001 - every one is answered
         return answer(error)
 

@@ -23,6 +23,15 @@ __all__ = ["RequestContext"]
 log = structlog.get_logger(__name__)
 
 _LONGEST_ID = 128
+_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (
+        b"content-security-policy",
+        b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    ),
+    (b"x-frame-options", b"DENY"),
+)
 #: Routes whose paths hold what recipients were sent: an address among it.
 _TELLING = ("/u/", "/t/")
 
@@ -47,7 +56,7 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+                message["headers"] = [*_guarded(message["headers"]), (b"x-request-id", request_id.encode())]
             await send(message)
 
         structlog.contextvars.clear_contextvars()
@@ -71,6 +80,14 @@ class RequestContext:
                 status=status,
                 milliseconds=round(seconds * 1000, 1),
             )
+
+
+def _guarded(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """An answer's headers with those that every answer has, unless it has its own: it is what it says it is, nothing in
+    it is run, nobody frames it, and where a link leads is not told who followed it.
+    """
+    given = {name.lower() for name, _ in headers}
+    return [*headers, *(one for one in _HEADERS if one[0] not in given)]
 
 
 def _client(scope: Scope) -> str | None:

@@ -4,28 +4,68 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from engine.inputs import Invalid, explain
+from config.errors import MusterError
+from engine.kernel.inputs import Invalid, explain
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fastapi.exceptions import RequestValidationError
     from fastapi.routing import APIRoute
 
-__all__ = ["BodyTooLarge", "BodyTooSlow", "Forbidden", "RequestError", "Unauthorized", "explained"]
+__all__ = [
+    "BodyTooLarge",
+    "BodyTooSlow",
+    "ClientGone",
+    "Forbidden",
+    "RequestError",
+    "TooManyRequests",
+    "Unauthorized",
+    "Unavailable",
+    "explained",
+]
 
 #: Where FastAPI says a value came from, before the value's own path.
 _SOURCES = ("body", "path", "query", "header")
 
 
-class RequestError(Exception):
-    """Base; `status` is the HTTP status it is answered with."""
+class RequestError(MusterError):
+    """Base; `status` is the HTTP status it is answered with, `headers` go with it."""
 
     status = 400
 
+    def __init__(self, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.headers = dict(headers or {})
+
 
 class Unauthorized(RequestError):
-    """No key, or none that opens anything."""
+    """No credential, or none that opens anything."""
 
     status = 401
+
+    def __init__(self, message: str, *, tried: bool = True) -> None:
+        super().__init__(message, {"www-authenticate": "Bearer"})
+        self.tried = tried
+        """Whether there was a credential."""
+
+
+class Unavailable(RequestError):
+    """What the request needs is away for the moment."""
+
+    status = 503
+
+
+class TooManyRequests(RequestError):
+    """The caller takes more than its part; the headers say from when on it may go on."""
+
+    status = 429
+
+
+class ClientGone(RequestError):
+    """The client closed the connection; nobody reads the answer."""
+
+    status = 499
 
 
 class Forbidden(RequestError):

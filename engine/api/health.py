@@ -14,14 +14,14 @@ from sqlalchemy.exc import DBAPIError
 
 from engine.api.answers import json_answer
 from engine.api.brokers import BrokerAway, queue_depths
-from engine.heartbeat import absences
+from engine.kernel.heartbeat import absences
 from state.errors import SchemaOutdated
 from state.revisions import require_current
 
 if TYPE_CHECKING:
     from starlette.responses import Response
 
-    from engine.runtime import Runtime
+    from engine.kernel.runtime import Runtime
 
 __all__ = ["Readiness", "readiness", "router"]
 

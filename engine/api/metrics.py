@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
 from engine.api.brokers import BrokerAway, queue_depths
-from engine.heartbeat import last_seen, running_processes
+from engine.kernel.heartbeat import last_seen, running_processes
 from state.tables import Job, Slice
 from state.transitions import AutomationStatus, JobStatus, SliceState
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
-    from engine.runtime import Runtime
+    from engine.kernel.runtime import Runtime
 
 __all__ = ["Metrics"]
 

@@ -3,7 +3,7 @@
 - The reservation is committed before the work starts and renewed while it runs.
 - An answer below 500 is kept: with the work where it is one transaction (engine.api.call), else after it.
 - A 5xx, or a process that dies, gives the key back: at once, or when the reservation is found abandoned.
-- A body that is streamed is not known beforehand: its digest is kept with the answer, and a second request is
+- A body that is streamed is not known beforehand: its fingerprint is kept with the answer, and a second request is
   compared when its own body was read to the end.
 """
 
@@ -18,43 +18,47 @@ from anyio.to_thread import run_sync
 from sqlalchemy.exc import DBAPIError
 from starlette.responses import Response
 
-from engine import idempotency
 from engine.api.errors import RequestError
-from engine.idempotency import KeyConflict, Reservation, Stored
+from engine.kernel import idempotency
+from engine.kernel.idempotency import Fingerprints, KeyConflict, Reservation, Stored
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from engine.api.bodies import BodyStream
     from engine.api.call import Call
-    from engine.runtime import Runtime
+    from engine.kernel.runtime import Runtime
+    from engine.kernel.secrets import Secrets
 
 __all__ = ["once"]
 
 log = structlog.get_logger(__name__)
 
 _FAILED = 500
-_BODY = "x-body-sha256"
+_BODY = "x-body-fingerprint"
 _RENEW_SECONDS = idempotency.ABANDONED.total_seconds() / 4
 
 
 async def once(
     call: Call,
     key: str,
-    request: bytes,
+    request: Sequence[bytes],
     stream: BodyStream | None,
     work: Callable[[], Awaitable[Response]],
+    *,
+    secrets: Secrets,
 ) -> Response:
-    """Answer a request once; `request` is its fingerprint, `stream` its body where that is not part of it.
+    """Answer a request once; `request` is what makes it the same, `stream` its body where that is not part of it.
 
     Raises:
         Invalid: the key cannot be used.
         KeyConflict: it belongs to another request, or its first still runs.
     """
     key = idempotency.check_key(key)
-    taken = await run_sync(_reserve, call, key, request)
+    keys = secrets.request_keys
+    taken = await run_sync(_reserve, call, key, Fingerprints(keys, *request))
     if isinstance(taken, Stored):
-        return await _replay(taken, stream)
+        return await _replay(taken, stream, keys)
     call.reservation = taken
     async with _renewed(call.runtime, taken):
         response = await work()
@@ -64,7 +68,7 @@ async def once(
         headers = {"content-type": response.headers.get("content-type", "")}
         if stream is not None:
             try:
-                headers[_BODY] = await stream.digest()
+                headers[_BODY] = Fingerprints(keys, await stream.digest()).kept.hex()
             except RequestError:  # the rest of a refused body never came: there is nothing to compare with
                 await run_sync(_release, call.runtime, taken)
                 return response
@@ -72,8 +76,9 @@ async def once(
     return response
 
 
-async def _replay(stored: Stored, stream: BodyStream | None) -> Response:
-    if stream is not None and await stream.digest() != stored.headers.get(_BODY):
+async def _replay(stored: Stored, stream: BodyStream | None, keys: Sequence[bytes]) -> Response:
+    kept = bytes.fromhex(stored.headers.get(_BODY, ""))
+    if stream is not None and kept not in Fingerprints(keys, await stream.digest()):
         raise KeyConflict("this Idempotency-Key was used for another request")
     headers = {"idempotent-replayed": "true"}
     if stored.headers.get("content-type"):
@@ -98,7 +103,7 @@ async def _renewed(runtime: Runtime, reservation: Reservation) -> AsyncIterator[
         task.cancel()
 
 
-def _reserve(call: Call, key: str, request: bytes) -> Reservation | Stored:
+def _reserve(call: Call, key: str, request: Fingerprints) -> Reservation | Stored:
     with call.runtime.database.begin() as session:
         return idempotency.reserve(session, call.org_id, key, request)
 

@@ -6,19 +6,23 @@ Bad input is 422 in the Umanize dialect, else 400; every route needs a bearer ke
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from fastapi.openapi.utils import get_openapi
 
 from engine.api import umanize
+from engine.api.route import Route
 from engine.api.targeting import document as targeting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable, Sequence
 
-    from fastapi import FastAPI
+    from fastapi import APIRouter
+    from starlette.routing import BaseRoute
 
-__all__ = ["described"]
+__all__ = ["OpenApiDocument"]
 
 _KEY: dict[str, Any] = {
     "name": "Idempotency-Key",
@@ -32,28 +36,63 @@ _OPEN = ("/health/", "/metrics", "/u/", "/v1/inbound/voice/")
 _READS = ("get", "head")
 
 
-def described(app: FastAPI) -> Callable[[], dict[str, Any]]:
-    """A function that gives the document of `app`, made once."""
+class OpenApiDocument:
+    """The document of some routes, made when it is first asked for: it takes seconds, so of many who ask at once one
+    makes it.
 
-    def document() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            made = get_openapi(
-                title=app.title, version=app.version, description=app.description, routes=app.routes
-            )
-            _put_right(made)
-            targeting.complete(made)
-            app.openapi_schema = made
-        return app.openapi_schema
+    Args:
+        title: Of what is described.
+        version: Its version.
+        description: What it does.
+        routes: All of its routes.
+        routers: Those of the dialects.
+    """
 
-    return document
+    def __init__(
+        self,
+        title: str,
+        version: str,
+        description: str,
+        routes: Sequence[BaseRoute],
+        routers: Iterable[APIRouter],
+    ) -> None:
+        self._title, self._version, self._description = title, version, description
+        self._routes = routes
+        known = [route for router in routers for route in router.routes]
+        self._questions = {one.operation_id for one in known if isinstance(one, Route) and not one.changes}
+        self._making = Lock()
+        self._made: dict[str, Any] | None = None
+        self._text: bytes | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The document."""
+        with self._making:
+            if self._made is None:
+                made = get_openapi(
+                    title=self._title,
+                    version=self._version,
+                    description=self._description,
+                    routes=self._routes,
+                )
+                _put_right(made, self._questions)
+                targeting.complete(made)
+                self._made = made
+            return self._made
+
+    def as_text(self) -> bytes:
+        """The same, as it is sent."""
+        if self._text is None:
+            self._text = orjson.dumps(self.as_json())
+        return self._text
 
 
-def _put_right(document: dict[str, Any]) -> None:
+def _put_right(document: dict[str, Any], questions: set[str | None]) -> None:
+    """`questions`: operations that are posted and change nothing."""
     components = document.setdefault("components", {})
     for name in ("HTTPValidationError", "ValidationError"):
         components.get("schemas", {}).pop(name, None)
     components["securitySchemes"] = {
-        "ApiKey": {"type": "http", "scheme": "bearer"},
+        "ApiKey": {"type": "http", "scheme": "bearer", "description": "An API key, or a token (JWT)"},
         "ImbraceApiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
         "ImbraceAccessToken": {"type": "apiKey", "in": "header", "name": "x-access-token"},
         "UmanizeApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -69,6 +108,9 @@ def _put_right(document: dict[str, Any]) -> None:
                 names += ["ImbraceApiKey", "ImbraceAccessToken"]
             elif path.startswith(umanize.PREFIX):
                 names.append("UmanizeApiKey")
+            operation["responses"].setdefault(
+                "429", {"description": "Too many requests; `Retry-After` says when to go on"}
+            )
             operation["security"] = [{name: []} for name in names]
-            if method not in _READS:
+            if method not in _READS and operation.get("operationId") not in questions:
                 operation.setdefault("parameters", []).append(_KEY)

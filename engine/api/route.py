@@ -7,6 +7,7 @@ An exception never leaves a route: what is not known is a bug, answered 500 and 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fastapi.routing import APIRoute
@@ -17,9 +18,9 @@ from engine.api.call import Call
 from engine.api.errors import Forbidden
 from engine.api.identity import BEARER, identify
 from engine.api.once import once
-from engine.idempotency import fingerprint
-from engine.inputs import Invalid, unstorable
-from engine.principal import Principal, Role
+from engine.api.secrets import secrets_of
+from engine.kernel.inputs import Invalid, unstorable
+from engine.kernel.principal import Principal, Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from fastapi import Request
     from starlette.responses import Response
 
-    from engine.runtime import Runtime
+    from engine.api.shares import Shares
+    from engine.kernel.runtime import Runtime
 
 __all__ = ["Route"]
 
@@ -48,12 +50,28 @@ class Route(APIRoute, ABC):
     credentials: ClassVar[Sequence[str]] = (BEARER,)
     """Headers that may hold the credential; the first that is there decides."""
 
+    @property
+    def changes(self) -> bool:
+        """Whether a request that does not read changes anything; what a viewer may post is a question."""
+        return self.role > Role.VIEWER
+
     @abstractmethod
     def answer(self, error: Exception) -> Response:
         """The dialect's answer to `error`."""
 
+    async def identify(self, request: Request) -> Principal:
+        """Who asks.
+
+        Raises:
+            Unauthorized: there is no credential, or it opens nothing.
+        """
+        return await identify(request, self.credentials)
+
     def admit(self, request: Request, principal: Principal) -> None:
         """Refuse what the dialect refuses of somebody whose credential is known; nothing, here."""
+
+    def take_body(self, request: Request, body: bytes) -> None:
+        """Look at a body that was read whole, before the endpoint does; nothing, here."""
 
     def needs(self, method: str) -> Role:
         """The least role for `method`."""
@@ -61,7 +79,16 @@ class Route(APIRoute, ABC):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's handler, inside ours."""
-        inner = super().get_route_handler()
+        endpoint = super().get_route_handler()
+        in_thread = not iscoroutinefunction(self.endpoint)
+
+        async def inner(request: Request) -> Response:
+            """The endpoint; one that works in a thread when it is its organization's turn."""
+            if not in_thread:
+                return await endpoint(request)
+            shares: Shares = request.app.state.shares
+            async with shares.turns.turn(request.state.call.org_id):
+                return await endpoint(request)
 
         async def handle(request: Request) -> Response:
             try:
@@ -75,18 +102,20 @@ class Route(APIRoute, ABC):
         self, request: Request, inner: Callable[[Request], Coroutine[Any, Any, Response]]
     ) -> Response:
         runtime: Runtime = request.app.state.runtime
-        principal = await identify(request, self.credentials)
+        principal = await self.identify(request)
         self.admit(request, principal)
         if principal.role < self.needs(request.method):
             raise Forbidden(
                 f"this key is {_article(principal.role)}; this needs {_article(self.needs(request.method))}"
             )
         _check_parameters(request)
+        shares: Shares = request.app.state.shares
         call = request.state.call = Call(
             runtime,
             principal,
             operation=_operation(request),
             request_id=get_contextvars().get("request_id"),
+            turns=shares.turns,
         )
         if request.method in _READS:
             return await inner(request)
@@ -96,9 +125,10 @@ class Route(APIRoute, ABC):
             body = await read_body(request, limit=self.longest)
             if self.most_values is not None:
                 check_values(body, self.most_values)
+            self.take_body(request, body)
             request = with_body(request, body)
         key = request.headers.get("idempotency-key")
-        if key is None:
+        if key is None or not self.changes:
             return await inner(request)
 
         async def work() -> Response:
@@ -109,7 +139,7 @@ class Route(APIRoute, ABC):
 
         scope = request.scope
         parts = (request.method.encode(), scope["path"].encode(), scope["query_string"], body)
-        return await once(call, key, fingerprint(*parts), stream, work)
+        return await once(call, key, parts, stream, work, secrets=secrets_of(request))
 
 
 def _operation(request: Request) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import Request
 
-from engine.channels.secrets import Secrets
+from engine.kernel.secrets import Secrets
 
 __all__ = ["secrets_of"]
 

@@ -2,12 +2,14 @@
 `Last-Event-ID`.
 
 An event's id in the stream is its place among all events; whoever comes back with the last one that was seen misses
-nothing that is still kept (`MUSTER_EVENT_RETENTION_DAYS`). A comment every `HEARTBEAT_SECONDS` keeps proxies from
-closing a silent connection. The stream ends when the process shuts down, or when the database went away: come back.
+nothing that is still kept (`MUSTER_RETENTION_EVENT_DAYS`). A comment every `HEARTBEAT_SECONDS` keeps proxies from
+closing a silent connection. The stream ends when the process shuts down, or when the database went away: come back;
+and when its key or token was revoked or has expired.
 """
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING, Annotated
 
 import structlog
@@ -18,14 +20,18 @@ from starlette.responses import Response, StreamingResponse
 
 from engine.api.answers import json_answer
 from engine.api.call import Caller
+from engine.api.held_stream import HeldStream
 from engine.api.targeting.errors import TargetingRoute
 from engine.api.targeting.parameters import COMMON
-from engine.events.hub import EventHub, Happened, TooManyListeners
+from engine.events.hub import EventHub, Happened
 from engine.events.names import AUDIT, check_patterns
-from engine.inputs import Invalid
+from engine.kernel.inputs import Invalid
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from engine.api.credentials_watch import CredentialWatch
+    from engine.api.shares import Shares
 
 __all__ = ["HEARTBEAT_SECONDS", "router"]
 
@@ -54,15 +60,25 @@ async def stream(
     if any(pattern.startswith(AUDIT) for pattern in patterns):
         raise Invalid("events", "what authors do is told to webhooks; GET /v1/audit lists it")
     hub: EventHub = request.app.state.hub
-    listening = hub.listen(call.org_id, after=after, patterns=patterns, heartbeat=HEARTBEAT_SECONDS)
-    try:
-        await anext(listening)
-    except TooManyListeners as error:
-        return json_answer({"status": 503, "message": str(error)}, 503, {"retry-after": "5"})
-    except StopAsyncIteration:
-        return json_answer({"status": 503, "message": "this process shuts down"}, 503, {"retry-after": "1"})
-    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(_written(listening), media_type="text/event-stream", headers=headers)
+    shares: Shares = request.app.state.shares
+    credentials: CredentialWatch = request.app.state.credentials
+    async with AsyncExitStack() as held:
+        held.enter_context(shares.streams.place(call.org_id))
+        ended = held.enter_context(credentials.watching(call.principal))
+        listening = await held.enter_async_context(
+            aclosing(
+                hub.listen(
+                    call.org_id, after=after, patterns=patterns, heartbeat=HEARTBEAT_SECONDS, ended=ended
+                )
+            )
+        )
+        try:
+            await anext(listening)
+        except StopAsyncIteration:
+            return json_answer(
+                {"status": 503, "message": "this process shuts down"}, 503, {"retry-after": "1"}
+            )
+        return HeldStream(_written(listening), held.pop_all())
 
 
 async def _written(listening: AsyncIterator[Happened | None]) -> AsyncIterator[bytes]:

@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from engine.content.links import LinkError
 
 if TYPE_CHECKING:
-    from engine.tracking.hits import Hits
+    from engine.inbound.hits import Hits
 
 __all__ = ["router"]
 

@@ -2,28 +2,35 @@
 
 `POST /u/{token}` suppresses the address for the whole organization and is what mail programs send by
 themselves. `GET /u/{token}` changes nothing, because scanners follow every link of a mail: it shows a person
-how things stand, and buttons: out of everything, out of this campaign, and back.
+who writes, what they get and what not, and buttons: out of everything, out of one campaign, and back. It is in the
+reader's language, looks as the console does, and works without JavaScript.
 """
 
 from __future__ import annotations
 
-from html import escape
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
+from uuid import UUID
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse
 
 from engine.api.bodies import read_body
+from engine.api.console.rendering import Look, render
+from engine.api.console.translations import LANGUAGES, understands
 from engine.api.errors import RequestError
-from engine.audience.suppression import Subscription, resubscribe, subscription, unsubscribe
-from engine.channels.secrets import Secrets
 from engine.content.links import Invitation, LinkError, Links
-from state.tables import Organization
+from engine.engagement.preferences import Preferences, about_campaign, preferences
+from engine.engagement.suppression import resubscribe, unsubscribe
+from engine.kernel.secrets import Secrets
+from state.errors import NotFound
 
 if TYPE_CHECKING:
-    from engine.runtime import Runtime
+    from sqlalchemy.orm import Session
+
+    from engine.kernel.runtime import Runtime
 
 __all__ = ["router"]
 
@@ -31,13 +38,10 @@ router = APIRouter(tags=["Recipients"])
 
 #: Bytes of a form; a mail program sends 26.
 _FORM = 4096
-_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="robots" content="noindex">
-<meta name="viewport" content="width=device-width, initial-scale=1"><title>Unsubscribe</title>
-<style>body{{font:1.1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:15vh auto;padding:0 1rem;color:#222}}
-button{{font:inherit;padding:.6rem 1.2rem;margin:.3rem 0;border:0;border-radius:.4rem;background:#1a56db;color:#fff;
-cursor:pointer}}button.other{{background:none;color:inherit;text-decoration:underline;padding-left:0}}
-@media(prefers-color-scheme:dark){{body{{background:#111;color:#eee}}}}</style>{body}</html>"""
-_BROKEN = "<h1>This link does not work.</h1><p>It may have been cut off. Please use the link in the message itself.</p>"
+#: The console's style, its own form, and nothing else.
+_POLICY = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+#: What a form may ask for of a campaign that it names.
+_OF_CAMPAIGN = ("campaign", "back")
 
 
 @router.get("/u/{token}", operation_id="showUnsubscribe", response_class=HTMLResponse)
@@ -45,9 +49,12 @@ def show(token: str, request: Request) -> HTMLResponse:
     """A page with buttons. Changes nothing."""
     invitation = _invitation(token, request)
     if invitation is None:
-        return _page(_BROKEN, 404)
-    with _runtime(request).database.read() as session:
-        return _page(_standing(invitation, subscription(session, invitation)))
+        return _broken(request)
+    try:
+        with _runtime(request).database.read() as session:
+            return _page(request, invitation, preferences(session, invitation))
+    except NotFound:
+        return _broken(request)
 
 
 @router.post("/u/{token}", operation_id="unsubscribe", response_class=HTMLResponse)
@@ -55,7 +62,7 @@ async def click(token: str, request: Request) -> HTMLResponse:
     """Suppress the address the message went to. Repeating it changes nothing.
 
     The form's `scope` says for what: `all` (also when it is absent, as mail programs have it), `campaign`, or `none`,
-    which takes an unsubscribe back.
+    which takes an unsubscribe back. `campaign:ID` and `back:ID` are about another campaign that wrote to them.
     """
     return await run_sync(_clicked, token, request, await _scope(request))
 
@@ -63,15 +70,33 @@ async def click(token: str, request: Request) -> HTMLResponse:
 def _clicked(token: str, request: Request, scope: str) -> HTMLResponse:
     invitation = _invitation(token, request)
     if invitation is None:
-        return _page(_BROKEN, 404)
-    with _runtime(request).transaction() as session:
-        if session.get(Organization, invitation.org_id) is None:
-            return _page(_BROKEN, 404)
-        if scope == "none":
-            resubscribe(session, invitation)
-        else:
-            unsubscribe(session, invitation, only_campaign=scope == "campaign")
-        return _page(_standing(invitation, subscription(session, invitation)))
+        return _broken(request)
+    try:
+        with _runtime(request).transaction() as session:
+            preferences(session, invitation)  # of an organization that is still there
+            _obey(session, invitation, scope)
+            return _page(request, invitation, preferences(session, invitation))
+    except NotFound:
+        return _broken(request)
+
+
+def _obey(session: Session, invitation: Invitation, scope: str) -> None:
+    """Do what a button says; what is no button's is the one click.
+
+    Raises:
+        NotFound: it names a campaign that never wrote to them.
+    """
+    what, _, named = scope.partition(":")
+    whom = invitation
+    if named and what in _OF_CAMPAIGN:
+        try:
+            whom = about_campaign(session, invitation, UUID(named))
+        except ValueError:
+            raise NotFound("campaign", named) from None
+    if what == "none" or (what == "back" and named):
+        resubscribe(session, whom)
+    else:
+        unsubscribe(session, whom, only_campaign=what == "campaign")
 
 
 async def _scope(request: Request) -> str:
@@ -81,33 +106,6 @@ async def _scope(request: Request) -> str:
     except (RequestError, ValueError):
         return "all"
     return form.get("scope", ["all"])[0]
-
-
-def _standing(invitation: Invitation, known: Subscription) -> str:
-    """What whoever holds the link gets, and what they may change."""
-    address = f"<p>{escape(_masked(invitation.address))}</p>"
-    campaign = f"“{escape(known.campaign)}”" if known.campaign else "this campaign"
-    if not known.to_any:
-        return f"<h1>You are unsubscribed.</h1>{address}<p>You will get no more of our messages.</p>" + _form(
-            "none", "This was a mistake: subscribe me again", other=True
-        )
-    everything = _form("all", "Unsubscribe from everything")
-    if not known.to_campaign:
-        return (
-            f"<h1>You are unsubscribed from {campaign}.</h1>{address}<p>You may still get other messages.</p>"
-            + everything
-            + _form("none", "This was a mistake: subscribe me again", other=True)
-        )
-    return (
-        f"<h1>Unsubscribe?</h1>{address}<p>You will get no more of these messages.</p>"
-        + everything
-        + _form("campaign", f"Only from {campaign}", other=True)
-    )
-
-
-def _form(scope: str, label: str, *, other: bool = False) -> str:
-    style = ' class="other"' if other else ""
-    return f'<form method="post"><button name="scope" value="{scope}"{style}>{label}</button></form>'
 
 
 def _masked(address: str) -> str:
@@ -129,5 +127,43 @@ def _invitation(token: str, request: Request) -> Invitation | None:
         return None
 
 
-def _page(body: str, status: int = 200) -> HTMLResponse:
-    return HTMLResponse(_PAGE.format(body=body), status, headers={"referrer-policy": "no-referrer"})
+def _page(request: Request, invitation: Invitation, known: Preferences) -> HTMLResponse:
+    """What whoever holds the link gets, and what they may change."""
+    look = Look.of(request)
+    own = (known.language or "").partition("-")[0]
+    if own in LANGUAGES and not understands(request.headers.get("accept-language", "")):
+        look = replace(look, language=own)
+    others = [topic for topic in known.topics if topic.campaign_id != invitation.campaign_id]
+    page = render(
+        look,
+        "preferences.html",
+        sender=known.sender,
+        address=_masked(invitation.address),
+        standing=known.standing,
+        topics=others,
+        broken=False,
+    )
+    return _secured(page)
+
+
+def _broken(request: Request) -> HTMLResponse:
+    """The link was cut off, or what it was of is gone."""
+    page = render(
+        Look.of(request),
+        "preferences.html",
+        status=404,
+        sender="",
+        address="",
+        standing=None,
+        topics=[],
+        broken=True,
+    )
+    return _secured(page)
+
+
+def _secured(page: HTMLResponse) -> HTMLResponse:
+    """Nobody may keep it, or frame it; it loads its style and nothing else."""
+    page.headers["content-security-policy"] = _POLICY
+    page.headers["cache-control"] = "no-store"
+    page.headers["referrer-policy"] = "no-referrer"
+    return page

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
 from engine.insight.summary import JobVersion, job_version
@@ -18,11 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from uuid import UUID
 
-    from engine.runtime import Runtime
+    from engine.kernel.runtime import Runtime
 
-__all__ = ["JobWatch"]
+__all__ = ["THREADS", "JobWatch"]
 
 INTERVAL_SECONDS = 0.5
+#: Queries at once of all polls together, in threads and over connections of their own: others do not wait for them.
+THREADS = 1
 
 
 class _Poll:
@@ -43,6 +46,7 @@ class JobWatch:
         self._runtime = runtime
         self._interval = interval
         self._polls: dict[tuple[UUID, UUID], _Poll] = {}
+        self._threads = CapacityLimiter(THREADS)
 
     async def wait(
         self, org_id: UUID, campaign_id: UUID, *, until: Callable[[JobVersion], bool], seconds: float
@@ -50,7 +54,7 @@ class JobWatch:
         """The first version that `until` holds for; None when there was none in `seconds`.
 
         Raises:
-            Refused: CAMPAIGN_NOT_FOUND.
+            RuleViolation: CAMPAIGN_NOT_FOUND.
             sqlalchemy.exc.DBAPIError: the database went away.
         """
         key = (org_id, campaign_id)
@@ -78,7 +82,7 @@ class JobWatch:
     async def _run(self, poll: _Poll, org_id: UUID, campaign_id: UUID) -> None:
         while True:
             try:
-                version = await run_sync(self._version, org_id, campaign_id)
+                version = await run_sync(self._version, org_id, campaign_id, limiter=self._threads)
             except Exception as error:  # noqa: BLE001 - whoever waits is told
                 self._polls.pop((org_id, campaign_id), None)
                 await _tell(poll, error=error)

@@ -10,15 +10,13 @@ Attributes are stored with sorted names and without spaces, and whole numbers as
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import orjson
-from pydantic import AfterValidator
 
-from engine.inputs import Invalid, unstorable
+from engine.kernel.inputs import Invalid, unstorable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,9 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_BYTES",
     "Given",
-    "SchemaName",
     "canonical",
-    "check_schema",
     "external_key",
     "merged",
     "read_entity",
@@ -46,8 +42,6 @@ OWN_FIELDS = SYSTEM_FIELDS | {"external_id", "title"}
 #: Below it every whole float is an integer of 64 bits.
 _WHOLE = 2.0**63
 
-_SCHEMA = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
-
 
 @dataclass(frozen=True, slots=True)
 class Given:
@@ -59,30 +53,6 @@ class Given:
     attributes: dict[str, Any]
     has_external_id: bool = False
     """Whether `external_id` was named at all: null takes it away."""
-
-
-def check_schema(schema: str) -> str:
-    """The schema's name.
-
-    Raises:
-        Invalid: it is none: up to 64 letters, digits, `_`, `-` and `.`, beginning with a letter.
-    """
-    if _SCHEMA.fullmatch(schema) is None:
-        raise Invalid(
-            "schema", "must begin with a letter and have at most 64 letters, digits, '_', '-' or '.'"
-        )
-    return schema
-
-
-def _schema_name(schema: str) -> str:
-    try:
-        return check_schema(schema)
-    except Invalid as error:
-        raise ValueError(error.message) from None
-
-
-#: A schema's name, in what callers hand in.
-SchemaName = Annotated[str, AfterValidator(_schema_name)]
 
 
 def external_key(value: object) -> str | None:

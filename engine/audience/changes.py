@@ -14,7 +14,7 @@ from sqlalchemy import or_, select, update
 from engine.audience.attributes import Given, canonical
 from engine.audience.store import Mode, Row, store
 from engine.delivery.enrol import enrol
-from engine.inputs import Invalid
+from engine.kernel.inputs import Invalid
 from state.change import clock_of
 from state.sets import among
 from state.tables import Entity

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from engine.audience.attributes import OWN_FIELDS, canonical
 from engine.audience.lines import ImportRefused
 from engine.audience.records import Record
-from engine.inputs import Invalid
+from engine.kernel.inputs import Invalid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,14 +24,18 @@ _MAX_NAME = 255
 class _Columns:
     """A header: which columns become attributes, and which are the entity's own fields."""
 
-    def __init__(self, header: list[str]) -> None:
-        self.names = [name.strip().strip("\ufeff") for name in header]
+    def __init__(self, header: list[str], reading: Reading) -> None:
+        given = [name.strip().strip("\ufeff") for name in header]
+        reading.check_renamed(given)
+        self.names = [reading.renamed.get(name, name) for name in given]
         while self.names and not self.names[-1]:
             self.names.pop()
         self.notes: list[str] = []
         self.kept: list[int] = []
         seen: set[str] = set()
         for index, name in enumerate(self.names):
+            if not name and given[index]:
+                continue  # it is to be left out
             if not name:
                 self.notes.append(f"gives column {index + 1} no name; the column is left out")
             elif name in seen:
@@ -65,14 +69,14 @@ def records_of(found: Iterator[Fields], reading: Reading) -> Iterator[Record]:
         raise ImportRefused("file", "is empty; its first line must name the columns")
     if header.trouble is not None:
         raise ImportRefused("file", f"has a first line, to name the columns, that {header.trouble}")
-    columns = _Columns(header.values)
+    columns = _Columns(header.values, reading)
     reading.check(columns.known())
     yield from _notes(header, columns)
     for fields in found:
         if fields.trouble is not None:
             yield Record(fields.line, None, fields.trouble)
         elif fields.is_header:
-            columns = _Columns(fields.values)
+            columns = _Columns(fields.values, reading)
             yield from _notes(fields, columns)
         else:
             try:
@@ -90,6 +94,7 @@ def _notes(header: Fields, columns: _Columns) -> Iterator[Record]:
 
 def _row(columns: _Columns, fields: list[str], reading: Reading) -> tuple[Row, str | None]:
     values = columns.values(fields)
+    values.update(reading.added)
     note = reading.read_numbers(values)
     attributes = (
         {name: value for name, value in values.items() if name not in columns.own} if columns.own else values

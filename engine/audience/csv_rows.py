@@ -15,6 +15,7 @@ import re
 from collections import deque
 from typing import TYPE_CHECKING
 
+from config.errors import MusterError
 from engine.audience.columns import records_of
 from engine.audience.headers import Fields, Header
 from engine.audience.lines import MAX_LINE, ImportRefused, Line
@@ -48,7 +49,7 @@ _MESSAGES = {
 }
 
 
-class _Broken(Exception):
+class _Broken(MusterError):
     """The record under way cannot be completed."""
 
 

@@ -10,28 +10,41 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, cast, delete, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, delete, func, literal, or_, select, update
 from sqlalchemy import String as Text
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import IntegrityError
 
-from engine import listing
-from engine.audience.attributes import Given, canonical, check_schema, read_entity
-from engine.audience.comparisons import Holds
+from engine import audit
+from engine.audience.attributes import Given, canonical, read_entity
 from engine.audience.former import bring_back, remember
-from engine.audience.predicate import dialect_of
 from engine.delivery.enrol import enrol, guard
-from engine.inputs import Invalid, unstorable
+from engine.filters.predicate import holds_text
+from engine.filters.schema_names import check_schema
+from engine.kernel import listing
+from engine.kernel.inputs import Invalid, unstorable
+from engine.kernel.media import AddressMedium, fold_address
 from state.change import clock_of
+from state.dialects import dialect_of
 from state.errors import NotFound
-from state.sets import is_postgresql
+from state.sets import insert_into
 from state.tables import Entity
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy.orm import Session
 
-__all__ = ["delete_entity", "entity_json", "get_entity", "list_entities", "patch_entity", "upsert_entity"]
+__all__ = [
+    "delete_entity",
+    "entities_by_external_id",
+    "entity_json",
+    "find_entity",
+    "find_for_update",
+    "get_entity",
+    "list_entities",
+    "patch_entity",
+    "upsert_entity",
+]
 
 
 def entity_json(entity: Entity) -> dict[str, Any]:
@@ -47,6 +60,37 @@ def entity_json(entity: Entity) -> dict[str, Any]:
     if entity.external_id is not None:
         own["external_id"] = entity.external_id
     return {**entity.attributes, **own}
+
+
+def find_entity(session: Session, org_id: UUID, wanted: str) -> Entity:
+    """The entity of that id, external id or e-mail address (in any case, with or without a name around it).
+
+    Raises:
+        NotFound: nobody is known by it.
+        Invalid: several are.
+    """
+    try:
+        known = [Entity.id == UUID(wanted)]
+    except ValueError:
+        email = func.lower(func.trim(Entity.attributes["email"].as_string()))
+        forms = {form for form in (wanted.strip().lower(), fold_address(AddressMedium.EMAIL, wanted)) if form}
+        known = [Entity.external_id == wanted, email.in_(sorted(forms))]
+    found = list(session.scalars(select(Entity).where(Entity.org_id == org_id, or_(*known)).limit(2)))
+    if not found:
+        raise NotFound("an entity of the id, external id or e-mail address", wanted)
+    if len(found) > 1:
+        raise Invalid("recipient", f"several are known by {wanted!r}: {found[0].id}, {found[1].id} …")
+    return found[0]
+
+
+def find_for_update(session: Session, org_id: UUID, schema: str, entity_id: UUID) -> Entity | None:
+    """One entity as it is now, locked until the transaction ends; None: there is none of that id in the schema."""
+    return session.execute(
+        select(Entity)
+        .where(Entity.org_id == org_id, Entity.schema == schema, Entity.id == entity_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).scalar_one_or_none()
 
 
 def get_entity(session: Session, org_id: UUID, schema: str, entity_id: UUID) -> Entity:
@@ -65,6 +109,14 @@ def get_entity(session: Session, org_id: UUID, schema: str, entity_id: UUID) -> 
     return entity
 
 
+def entities_by_external_id(
+    session: Session, org_id: UUID, external_id: str, *, limit: int
+) -> Sequence[UUID]:
+    """Ids of the organization's entities of that external id, which each schema may have one of."""
+    ours = select(Entity.id).where(Entity.org_id == org_id, Entity.external_id == external_id)
+    return session.scalars(ours.limit(limit)).all()
+
+
 def upsert_entity(session: Session, org_id: UUID, schema: str, body: Any) -> tuple[Entity, bool]:
     """Create or replace an entity; also says whether it was created.
 
@@ -80,14 +132,16 @@ def upsert_entity(session: Session, org_id: UUID, schema: str, body: Any) -> tup
     if given.id is not None and _exists(session, org_id, schema, given.id):
         _replace(session, given.id, values)
         enrol(session, org_id, schema, [given.id])
-        return get_entity(session, org_id, schema, given.id), False
+        return _noted(session, get_entity(session, org_id, schema, given.id), "update", body), False
     if given.id is None:
         former = bring_back(session, org_id, schema, [given.external_id])
         entity_id = former.get(given.external_id or "", entity_id)
     row = {"org_id": org_id, "schema": schema, **values, "created_at": now, "updated_at": now}
     found = _insert(session, entity_id, row, by_external_id=given.id is None)
     enrol(session, org_id, schema, [found])
-    return get_entity(session, org_id, schema, found), found == entity_id
+    created = found == entity_id
+    entity = get_entity(session, org_id, schema, found)
+    return _noted(session, entity, "create" if created else "update", body), created
 
 
 def patch_entity(session: Session, org_id: UUID, schema: str, entity_id: UUID, body: Any) -> Entity:
@@ -101,12 +155,7 @@ def patch_entity(session: Session, org_id: UUID, schema: str, entity_id: UUID, b
     if given.id not in (None, entity_id):
         raise Invalid("_id", "cannot be changed")
     guard(session, org_id, activates=False)
-    entity = session.execute(
-        select(Entity)
-        .where(Entity.org_id == org_id, Entity.schema == schema, Entity.id == entity_id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).scalar_one_or_none()
+    entity = find_for_update(session, org_id, schema, entity_id)
     if entity is None:
         raise NotFound("entity", entity_id)
     merged = Given(
@@ -117,7 +166,13 @@ def patch_entity(session: Session, org_id: UUID, schema: str, entity_id: UUID, b
     )
     _replace(session, entity_id, _values(session, merged))
     enrol(session, org_id, schema, [entity_id])
-    return get_entity(session, org_id, schema, entity_id)
+    return _noted(session, get_entity(session, org_id, schema, entity_id), "update", body)
+
+
+def _noted(session: Session, entity: Entity, action: str, given: dict[str, Any]) -> Entity:
+    """The entity, once the audit log has the names of what was written; values are what is known of a person."""
+    audit.note(session, "entity", action, entity.id, schema=entity.schema, attributes=sorted(given))
+    return entity
 
 
 def delete_entity(session: Session, org_id: UUID, schema: str, entity_id: UUID) -> None:
@@ -135,6 +190,7 @@ def delete_entity(session: Session, org_id: UUID, schema: str, entity_id: UUID) 
     gone = session.execute(statement).first()
     if gone is None:
         raise NotFound("entity", entity_id)
+    audit.note(session, "entity", "delete", entity_id, schema=schema)
     if gone.external_id is not None:
         remember(session, org_id, schema, entity_id, gone.external_id)
 
@@ -159,9 +215,7 @@ def list_entities(
     if q:
         if (trouble := unstorable(q)) is not None:
             raise Invalid("q", trouble[1])
-        holds, needle = dialect_of(session).holds, Holds(q)
-        external_id = func.coalesce(Entity.external_id, "")
-        conditions.append(or_(holds(Entity.title, needle), holds(external_id, needle)))
+        conditions.append(holds_text(session, q, Entity.title, Entity.external_id))
     total = session.execute(select(func.count()).select_from(Entity).where(*conditions)).scalar_one()
     if next is not None:
         conditions.append(Entity.id > _position(next))
@@ -184,7 +238,7 @@ def _values(session: Session, given: Given) -> dict[str, Any]:
     return {
         "external_id": given.external_id,
         "title": given.title or "",
-        "attributes": cast(text, JSONB) if is_postgresql(session) else text,
+        "attributes": dialect_of(session).document(text),
     }
 
 
@@ -227,8 +281,7 @@ def _replace(session: Session, entity_id: UUID, values: dict[str, Any]) -> None:
 
 def _insert(session: Session, entity_id: UUID, row: dict[str, Any], *, by_external_id: bool) -> UUID:
     """Insert the entity, or replace the one of its external id; the id of whichever it was."""
-    insert: Any = postgresql.insert if is_postgresql(session) else sqlite.insert
-    statement = insert(Entity).values(id=entity_id, **row)
+    statement = insert_into(session, Entity).values(id=entity_id, **row)
     if by_external_id:
         statement = statement.on_conflict_do_update(
             index_elements=["org_id", "schema", "external_id"],
@@ -242,7 +295,7 @@ def _insert(session: Session, entity_id: UUID, row: dict[str, Any], *, by_extern
         known = _id_of(session, row) if row["external_id"] is not None else None
         if known is not None:
             raise Invalid("external_id", f"{row['external_id']!r} is another entity's") from None
-        raise Invalid("_id", f"{entity_id} is taken") from None
+        raise Invalid("_id", "cannot be used; leave it out, and one is made") from None
     return entity_id if row["external_id"] is None else _id_of(session, row) or entity_id
 
 

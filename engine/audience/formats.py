@@ -49,6 +49,8 @@ def records_in(content_type: str, chunks: Iterable[bytes], columns: Columns) -> 
     if columns.delimiter:
         raise ImportRefused("delimiter", "is for CSV only")
     if plain == NDJSON:
+        if columns.renamed:
+            raise ImportRefused("renamed", "is not for NDJSON, whose lines name their attributes themselves")
         return ndjson_records(numbered_lines(chunks), reading)
     if columns.decimal_comma or columns.decimal_point:
         field = "decimal_comma" if columns.decimal_comma else "decimal_point"

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from engine.audience.numerals import reads_number
-from engine.audience.texts import BLANKS, fold
+from engine.filters.numerals import reads_number
+from engine.filters.texts import BLANKS, fold
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,20 +15,23 @@ Promises:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from engine.audience.attributes import check_schema, merged
+from config.errors import MusterError
+from engine.audience.attributes import merged
 from engine.audience.formats import Columns, records_in
 from engine.audience.keyed import store_by_key
 from engine.audience.lines import ImportRefused
 from engine.audience.store import CannotStore, Mode, Row, store
-from engine.inputs import Invalid
+from engine.filters.schema_names import check_schema
+from engine.kernel.inputs import Invalid
 from state.database import is_connection_loss
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from uuid import UUID
 
@@ -91,7 +94,7 @@ class ImportResult:
             self.errors.append(LineError(line, message))
 
 
-class ImportInterrupted(Exception):
+class ImportInterrupted(MusterError):
     """The database went away. What was stored until then stays."""
 
     def __init__(self, lines: int, result: ImportResult, *, repeatable: bool) -> None:
@@ -135,6 +138,8 @@ def import_entities(
     delimiter: str | None = None,
     decimal_comma: Sequence[str] = (),
     decimal_point: Sequence[str] = (),
+    renamed: Mapping[str, str] = MappingProxyType({}),
+    added: Mapping[str, str] = MappingProxyType({}),
     mode: Mode = Mode.MERGE,
     progress: Callable[[int, int], None] | None = None,
 ) -> ImportResult:
@@ -155,6 +160,8 @@ def import_entities(
         delimiter: What stands between the columns of CSV: a character, or a word for it; absent: it is found out.
         decimal_comma: Columns of numbers like `1.234,50`, kept as `1234.50`; what is no number stays as it is.
         decimal_point: Columns of numbers like `1,234.50`.
+        renamed: Column of a table → attribute that it is, by which the other arguments know it; empty: left out.
+        added: Attribute → value that every entity of the file gets.
         mode: Whether attributes that a record does not name stay, or go.
         progress: Called after each batch with the lines and bytes read so far.
 
@@ -172,6 +179,8 @@ def import_entities(
         delimiter or None,
         (*decimal_comma,),
         (*decimal_point,),
+        renamed,
+        added,
     )
     records = records_in(content_type, counted, columns)
     result = ImportResult()

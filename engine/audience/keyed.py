@@ -13,16 +13,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import orjson
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select, update
 
 from engine.audience.attributes import canonical, merged
-from engine.audience.predicate import dialect_of
 from engine.audience.store import CannotStore, Counts, Mode, store
-from engine.audience.texts import trim
 from engine.delivery.enrol import enrol, guard
-from engine.inputs import Invalid
+from engine.filters.predicate import filter_dialect_of
+from engine.filters.texts import trim
+from engine.kernel.inputs import Invalid
 from state.change import clock_of
-from state.sets import among, is_postgresql
+from state.locks import Lock, lock
+from state.sets import among
 from state.tables import Entity
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["folded_key", "store_by_key"]
 
 _LOWER = str.maketrans({chr(letter): chr(letter + 32) for letter in range(ord("A"), ord("Z") + 1)})
-#: Beside the organization's lock of enrolment.
-_LOCK = 0x6B65_7973
 
 
 def folded_key(value: object) -> str:
@@ -62,9 +61,7 @@ def store_by_key(
         CannotStore: some rows; by what stands in the attribute.
     """
     guard(session, org_id, activates=False)
-    if is_postgresql(session):
-        low = int.from_bytes(org_id.bytes[8:12], signed=True)
-        session.execute(text("SELECT pg_advisory_xact_lock(:high, :low)"), {"high": _LOCK, "low": low})
+    lock(session, Lock.KEYED_IMPORT, org_id)
     found = _found(session, org_id, schema, key, list(rows))
     several = {
         value: f"{key}: {len(them)} entities have {value!r}; it must be that of one"
@@ -92,7 +89,7 @@ def _found(
     session: Session, org_id: UUID, schema: str, key: str, values: list[str]
 ) -> dict[str, list[tuple[UUID, str | None]]]:
     """Id and external id of the entities that have each value."""
-    dialect = dialect_of(session)
+    dialect = filter_dialect_of(session)
     folded = func.lower(dialect.ordered(dialect.trimmed(dialect.attribute(key).value.text)))
     statement = (
         select(folded, Entity.id, Entity.external_id)

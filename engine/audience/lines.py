@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from engine.inputs import Invalid
+from engine.kernel.inputs import Invalid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

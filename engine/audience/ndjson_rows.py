@@ -9,7 +9,7 @@ import orjson
 
 from engine.audience.attributes import canonical, read_entity
 from engine.audience.records import Record
-from engine.inputs import Invalid
+from engine.kernel.inputs import Invalid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,10 @@ def ndjson_records(lines: Iterator[Line], reading: Reading) -> Iterator[Record]:
 
 def _row(text: str, reading: Reading) -> tuple[Row, str | None]:
     body = _load(text)
-    note = reading.read_numbers(body) if isinstance(body, dict) else None
+    note = None
+    if isinstance(body, dict):
+        body |= reading.added
+        note = reading.read_numbers(body)
     given = read_entity(body)
     if reading.identifier is None and given.external_id is None and given.id is not None:
         raise Invalid("_id", "is not what an import goes by; name the external id")

@@ -1,39 +1,43 @@
 """What a target would do, told before anybody is written to: how many are in it, and which values it cannot read.
 
 A condition reads the values of its attribute as numbers, dates or yes and no. What reads as nothing of that kind
-matches neither way (engine.audience.comparisons), so who has such a value may be missing: the preview counts them,
+matches neither way (engine.filters.comparisons), so who has such a value may be missing: the preview counts them,
 over all entities of the schema. Places that cannot be read (engine.limits.zones) are counted among the first 10,000 of
 the audience; the organization's time zone is used for them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, func, select
 
-from engine.audience.calendar import organization_time
-from engine.audience.filters import conditions_of, parse_filters
-from engine.audience.predicate import unreadable
-from engine.audience.targets import audience, has_filters
+from engine.filters.calendar import organization_time
+from engine.filters.filters import conditions_of, parse_filters
+from engine.filters.predicate import unreadable
+from engine.filters.schema_names import check_schema
+from engine.filters.targets import audience, audience_page, count_any, has_filters
+from engine.kernel.inputs import Invalid
 from engine.limits.zones import place_is_unreadable
-from state.tables import Entity
+from state.sets import among
+from state.tables import Entity, Target
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
     from uuid import UUID
 
     from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
 
-    from state.tables import Target
-
-__all__ = ["PreviewNote", "TargetPreview", "preview_target"]
+__all__ = ["PreviewNote", "SampledPerson", "TargetPreview", "preview_audience", "preview_target"]
 
 #: Of the audience, whose places are looked at.
 _PLACES = 10_000
 _AT_ONCE = 1_000
+#: Names that are told.
+_SAMPLES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +53,55 @@ class PreviewNote:
 
 
 @dataclass(frozen=True, slots=True)
+class SampledPerson:
+    """Somebody of an audience."""
+
+    id: UUID
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class TargetPreview:
     """Whom a campaign for a target would be for, and what is odd about their data."""
 
     count: int
     notes: list[PreviewNote]
+    samples: tuple[SampledPerson, ...] = ()
+    """A few of them; of `preview_audience` alone."""
+
+
+def preview_audience(
+    session: Session,
+    org_id: UUID,
+    now: datetime,
+    *,
+    schema: str = "",
+    filters: dict[str, Any] | None = None,
+    target_ids: Sequence[UUID] = (),
+) -> TargetPreview:
+    """The same of conditions that no target keeps yet, or of all who are in any of some targets; and a few of them.
+
+    Raises:
+        Invalid: schema or filters cannot be used, or a target does not exist.
+    """
+    if not target_ids:
+        target = Target(org_id=org_id, name="", entity_schema=check_schema(schema), entity_filters=filters)
+        seen, targets = preview_target(session, org_id, target, now), [target]
+    else:
+        targets = list(
+            session.scalars(
+                select(Target).where(Target.org_id == org_id, among(session, Target.id, target_ids))
+            )
+        )
+        if len(targets) < len(set(target_ids)):
+            raise Invalid("target_ids", "one of the targets does not exist any more")
+        seen = TargetPreview(count_any(session, org_id, targets, now), [])
+    samples: dict[UUID, SampledPerson] = {}
+    for one in filter(has_filters, targets):
+        page = audience_page(session, org_id, one, after=None, limit=_SAMPLES, now=now)
+        for entity_id, _, title in session.execute(page):
+            samples.setdefault(entity_id, SampledPerson(entity_id, title or str(entity_id)))
+    return replace(seen, samples=tuple(samples.values())[:_SAMPLES])
 
 
 def preview_target(session: Session, org_id: UUID, target: Target, now: datetime) -> TargetPreview:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.audience.attributes import MAX_TITLE, external_key
@@ -9,9 +10,9 @@ from engine.audience.keyed import folded_key
 from engine.audience.lines import ImportRefused
 from engine.audience.store import Row
 from engine.audience.titles import TitleTemplate
-from engine.audience.written_numbers import DecimalMark, plain_number
-from engine.inputs import Invalid
-from engine.suggestions import did_you_mean
+from engine.filters.written_numbers import DecimalMark, plain_number
+from engine.kernel.inputs import Invalid
+from engine.kernel.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,6 +35,10 @@ class Columns(NamedTuple):
     """Those of numbers like `1.234,50`."""
     decimal_point: tuple[str, ...] = ()
     """Those of numbers like `1,234.50`."""
+    renamed: Mapping[str, str] = MappingProxyType({})
+    """Column of a table → attribute that it is; an empty name: left out. All else goes by the new names."""
+    added: Mapping[str, str] = MappingProxyType({})
+    """Attribute → value that every record gets, whatever it says itself."""
 
 
 class Reading:
@@ -56,6 +61,7 @@ class Reading:
             **dict.fromkeys(columns.decimal_point, DecimalMark.POINT),
         }
         self._columns = columns
+        self.renamed, self.added = columns.renamed, columns.added
         self.identifier = columns.external_id or columns.key
         """The column that tells entities apart, if one was named."""
         titles = [] if self._title is None else self._title.columns
@@ -76,6 +82,18 @@ class Reading:
                     raise ImportRefused(field, f"names the column {name!r}, which is not there{hint}")
         if self._title is not None:
             self._title.check(known)
+
+    def check_renamed(self, names: Sequence[str]) -> None:
+        """Refuse a new name for a column that is not there.
+
+        Raises:
+            ImportRefused: names the column.
+        """
+        for name in self.renamed:
+            if name not in names:
+                raise ImportRefused(
+                    "renamed", f"names the column {name!r}, which is not there{did_you_mean(name, names)}"
+                )
 
     def read_numbers(self, values: dict[str, Any]) -> str | None:
         """Write numbers in the columns that were named as filters read them; what to note of those that are none."""

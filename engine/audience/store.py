@@ -23,12 +23,13 @@ from uuid import UUID, uuid4
 import orjson
 from sqlalchemy import text
 
+from config.errors import MusterError
 from engine.audience.attributes import MAX_BYTES, canonical, merged
 from engine.audience.former import bring_back
 from engine.delivery.enrol import enrol, guard
-from engine.inputs import Invalid
+from engine.kernel.inputs import Invalid
 from state.change import clock_of
-from state.sets import is_postgresql
+from state.dialects import dialect_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -69,7 +70,7 @@ class Counts:
     skipped: int
 
 
-class CannotStore(Exception):
+class CannotStore(MusterError):
     """Some rows cannot be stored. The transaction must be rolled back; without them the others can."""
 
     def __init__(self, troubles: Mapping[str, str]) -> None:
@@ -148,8 +149,7 @@ def store(
         return Counts(0, 0, 0)
     guard(session, org_id, activates=False)
     ordered = sorted(rows, key=lambda row: row.external_id or "")
-    write = _postgresql if is_postgresql(session) else _sqlite
-    created, ids = write(session, org_id, schema, ordered, mode)
+    created, ids = _WRITERS[dialect_of(session).name](session, org_id, schema, ordered, mode)
     enrol(session, org_id, schema, ids)
     return Counts(created, len(ids) - created, len(rows) - len(ids))
 
@@ -224,3 +224,6 @@ def _sqlite(
     if changed:
         connection.exec_driver_sql(_SQLITE_UPDATE, changed)
     return len(new), [UUID(hex=row[0]) for row in new] + [UUID(hex=row[-1]) for row in changed]
+
+
+_WRITERS = {"postgresql": _postgresql, "sqlite": _sqlite}

@@ -7,7 +7,8 @@ import io
 from typing import TYPE_CHECKING
 
 from engine.audience.suppression_list import COLUMNS, export_suppressions
-from state.tables.audience import EVERY_CAMPAIGN
+from engine.kernel.csv_cells import defused
+from state.types import NIL_UUID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,9 +27,9 @@ def suppressions_as_csv(database: Database, org_id: UUID) -> Iterator[str]:
         csv.writer(text).writerows(
             [
                 row.channel_kind or "",
-                row.address,
+                defused(row.address),
                 row.reason,
-                "" if row.campaign_id == EVERY_CAMPAIGN else row.campaign_id,
+                "" if row.campaign_id == NIL_UUID else row.campaign_id,
                 row.medium,
             ]
             for row in rows

@@ -11,18 +11,25 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
+from sqlalchemy import select
 
 from engine.audience.csv_rows import csv_fields
 from engine.audience.lines import ImportRefused, numbered_lines
-from engine.audience.suppression import bar
 from engine.audience.suppression_list import BATCH, COLUMNS, SuppressionInput, regions_of
-from engine.inputs import Invalid, explain
+from engine.engagement.suppression import bar
+from engine.kernel.csv_cells import undefused
+from engine.kernel.inputs import Invalid, explain
+from state.sets import among
+from state.tables import Campaign
+from state.types import NIL_UUID
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from uuid import UUID
 
-    from engine.audience.suppression import Barred
+    from sqlalchemy.orm import Session
+
+    from engine.engagement.suppression import Barred
     from state.database import Database
 
 __all__ = ["Imported", "import_suppressions"]
@@ -53,23 +60,32 @@ def import_suppressions(database: Database, org_id: UUID, chunks: Iterable[bytes
     """Add a CSV file's addresses.
 
     The header names `address`, `channel_kind` or `medium`, and, if they are there, `reason` and `campaign_id`, in any
-    order. A campaign may be gone: a list that was exported can be imported.
+    order. An address stands as the export writes it, or as it is. A line about a campaign that the organization does
+    not have is rejected.
 
     Raises:
         ImportRefused: the file is no UTF-8 text, or lacks a column. Nothing was written.
         sqlalchemy.exc.DBAPIError: the database went away; what was added until then stays.
     """
     result = Imported()
-    batch: dict[tuple[str, str, UUID], Barred] = {}
-    taken = 0
+    batch: dict[tuple[str, str, UUID], tuple[int, Barred]] = {}
+    given = 0
     with database.read() as session:
         regions = regions_of(session, org_id)
 
     def flush() -> None:
-        if batch:
-            with database.begin() as session:
-                result.created += len(bar(session, org_id, batch.values()))
-            batch.clear()
+        nonlocal given
+        if not batch:
+            return
+        with database.begin() as session:
+            known = _campaigns(session, org_id, {barred.campaign_id for _, barred in batch.values()})
+            fit = [barred for _, barred in batch.values() if barred.campaign_id in known]
+            result.created += len(bar(session, org_id, fit))
+        for number, barred in batch.values():
+            if barred.campaign_id not in known:
+                given -= 1
+                result.reject(number, f"campaign_id: campaign {barred.campaign_id} does not exist")
+        batch.clear()
 
     for number, cells in _records(chunks, result):
         try:
@@ -80,13 +96,22 @@ def import_suppressions(database: Database, org_id: UUID, chunks: Iterable[bytes
         except Invalid as error:
             result.reject(number, str(error))
             continue
-        taken += 1
-        batch.setdefault((barred.medium, barred.address, barred.campaign_id), barred)
+        given += 1
+        batch.setdefault((barred.medium, barred.address, barred.campaign_id), (number, barred))
         if len(batch) >= BATCH:
             flush()
     flush()
-    result.skipped = taken - result.created
+    result.skipped = given - result.created
     return result
+
+
+def _campaigns(session: Session, org_id: UUID, wanted: set[UUID]) -> set[UUID]:
+    """Of campaigns that lines are about those that the organization has; all of them together are one."""
+    ids = wanted - {NIL_UUID}
+    if not ids:
+        return wanted
+    ours = select(Campaign.id).where(Campaign.org_id == org_id, among(session, Campaign.id, ids))
+    return {NIL_UUID, *session.scalars(ours)}
 
 
 def _records(chunks: Iterable[bytes], result: Imported) -> Iterator[tuple[int, dict[str, str]]]:
@@ -99,7 +124,7 @@ def _records(chunks: Iterable[bytes], result: Imported) -> Iterator[tuple[int, d
             names = _header(fields.values)
         elif names is not None:
             cells = {name: value.strip() for name, value in zip(names, fields.values, strict=False)}
-            yield fields.line, {name: cell for name, cell in cells.items() if cell}
+            yield fields.line, {name: undefused(cell) for name, cell in cells.items() if cell}
     if names is None:
         raise ImportRefused("file", f"is empty; its first line names the columns {', '.join(COLUMNS)}")
 

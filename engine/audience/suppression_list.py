@@ -1,7 +1,7 @@
 """The suppression list as people keep it: look, add, remove, import, export.
 
 Adding what is there changes nothing, so importing a list again is safe. An address is kept in the one form of its
-medium (engine.channels.media), which is the form that channels use; what is no address of its medium is refused.
+medium (engine.kernel.media), which is the form that channels use; what is no address of its medium is refused.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from uuid import UUID  # noqa: TC003 - pydantic reads it
 from pydantic import Field, field_validator, model_validator
 from sqlalchemy import or_, select, tuple_
 
-from engine import listing
-from engine.audience.suppression import Barred, bar
 from engine.channels import registry
-from engine.channels.media import (
+from engine.engagement.suppression import Barred, bar
+from engine.kernel import listing
+from engine.kernel.erased_addresses import digests_of
+from engine.kernel.inputs import Input, Invalid
+from engine.kernel.media import (
     AddressMedium,
     FoldedAddress,
     Regions,
@@ -23,10 +25,9 @@ from engine.channels.media import (
     medium_of_kind,
     medium_of_text,
 )
-from engine.inputs import Input, Invalid
-from engine.suggestions import did_you_mean
+from engine.kernel.suggestions import did_you_mean
 from state.tables import Campaign, Channel, Organization, Suppression
-from state.tables.audience import EVERY_CAMPAIGN
+from state.types import NIL_UUID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +70,7 @@ class SuppressionInput(Input):
     """email, phone, chat or other; absent: the channel kind's, or told from the address."""
     address: str = Field(min_length=1, max_length=400)
     reason: Literal["unsubscribe", "hard_bounce", "complaint", "manual"] = "manual"
-    campaign_id: UUID = EVERY_CAMPAIGN
+    campaign_id: UUID = NIL_UUID
     """The one campaign that must not use it; absent: none of the organization may."""
 
     @field_validator("channel_kind")
@@ -142,7 +143,12 @@ def list_suppressions(
         )
     if address is not None:
         regions = regions_of(session, org_id)
-        spelled = {(one, fold_address(one, address, regions) or address.strip()) for one in AddressMedium}
+        spelled = {
+            FoldedAddress(one, fold_address(one, address, regions) or address.strip())
+            for one in AddressMedium
+        }
+        erased = digests_of(session, org_id, spelled)
+        spelled |= {FoldedAddress(one.medium, digest) for one, digest in erased.items()}
         conditions.append(
             or_(
                 *(
@@ -160,20 +166,22 @@ def suppress(session: Session, org_id: UUID, given: SuppressionInput) -> tuple[S
     Raises:
         Invalid: the address is none, or the campaign does not exist.
     """
-    if given.campaign_id != EVERY_CAMPAIGN:
+    if given.campaign_id != NIL_UUID:
         known = select(Campaign.id).where(Campaign.id == given.campaign_id, Campaign.org_id == org_id)
         if session.execute(known).first() is None:
             raise Invalid("campaign_id", f"campaign {given.campaign_id} does not exist")
     barred = given.barred(regions_of(session, org_id))
     created = bar(session, org_id, [barred])
-    row = session.execute(
+    digests = digests_of(session, org_id, [FoldedAddress(barred.medium, barred.address)])  # of who was erased
+    rows = session.scalars(
         select(Suppression).where(
             Suppression.org_id == org_id,
             Suppression.medium == barred.medium,
-            Suppression.address == barred.address,
-            Suppression.campaign_id == given.campaign_id,
+            Suppression.address.in_([barred.address, *digests.values()]),
+            Suppression.campaign_id.in_([given.campaign_id, NIL_UUID]),
         )
-    ).scalar_one()
+    ).all()
+    row = min(rows, key=lambda one: (one.campaign_id != given.campaign_id, one.address != barred.address))
     return row, bool(created)
 
 

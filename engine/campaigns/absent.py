@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ConfigDict, field_validator
 
-from engine.inputs import Input
+from engine.kernel.inputs import Input
 
 __all__ = ["NeverNull", "left_out"]
 

@@ -15,9 +15,9 @@ from pydantic import StringConstraints
 from sqlalchemy import func, select
 from sqlalchemy.orm import undefer
 
-from engine import listing
 from engine.content.enclosed import check_attachment, guess_type
-from engine.inputs import Input, Invalid
+from engine.kernel import listing
+from engine.kernel.inputs import Input, Invalid
 from state.change import clock_of
 from state.errors import NotFound
 from state.tables import Template, TemplateAttachment

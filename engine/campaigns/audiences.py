@@ -13,13 +13,16 @@ from uuid import UUID, uuid4
 from pydantic import Field, StringConstraints
 from sqlalchemy import delete, select
 
-from engine import listing
-from engine.audience.attributes import SchemaName  # noqa: TC001 - pydantic reads it
-from engine.audience.plain import tree_of
-from engine.audience.targets import audience_page, count_any
 from engine.campaigns.references import resolved
-from engine.inputs import Input, Invalid
+from engine.filters.plain import tree_of
+from engine.filters.schema_names import SchemaName  # noqa: TC001 - pydantic reads it
+from engine.filters.targets import audience_page, count_any
 from engine.insight.estimate import SAMPLE
+from engine.kernel import listing
+from engine.kernel.inputs import (
+    Input,
+    Invalid,
+)
 from state.change import clock_of
 from state.sets import among
 from state.tables import Campaign, Entity, Target
@@ -47,7 +50,7 @@ class AudienceInput(Input):
     segments: Annotated[list[_Word], Field(max_length=100)] = Field(default_factory=list)
     """Targets, by id or name. An entity that several let through is one recipient."""
     filters: dict[str, Any] = Field(default_factory=dict)
-    """As `engine.audience.plain` reads them."""
+    """As `engine.filters.plain` reads them."""
     entity_schema: SchemaName = "contact"
     """Of those that filters alone select."""
 

@@ -20,17 +20,17 @@ from uuid import UUID, uuid4
 from pydantic import AfterValidator, Field
 from sqlalchemy import select
 
-from engine import listing
 from engine.campaigns import schedules
 from engine.campaigns.audiences import AudienceInput, segments_of, write_audience
-from engine.campaigns.errors import Refusal, Refused
 from engine.campaigns.feasible import check_budget, check_hours
-from engine.campaigns.lifecycle import locked
 from engine.campaigns.messages import MessageInput, write_channels, write_messages
+from engine.delivery.campaign_moves import locked
+from engine.delivery.limit_changes import limits_changed
 from engine.events.outbox import record
-from engine.inputs import Input, Invalid, LongText, Name, above_zero, read
-from engine.instants import is_past, refuse_past
-from engine.limits.changes import limits_changed
+from engine.kernel import listing
+from engine.kernel.inputs import Input, Invalid, LongText, Name, above_zero, read
+from engine.kernel.instants import is_past, refuse_past
+from engine.kernel.rule_violations import RuleCode, RuleViolation
 from engine.limits.config import CampaignLimits, stored
 from state.change import clock_of
 from state.tables import Campaign, Job
@@ -132,7 +132,7 @@ def change_campaign(session: Session, org_id: UUID, campaign_id: UUID, given: Pl
     """Change what is given of a campaign.
 
     Raises:
-        Refused: it is not there, or what runs or its status forbids the change.
+        RuleViolation: it is not there, or what runs or its status forbids the change.
         Invalid: something cannot be used; names the field. Nothing was changed.
     """
     campaign = locked(session, org_id, campaign_id)
@@ -146,9 +146,9 @@ def change_campaign(session: Session, org_id: UUID, campaign_id: UUID, given: Pl
 
 
 def _may_change(session: Session, campaign: Campaign, given: PlanChange, fields: set[str]) -> None:
-    def refused(field: str, why: str) -> Refused:
-        return Refused(
-            Refusal.CAMPAIGN_HAS_UNEXPECTED_STATUS,
+    def refused(field: str, why: str) -> RuleViolation:
+        return RuleViolation(
+            RuleCode.CAMPAIGN_HAS_UNEXPECTED_STATUS,
             f"campaign {campaign.id} is {campaign.status}: {field} {why}",
         )
 

@@ -14,8 +14,8 @@ import structlog
 from sqlalchemy import exists, func, select
 
 from engine.campaigns import lifecycle
-from engine.campaigns.errors import Refused
-from engine.for_each import for_each
+from engine.kernel.for_each import for_each
+from engine.kernel.rule_violations import RuleViolation
 from state.tables import Campaign, DeliveryHour, Job
 from state.transitions import SENDING, CampaignStatus
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from engine.runtime import Runtime
+    from engine.kernel.runtime import Runtime
 
 __all__ = ["PAUSED_BY", "pause_spent", "spent"]
 
@@ -51,7 +51,10 @@ def pause_spent(runtime: Runtime) -> int:
 
     def pause(campaign: tuple[UUID, UUID]) -> int:
         org_id, campaign_id = campaign
-        with suppress(Refused), runtime.transaction() as session:  # refused: somebody stopped it meanwhile
+        with (
+            suppress(RuleViolation),
+            runtime.transaction() as session,
+        ):  # refused: somebody stopped it meanwhile
             lifecycle.pause(session, org_id, campaign_id, by=PAUSED_BY)
             log.info("campaign.budget_spent", campaign_id=str(campaign_id))
             return 1

@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import UUID, uuid4
 
 from pydantic import Field, model_validator
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, select, update
 
-from engine import listing
 from engine.campaigns import schedules
 from engine.campaigns.copying import copy_flow
-from engine.campaigns.errors import Refusal, Refused
 from engine.campaigns.feasible import check_hours
 from engine.campaigns.next_best_actions import NextBestAction  # noqa: TC001 - pydantic reads it
+from engine.delivery.limit_changes import limits_changed
 from engine.events.outbox import record
-from engine.inputs import Input, Invalid, LongText, Name, Rewritable
-from engine.instants import refuse_past
-from engine.limits.changes import limits_changed
+from engine.kernel import listing
+from engine.kernel.inputs import Input, Invalid, LongText, Name, Rewritable
+from engine.kernel.instants import refuse_past
+from engine.kernel.rule_violations import RuleCode, RuleViolation
 from engine.limits.config import CampaignLimits, stored
-from engine.tracking.attribution import LONGEST_WINDOW
-from engine.tracking.config import Tracking, kept
+from engine.tracking.config import LONGEST_WINDOW, Tracking, kept
 from state.change import clock_of
 from state.sets import among
 from state.tables import (
+    Attempt,
     Campaign,
     Execution,
     Experiment,
@@ -45,7 +45,6 @@ from state.transitions import OPEN, CampaignStatus
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
 
 __all__ = [
@@ -54,7 +53,6 @@ __all__ = [
     "create_campaign",
     "delete_campaign",
     "get_campaign",
-    "list_campaigns",
     "update_campaign",
 ]
 
@@ -122,29 +120,6 @@ def get_campaign(session: Session, org_id: UUID, campaign_id: UUID) -> Campaign:
     return listing.find(session, Campaign, org_id, campaign_id)
 
 
-def list_campaigns(
-    session: Session,
-    org_id: UUID,
-    *,
-    limit: int = 25,
-    next: str | None = None,  # noqa: A002
-    statuses: Sequence[CampaignStatus] = (),
-    q: str | None = None,
-) -> listing.Page[Campaign]:
-    """Newest first; of `statuses` only (empty: all), with `q` in name or description, whatever its case."""
-    conditions: list[ColumnElement[bool]] = []
-    if statuses:
-        conditions.append(Campaign.status.in_(statuses))
-    if q:
-        conditions.append(
-            or_(
-                Campaign.name.icontains(q, autoescape=True),
-                Campaign.description.icontains(q, autoescape=True),
-            )
-        )
-    return listing.page(session, Campaign, org_id, *conditions, limit=limit, next=next)
-
-
 def update_campaign(session: Session, org_id: UUID, campaign_id: UUID, given: CampaignChange) -> Campaign:
     """Change a campaign. A running job keeps the audience and the flow it was made with.
 
@@ -169,7 +144,7 @@ def delete_campaign(session: Session, org_id: UUID, campaign_id: UUID) -> None:
 
     Raises:
         NotFound: there is none.
-        Refused: CAMPAIGN_HAS_JOB_IN_PROGRESS; deactivate or cancel it first.
+        RuleViolation: CAMPAIGN_HAS_JOB_IN_PROGRESS; deactivate or cancel it first.
     """
     listing.find(session, Campaign, org_id, campaign_id, lock=True)
     running = session.execute(
@@ -178,8 +153,8 @@ def delete_campaign(session: Session, org_id: UUID, campaign_id: UUID) -> None:
         .limit(1)
     ).scalar_one_or_none()
     if running is not None:
-        raise Refused(
-            Refusal.CAMPAIGN_HAS_JOB_IN_PROGRESS, f"campaign {campaign_id} has job {running} in progress"
+        raise RuleViolation(
+            RuleCode.CAMPAIGN_HAS_JOB_IN_PROGRESS, f"campaign {campaign_id} has job {running} in progress"
         )
     jobs = select(Job.id).where(Job.org_id == org_id, Job.campaign_id == campaign_id)
     used = select(Campaign.flow_id).where(Campaign.org_id == org_id, Campaign.flow_id.is_not(None))
@@ -190,6 +165,7 @@ def delete_campaign(session: Session, org_id: UUID, campaign_id: UUID) -> None:
         delete(Recipient).where(Recipient.campaign_id == campaign_id, Recipient.org_id == org_id),
         delete(RecipientAddress).where(RecipientAddress.campaign_id == campaign_id),
         delete(Execution).where(Execution.campaign_id == campaign_id, Execution.org_id == org_id),
+        delete(Attempt).where(Attempt.campaign_id == campaign_id, Attempt.org_id == org_id),
         delete(TargetKey).where(TargetKey.campaign_id == campaign_id, TargetKey.org_id == org_id),
         delete(Job).where(Job.campaign_id == campaign_id, Job.org_id == org_id),
         delete(Target).where(Target.campaign_id == campaign_id, Target.org_id == org_id),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import case, select
 
-from engine.inputs import Invalid
+from engine.kernel.inputs import Invalid
 from state.tables import Channel
 
 if TYPE_CHECKING:

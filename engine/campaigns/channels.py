@@ -13,16 +13,16 @@ from uuid import UUID, uuid4
 from pydantic import Field
 from sqlalchemy import select, update
 
-from engine import listing
 from engine.channels import registry
-from engine.channels.port import Surroundings
+from engine.channels.port import ChannelContext
 from engine.channels.registry import InvalidChannel, UnknownKind
-from engine.channels.secrets import SecretsError
-from engine.delivery.health import let_go_on
-from engine.inputs import Input, InUse, Invalid, Name, Rewritable
-from engine.limits.changes import limits_changed
+from engine.delivery.health import resume_waiting_jobs
+from engine.delivery.limit_changes import limits_changed
+from engine.kernel import listing
+from engine.kernel.inputs import Input, InUse, Invalid, Name, Rewritable
+from engine.kernel.outbound import guard_of
+from engine.kernel.secrets import SecretsError, channel_place
 from engine.limits.config import ChannelLimits, stored
-from engine.outbound import guard_of
 from engine.tracking.config import Tracking, kept
 from state.change import clock_of
 from state.tables import Channel, Flow, Organization, Touchpoint
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from engine.channels.port import Channel as Sender
-    from engine.channels.secrets import Secrets
+    from engine.kernel.secrets import Secrets
 
 __all__ = [
     "ChannelChange",
@@ -39,6 +39,7 @@ __all__ = [
     "build_channel",
     "create_channel",
     "delete_channel",
+    "ensure_file_channel",
     "get_channel",
     "list_channels",
     "update_channel",
@@ -102,13 +103,14 @@ def create_channel(session: Session, org_id: UUID, given: ChannelInput, secrets:
     _build(given.kind, given.settings, given.credentials or {}, _looking(session))
     if given.is_default:
         _take_default(session, org_id)
+    channel_id = uuid4()
     channel = Channel(
-        id=uuid4(),
+        id=channel_id,
         org_id=org_id,
         name=given.name,
         kind=given.kind,
         settings=given.settings,
-        credentials=secrets.seal(given.credentials) if given.credentials else None,
+        credentials=secrets.seal(given.credentials, channel_place(channel_id)) if given.credentials else None,
         is_default=given.is_default,
         doubt_policy=given.doubt_policy or registry.doubt_policy(given.kind),
         max_attempts=given.max_attempts,
@@ -187,6 +189,17 @@ def _plain_values(kind: str, given: ChannelChange) -> dict[str, Any]:
     return values
 
 
+def ensure_file_channel(session: Session, org_id: UUID, secrets: Secrets) -> UUID:
+    """The organization's channel of kind `file`; made if there is none, as default if it has no other."""
+    ours = select(Channel.id).where(Channel.org_id == org_id)
+    found = session.scalar(ours.where(Channel.kind == "file").order_by(Channel.created_at).limit(1))
+    if found is not None:
+        return found
+    has_default = session.scalar(ours.where(Channel.is_default.is_(True)).limit(1)) is not None
+    given = ChannelInput(name="file", kind="file", is_default=not has_default)
+    return create_channel(session, org_id, given, secrets).id
+
+
 def delete_channel(session: Session, org_id: UUID, channel_id: UUID) -> None:
     """Remove a channel that no touchpoint names. It is no fallback of others from then on.
 
@@ -215,7 +228,7 @@ def delete_channel(session: Session, org_id: UUID, channel_id: UUID) -> None:
 
 
 def build_channel(
-    session: Session, org_id: UUID, channel_id: UUID, secrets: Secrets, surroundings: Surroundings
+    session: Session, org_id: UUID, channel_id: UUID, secrets: Secrets, channel_context: ChannelContext
 ) -> Sender:
     """The channel itself, to ask it whether its provider answers. Close it afterwards.
 
@@ -224,7 +237,8 @@ def build_channel(
         Invalid: it cannot be built any more, or its credentials cannot be opened.
     """
     channel = get_channel(session, org_id, channel_id)
-    return _build(channel.kind, channel.settings, _opened(channel, secrets), surroundings)
+    lent = channel_context.of_channel(org_id, channel_id, secrets)
+    return _build(channel.kind, channel.settings, _opened(channel, secrets), lent)
 
 
 def _check_fallback(session: Session, channel: Channel, fallback_id: UUID | None, secrets: Secrets) -> None:
@@ -248,16 +262,16 @@ def _check_fallback(session: Session, channel: Channel, fallback_id: UUID | None
         raise Invalid(field, f"writes to another medium: {media[1]}, and this channel to {media[0]}")
 
 
-def _looking(session: Session) -> Surroundings:
+def _looking(session: Session) -> ChannelContext:
     """For a channel that is built to see whether it can be, and where it would connect to."""
-    return Surroundings(guard=guard_of(session))
+    return ChannelContext(guard=guard_of(session))
 
 
 def _build(
-    kind: str, settings: dict[str, Any], credentials: dict[str, Any], surroundings: Surroundings
+    kind: str, settings: dict[str, Any], credentials: dict[str, Any], channel_context: ChannelContext
 ) -> Sender:
     try:
-        return registry.build(kind, settings, credentials, surroundings)
+        return registry.build(kind, settings, credentials, channel_context)
     except UnknownKind as error:
         raise Invalid("kind", str(error)) from None
     except InvalidChannel as error:
@@ -270,7 +284,7 @@ def _opened(channel: Channel, secrets: Secrets) -> dict[str, Any]:
     if channel.credentials is None:
         return {}
     try:
-        return secrets.open(channel.credentials)
+        return secrets.open(channel.credentials, channel_place(channel.id))
     except SecretsError as error:
         raise Invalid("credentials", f"{error}; give them again") from None
 
@@ -300,7 +314,7 @@ def _set_connection(session: Session, channel: Channel, given: ChannelChange, se
     changed = "credentials" in fields or settings != channel.settings or not given.is_document
     channel.settings = settings
     if "credentials" in fields:
-        channel.credentials = secrets.seal(credentials) if credentials else None
+        channel.credentials = secrets.seal(credentials, channel_place(channel.id)) if credentials else None
     if changed:
         _unblock(session, channel)
 
@@ -314,4 +328,4 @@ def _unblock(session: Session, channel: Channel) -> None:
     channel.blocked_reason = None
     channel.consecutive_failures = 0
     channel.breaker_opened_at = None
-    let_go_on(session, channel.org_id, channel.id)
+    resume_waiting_jobs(session, channel.org_id, channel.id)

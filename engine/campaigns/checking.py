@@ -19,7 +19,7 @@ from engine.campaigns.touchpoints import (
     touchpoint_as_written,
 )
 from engine.campaigns.validation import Said, examine, sample_of
-from engine.inputs import Invalid, read
+from engine.kernel.inputs import Invalid, read
 from state.errors import NotFound
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from engine.channels.port import Channel, Surroundings
-    from engine.channels.secrets import Secrets
+    from engine.channels.port import Channel, ChannelContext
+    from engine.kernel.secrets import Secrets
 
 __all__ = ["Checked", "check_touchpoint"]
 
@@ -51,7 +51,12 @@ class Checked:
 
 
 def check_touchpoint(
-    session: Session, org_id: UUID, given: Mapping[str, Any], *, secrets: Secrets, surroundings: Surroundings
+    session: Session,
+    org_id: UUID,
+    given: Mapping[str, Any],
+    *,
+    secrets: Secrets,
+    channel_context: ChannelContext,
 ) -> Checked:
     """Check a touchpoint that is there (`touchpoint_id`), one that is not yet, or one as it would be with changes.
 
@@ -90,7 +95,7 @@ def check_touchpoint(
         said = Said(found.template_id, found.content, found.variants, found.channel_id)
         targets = [] if campaign is None else [UUID(str(one)) for one in campaign.target_ids]
         sample = sample_of(session, org_id, targets)
-        examined = examine(session, org_id, said, sample, secrets=secrets, surroundings=surroundings)
+        examined = examine(session, org_id, said, sample, secrets=secrets, channel_context=channel_context)
         errors += examined.errors
         channel = examined.channel
     twin = same_phrase(session, org_id, written, but=None if known is None else known.id)

@@ -12,9 +12,9 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from engine import listing
 from engine.campaigns.copying import copy_flow, copy_row
 from engine.events.outbox import record
+from engine.kernel import listing
 from state.tables import Campaign, Flow, Target
 from state.transitions import CampaignStatus
 
@@ -40,6 +40,7 @@ _OWN = frozenset(
         "paused_at",
         "paused_by",
         "carried",
+        "texts_kept_from",
     )
 )
 

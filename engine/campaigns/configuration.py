@@ -11,7 +11,7 @@ because what it lacked may have been a channel.
 | message | `template_id`, or `message` (a text, or an object like a template), or `variants`; `channel_id`, else |
 | | `channel_type` (the campaign's, where it has none) |
 | wait | `settings`, or `delay_seconds` … `delay_weeks`, or `until` |
-| action | `settings` (as the http channel's), or `url`, `method`, `query`, `headers`, `body` |
+| action | `settings` (as the http channel's), or `url`, `method`, `query`, `headers`, `body`; else `channel_id` |
 | all | `condition` |
 """
 
@@ -26,20 +26,17 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from engine import listing
+from engine.campaigns.actions import check_request, check_request_channel
 from engine.campaigns.channel_types import channel_of_type
-from engine.campaigns.errors import Refusal, Refused
 from engine.campaigns.templates import TemplateInput
-from engine.channels import registry
-from engine.channels.port import Surroundings
-from engine.channels.registry import InvalidChannel
+from engine.channels.default_channel import default_channel
 from engine.content.stored import compile_message
 from engine.content.templates import TemplateError
 from engine.delivery.conditions import check_condition
-from engine.delivery.default_channel import default_channel
-from engine.inputs import Invalid, read
-from engine.instants import read_instant
-from engine.outbound import guard_of
+from engine.kernel import listing
+from engine.kernel.inputs import Invalid, read
+from engine.kernel.instants import read_instant
+from engine.kernel.rule_violations import RuleCode, RuleViolation
 from state.tables import Channel, Flow, Template, Touchpoint
 
 if TYPE_CHECKING:
@@ -56,6 +53,7 @@ __all__ = [
     "configure",
     "lock_flows",
     "read_configuration",
+    "request_of",
     "settle",
     "written_of",
 ]
@@ -163,12 +161,20 @@ def read_configuration(
     def channel() -> None:
         found.channel_id = _channel(session, org_id, written, campaign)
 
+    def request() -> None:
+        found.settings = request_of(written) or {}
+        if found.settings or written.get("channel_id") is None:
+            _check_request(session, found.settings)
+        else:
+            found.channel_id = _known(session, org_id, Channel, "channel_id", written["channel_id"])
+            check_request_channel(session, org_id, found.channel_id)
+
     attempt(condition)
     if kind == "wait":
         attempt(lambda: found.settings.update(_wait(written)))
         return found
     if kind == "action":
-        attempt(lambda: found.settings.update(_request(session, written)))
+        attempt(request)
         return found
     attempt(lambda: _message(session, org_id, written, found))
     attempt(channel)
@@ -210,7 +216,7 @@ def settle(session: Session, campaign: Campaign) -> None:
     """See that the campaign's flow can be run: it has something active, and nothing that needs an update.
 
     Raises:
-        Refused: CAMPAIGN_HAS_NO_DELIVERY_METHOD; the message names the touchpoint and what is wrong with it.
+        RuleViolation: CAMPAIGN_HAS_NO_DELIVERY_METHOD; the message names the touchpoint and what is wrong with it.
     """
     rows = session.scalars(
         select(Touchpoint)
@@ -222,8 +228,8 @@ def settle(session: Session, campaign: Campaign) -> None:
         .order_by(Touchpoint.position)
     ).all()
     if not rows:
-        raise Refused(
-            Refusal.CAMPAIGN_HAS_NO_DELIVERY_METHOD, f"campaign {campaign.id} has no active touchpoint"
+        raise RuleViolation(
+            RuleCode.CAMPAIGN_HAS_NO_DELIVERY_METHOD, f"campaign {campaign.id} has no active touchpoint"
         )
     if any(row.status != "active" for row in rows):
         lock_flows(session, campaign.org_id, campaign.flow_id)
@@ -233,8 +239,8 @@ def settle(session: Session, campaign: Campaign) -> None:
         written = written_of(row)
         found = read_configuration(session, campaign.org_id, row.type, written, campaign)
         if found.problems:
-            raise Refused(
-                Refusal.CAMPAIGN_HAS_NO_DELIVERY_METHOD,
+            raise RuleViolation(
+                RuleCode.CAMPAIGN_HAS_NO_DELIVERY_METHOD,
                 f"touchpoint {row.id} of campaign {campaign.id} needs an update: {found.problems[0]}",
             )
         configure(row, written, found)
@@ -336,18 +342,23 @@ def _wait(written: Mapping[str, Any]) -> dict[str, Any]:
     return length
 
 
-def _request(session: Session, written: Mapping[str, Any]) -> dict[str, Any]:
+def request_of(written: Mapping[str, Any]) -> Any:
+    """The request that an action has of its own, as it was written; empty: it makes a channel's."""
     given = written.get("settings")
-    if given is None:
-        given = {name: written[name] for name in _REQUEST if written.get(name) is not None}
+    return (
+        {name: written[name] for name in _REQUEST if written.get(name) is not None}
+        if given is None
+        else given
+    )
+
+
+def _check_request(session: Session, given: Any) -> None:
     if not isinstance(given, dict):
         raise Invalid("settings", "must be an object")
     try:
-        registry.build("http", given, {}, Surroundings(guard=guard_of(session)))
-    except InvalidChannel as error:
-        name, message = error.errors[0]
-        raise Invalid(name.removeprefix("settings."), message) from None
-    return given
+        check_request(session, given)
+    except Invalid as error:
+        raise Invalid(error.field.removeprefix("settings."), error.message) from None
 
 
 def _channel(

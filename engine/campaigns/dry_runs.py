@@ -1,4 +1,4 @@
-"""Executions in test mode, as rows: begun, found, called off. `engine.campaigns.dry_running` carries them out."""
+"""Executions in test mode, as rows: begun, found, called off. `engine.campaigns.execute_dry_run` carries them out."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from uuid import uuid4
 
 from sqlalchemy import select, update
 
-from engine.campaigns.errors import Refusal, Refused
-from engine.commands import RunDry
-from engine.runtime import wake
+from engine.kernel.commands import RunDry
+from engine.kernel.rule_violations import RuleCode, RuleViolation
+from engine.kernel.runtime import wake
 from state.change import clock_of
 from state.tables import DryRun
 
@@ -29,14 +29,14 @@ def begin(session: Session, campaign: Campaign, *, reach: float) -> DryRun:
     """Begin a dry run of a campaign that the caller holds.
 
     Raises:
-        Refused: one is under way.
+        RuleViolation: one is under way.
     """
     under_way = select(DryRun.id).where(
         DryRun.org_id == campaign.org_id, DryRun.campaign_id == campaign.id, DryRun.status.in_(OPEN)
     )
     if session.execute(under_way.limit(1)).first() is not None:
-        raise Refused(
-            Refusal.CAMPAIGN_HAS_JOB_IN_PROGRESS, f"campaign {campaign.id} has a dry run in progress"
+        raise RuleViolation(
+            RuleCode.CAMPAIGN_HAS_JOB_IN_PROGRESS, f"campaign {campaign.id} has a dry run in progress"
         )
     now = clock_of(session).now()
     row = DryRun(

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy import and_, or_, select, update
 
 from engine.campaigns import schedules
-from engine.commands import Cancel
 from engine.events.outbox import record
-from engine.runtime import wake
+from engine.kernel.commands import Cancel
+from engine.kernel.runtime import wake
 from state.change import clock_of, sources_of
 from state.sets import among
 from state.tables import Campaign, Job

@@ -22,15 +22,15 @@ import structlog
 from pydantic import Field, model_validator
 from sqlalchemy import select
 
-from engine import listing
 from engine.campaigns import lifecycle
 from engine.campaigns.copying import copy_flow
-from engine.campaigns.errors import Refused
 from engine.events.outbox import record
-from engine.for_each import for_each
-from engine.inputs import Input, Invalid, Name
 from engine.insight.significance import Arm, look
 from engine.insight.statistics import variant_counts
+from engine.kernel import listing
+from engine.kernel.for_each import for_each
+from engine.kernel.inputs import Input, Invalid, Name
+from engine.kernel.rule_violations import RuleViolation
 from state.change import clock_of
 from state.errors import NotFound
 from state.tables import Campaign, Experiment, Flow, Job, Touchpoint
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Select
     from sqlalchemy.orm import Session
 
-    from engine.runtime import Runtime
+    from engine.kernel.runtime import Runtime
 
 __all__ = [
     "LOOKS",
@@ -135,7 +135,7 @@ def start_experiment(session: Session, org_id: UUID, campaign_id: UUID, *, windo
     Raises:
         NotFound: the campaign has no A/B test.
         Invalid: it was started before.
-        Refused: as `lifecycle.run`.
+        RuleViolation: as `lifecycle.run`.
     """
     row = find_experiment(session, org_id, campaign_id)
     if row is None:
@@ -222,7 +222,7 @@ def _roll_out(session: Session, row: Experiment, *, window: int) -> bool:
                     priority="normal",
                     reach=lifecycle.EVERYBODY,
                 )
-            except (Refused, Invalid) as refused:
+            except (RuleViolation, Invalid) as refused:
                 log.info("experiment.waits", campaign_id=str(row.campaign_id), reason=str(refused))
                 return False
     if row.winner is not None:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, or_, select
 
-from engine.delivery.default_channel import default_channel
-from engine.inputs import Invalid
-from engine.limits.config import DAYS, CampaignLimits, OrganizationLimits
+from engine.channels.default_channel import default_channel
+from engine.kernel.inputs import Invalid
+from engine.limits.config import CampaignLimits, OrganizationLimits
 from engine.limits.hours import Hours
+from engine.limits.windows import DAYS
 from state.change import clock_of
 from state.tables import Campaign, Channel, Organization, Touchpoint
 from state.transitions import CampaignStatus
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from engine.limits.config import Window
+    from engine.limits.windows import Window
 
 __all__ = ["check_budget", "check_hours", "check_organization_hours"]
 

@@ -1,7 +1,7 @@
-"""Campaigns by page number, filtered, searched and sorted (docs/contract/campaigns-api.md).
+"""Campaigns, filtered and searched: by page number and sorted (docs/contract/campaigns-api.md), or by cursor.
 
 A page number means an offset: rows that come or go meanwhile shift the pages behind them. Whoever must see everything
-once takes the cursors of `engine.campaigns.campaigns.list_campaigns`.
+once takes the cursors of `list_campaigns`.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, select
 
-from engine.audience.comparisons import Holds
-from engine.audience.predicate import dialect_of
-from engine.inputs import Invalid
-from engine.suggestions import did_you_mean
+from engine.filters.predicate import holds_text
+from engine.kernel import listing
+from engine.kernel.inputs import Invalid
+from engine.kernel.suggestions import did_you_mean
 from state.tables import Campaign
 
 if TYPE_CHECKING:
@@ -26,7 +26,15 @@ if TYPE_CHECKING:
 
     from state.transitions import CampaignStatus
 
-__all__ = ["MAX_PAGE", "MAX_PAGE_SIZE", "SORTABLE", "Found", "find_campaigns"]
+__all__ = [
+    "MAX_PAGE",
+    "MAX_PAGE_SIZE",
+    "SORTABLE",
+    "Found",
+    "campaigns_beginning_with",
+    "find_campaigns",
+    "list_campaigns",
+]
 
 MAX_PAGE_SIZE = 100
 MAX_PAGE = 1_000_000_000
@@ -76,19 +84,9 @@ def find_campaigns(
     column = SORTABLE.get(sort)
     if column is None:
         raise Invalid("sort", f"{sort[:64]!r} is none of {', '.join(SORTABLE)}{did_you_mean(sort, SORTABLE)}")
-    conditions: list[ColumnElement[bool]] = [Campaign.org_id == org_id]
-    if statuses:
-        conditions.append(Campaign.status.in_(statuses))
+    conditions = [Campaign.org_id == org_id, *_which(session, statuses, search)]
     if type is not None:
         conditions.append(Campaign.type == type)
-    if search:
-        holds = dialect_of(session).holds
-        conditions.append(
-            or_(
-                holds(Campaign.name, Holds(search)),
-                holds(func.coalesce(Campaign.description, ""), Holds(search)),
-            )
-        )
     total = session.execute(select(func.count()).select_from(Campaign).where(*conditions)).scalar_one()
     order = [
         column.is_(None),
@@ -99,3 +97,34 @@ def find_campaigns(
         select(Campaign).where(*conditions).order_by(*order).limit(limit).offset((page - 1) * limit)
     )
     return Found(list(rows), total)
+
+
+def list_campaigns(
+    session: Session,
+    org_id: UUID,
+    *,
+    limit: int = 25,
+    next: str | None = None,  # noqa: A002
+    statuses: Sequence[CampaignStatus] = (),
+    q: str | None = None,
+) -> listing.Page[Campaign]:
+    """Newest first, by cursor; of `statuses` only (empty: all), with `q` in name or description, whatever its case."""
+    return listing.page(session, Campaign, org_id, *_which(session, statuses, q), limit=limit, next=next)
+
+
+def campaigns_beginning_with(session: Session, org_id: UUID, name: str) -> Sequence[Campaign]:
+    """The campaigns whose names begin so, newest first."""
+    ours = select(Campaign).where(Campaign.org_id == org_id, Campaign.name.startswith(name, autoescape=True))
+    return session.scalars(ours.order_by(Campaign.created_at.desc())).all()
+
+
+def _which(
+    session: Session, statuses: Sequence[CampaignStatus], text: str | None
+) -> list[ColumnElement[bool]]:
+    """Of these statuses (empty: all), with the text in name or description."""
+    conditions: list[ColumnElement[bool]] = []
+    if statuses:
+        conditions.append(Campaign.status.in_(statuses))
+    if text:
+        conditions.append(holds_text(session, text, Campaign.name, Campaign.description))
+    return conditions

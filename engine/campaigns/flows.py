@@ -12,18 +12,16 @@ from uuid import UUID, uuid4
 from pydantic import Field, StringConstraints
 from sqlalchemy import select
 
-from engine import listing
+from engine.campaigns.actions import check_request, check_request_author, check_request_channel
 from engine.campaigns.templates import TemplateInput
-from engine.channels import registry
-from engine.channels.port import Surroundings
 from engine.content.errors import TemplateError
 from engine.content.stored import compile_message
 from engine.delivery.conditions import check_condition
-from engine.delivery.course import UNITS
-from engine.inputs import Input, InUse, Invalid, Name, Rewritable, read
-from engine.instants import read_instant
-from engine.outbound import guard_of
-from engine.suggestions import did_you_mean
+from engine.delivery.flow_plan import UNITS
+from engine.kernel import listing
+from engine.kernel.inputs import Input, InUse, Invalid, Name, Rewritable, read
+from engine.kernel.instants import read_instant
+from engine.kernel.suggestions import did_you_mean
 from state.change import clock_of
 from state.sets import among
 from state.tables import Campaign, Channel, Flow, Job, Template, Touchpoint
@@ -53,7 +51,7 @@ _ONLY_FOR = {
     "template_id": ("message",),
     "content": ("message",),
     "variants": ("message",),
-    "channel_id": ("message",),
+    "channel_id": ("message", "action"),
     "settings": ("wait", "action"),
 }
 #: A wait lasts ten years at most.
@@ -84,13 +82,14 @@ class TouchpointInput(Input):
     condition: dict[str, Any] | None = None
     """A filter tree; whom it does not let through skips this step."""
     settings: dict[str, Any] = Field(default_factory=dict)
-    """Of a wait: `{"days": n, "hours": n, …}` or `{"until": instant}`. Of an action: what the http channel takes."""
+    """Of a wait: `{"days": n, "hours": n, …}` or `{"until": instant}`. Of an action: what the http channel takes;
+    an admin's to write."""
     template_id: UUID | None = None
     content: dict[str, Any] | None = None
     """A message of its own, shaped like a template; instead of `template_id`."""
     variants: Annotated[list[VariantInput], Field(min_length=1, max_length=100)] | None = None
     channel_id: UUID | None = None
-    """Absent: the organization's default."""
+    """Of a message; absent: the organization's default. Of an action without settings: an http channel."""
 
 
 class FlowInput(Input):
@@ -202,13 +201,14 @@ def _check(
     named = [touchpoint.id for touchpoint in touchpoints if touchpoint.id is not None]
     if len(named) != len(set(named)):
         raise Invalid("touchpoints", "two of them have the same id")
+    requests = [row.settings for row in known.values() if row.type == "action"]
     for index, touchpoint in enumerate(touchpoints):
         if _is_same(touchpoint, known.get(touchpoint.id) if touchpoint.id is not None else None):
             continue
         try:
-            _check_one(session, org_id, touchpoint)
+            _check_one(session, org_id, touchpoint, requests)
         except Invalid as error:
-            raise Invalid(f"touchpoints[{index}].{error.field}", error.message) from error
+            raise type(error)(f"touchpoints[{index}].{error.field}", error.message) from error
 
 
 def _is_same(given: TouchpointInput, row: Touchpoint | None) -> bool:
@@ -229,7 +229,9 @@ def _variants_of(row: Touchpoint) -> list[VariantInput] | None:
         return []
 
 
-def _check_one(session: Session, org_id: UUID, given: TouchpointInput) -> None:
+def _check_one(
+    session: Session, org_id: UUID, given: TouchpointInput, requests: Sequence[dict[str, Any]]
+) -> None:
     for name, types in _ONLY_FOR.items():
         if getattr(given, name) and given.type not in types:
             raise Invalid(name, f"is nothing that a touchpoint of type {given.type} has")
@@ -238,7 +240,7 @@ def _check_one(session: Session, org_id: UUID, given: TouchpointInput) -> None:
     if given.type == "wait":
         _check_wait(given.settings)
     elif given.type == "action":
-        _check_request(session, given.settings)
+        _check_action(session, org_id, given, requests)
     else:
         _check_message(session, org_id, given)
 
@@ -303,12 +305,18 @@ def _check_wait(settings: dict[str, Any]) -> None:
             raise Invalid(f"settings.{unit}", f"must be a number from 0 to {_LONGEST[unit]}")
 
 
-def _check_request(session: Session, settings: dict[str, Any]) -> None:
-    try:
-        registry.build("http", settings, {}, Surroundings(guard=guard_of(session)))
-    except registry.InvalidChannel as error:
-        field, message = error.errors[0]
-        raise Invalid(field, message) from error
+def _check_action(
+    session: Session, org_id: UUID, given: TouchpointInput, requests: Sequence[dict[str, Any]]
+) -> None:
+    """`requests`: those that the flow's actions have."""
+    if given.channel_id is None:
+        check_request(session, given.settings)
+        check_request_author(session, given.settings, requests)
+    elif given.settings:
+        raise Invalid("settings", "an action has a request of its own or a channel's, not both")
+    else:
+        _check_exists(session, org_id, Channel, "channel_id", given.channel_id)
+        check_request_channel(session, org_id, given.channel_id)
 
 
 def _write(session: Session, flow: Flow, touchpoints: Sequence[TouchpointInput]) -> None:

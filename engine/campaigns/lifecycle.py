@@ -14,16 +14,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine import listing
 from engine.campaigns import schedules
-from engine.campaigns.errors import Refusal, Refused
-from engine.campaigns.jobs import cancel_jobs, hold_jobs, jobs_of, let_go_on, new_job
 from engine.campaigns.readiness import check, deliverable, targets_of
+from engine.delivery.campaign_moves import locked, move, pause
 from engine.delivery.enrol import guard
+from engine.delivery.jobs import cancel_jobs, jobs_of, new_job, resume_jobs
 from engine.events.outbox import record
-from state.change import change_status, clock_of
-from state.errors import IllegalTransition, NotFound
-from state.tables import Campaign
+from engine.kernel.rule_violations import RuleCode, RuleViolation
+from state.change import clock_of
 from state.transitions import CAMPAIGN, OPEN, CampaignStatus
 
 if TYPE_CHECKING:
@@ -32,7 +30,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from state.tables import Job
+    from state.tables import Campaign, Job
 
 __all__ = [
     "EVERYBODY",
@@ -40,7 +38,6 @@ __all__ = [
     "cancel",
     "complete",
     "deactivate",
-    "locked",
     "open_without_run",
     "pause",
     "resume",
@@ -76,7 +73,7 @@ def activate(
         The job; None when there is nothing to send (it is shown only, and active at once).
 
     Raises:
-        Refused: the first rule that forbids it, in the order of docs/contract/targeting.md "The job".
+        RuleViolation: the first rule that forbids it, in the order of docs/contract/targeting.md "The job".
     """
     guard(session, org_id, activates=True)
     campaign = locked(session, org_id, campaign_id)
@@ -85,7 +82,7 @@ def activate(
         raise _unexpected(campaign, "active")
     targets = deliverable(session, campaign)
     if campaign.flow_id is None:
-        _move(session, campaign, CampaignStatus.ACTIVE, activated_at=clock_of(session).now(), reach=reach)
+        move(session, campaign, CampaignStatus.ACTIVE, activated_at=clock_of(session).now(), reach=reach)
         record(session, org_id, event, campaign_id=campaign_id)
         return None
     jobs = jobs_of(session, org_id, campaign_id, OPEN)
@@ -93,13 +90,13 @@ def activate(
     if jobs and not held:
         raise _in_progress(campaign, jobs[0])
     if any(job.token is None for job in held):
-        raise Refused(
-            Refusal.JOB_TOKEN_MISSING, f"job {held[0].id} carries no token, so it cannot be approved"
+        raise RuleViolation(
+            RuleCode.JOB_TOKEN_MISSING, f"job {held[0].id} carries no token, so it cannot be approved"
         )
     if held:
         return _go_on(session, campaign, held)
     job = new_job(session, campaign, targets, window=window, priority=priority, reach=reach, job_id=job_id)
-    _move(
+    move(
         session,
         campaign,
         CampaignStatus.ACTIVATING,
@@ -130,7 +127,7 @@ def run(
             before is never taken back.
 
     Raises:
-        Refused: the first rule that forbids it; a campaign that only shows something has nothing to execute.
+        RuleViolation: the first rule that forbids it; a campaign that only shows something has nothing to execute.
     """
     guard(session, org_id, activates=True)
     campaign = locked(session, org_id, campaign_id)
@@ -162,35 +159,14 @@ def open_without_run(session: Session, org_id: UUID, campaign_id: UUID) -> None:
     (docs/contract/campaigns-api.md).
 
     Raises:
-        Refused: it is not there, or no draft.
+        RuleViolation: it is not there, or no draft.
     """
     guard(session, org_id, activates=True)
     campaign = locked(session, org_id, campaign_id)
     if campaign.status != CampaignStatus.DRAFT:
         raise _unexpected(campaign, "opened")
-    _move(session, campaign, CampaignStatus.ACTIVE, activated_at=clock_of(session).now(), reach=0.0)
+    move(session, campaign, CampaignStatus.ACTIVE, activated_at=clock_of(session).now(), reach=0.0)
     record(session, org_id, "campaign.active", campaign_id=campaign_id)
-
-
-def pause(
-    session: Session, org_id: UUID, campaign_id: UUID, *, by: str | None = None, reason: str | None = None
-) -> None:
-    """Hold the campaign's jobs: active or activating → paused. Nothing new is sent, nobody is given up.
-
-    Args:
-        by: Who or what pauses it, for whoever asks why it does not move.
-        reason: Why, for whoever is told of it.
-
-    Raises:
-        Refused: it is not there, or in no status that can be paused.
-    """
-    campaign = locked(session, org_id, campaign_id)
-    _move(session, campaign, CampaignStatus.PAUSED, paused_at=clock_of(session).now(), paused_by=by)
-    hold_jobs(session, org_id, campaign_id, held=True)
-    said: dict[str, Any] = {
-        name: value for name, value in (("by", by), ("reason", reason)) if value is not None
-    }
-    record(session, org_id, "campaign.paused", campaign_id=campaign_id, **said)
 
 
 def resume(session: Session, org_id: UUID, campaign_id: UUID, *, window: int) -> Job | None:
@@ -198,7 +174,7 @@ def resume(session: Session, org_id: UUID, campaign_id: UUID, *, window: int) ->
     to reach; where that is nobody, it is open as before.
 
     Raises:
-        Refused: it is not there, or not paused.
+        RuleViolation: it is not there, or not paused.
     """
     guard(session, org_id, activates=True)
     campaign = locked(session, org_id, campaign_id)
@@ -211,7 +187,7 @@ def resume(session: Session, org_id: UUID, campaign_id: UUID, *, window: int) ->
         return activate(
             session, org_id, campaign_id, window=window, reach=campaign.reach, event="campaign.resumed"
         )
-    _move(session, campaign, CampaignStatus.ACTIVE)
+    move(session, campaign, CampaignStatus.ACTIVE)
     record(session, org_id, "campaign.resumed", campaign_id=campaign_id)
     return None
 
@@ -220,7 +196,7 @@ def deactivate(session: Session, org_id: UUID, campaign_id: UUID) -> None:
     """Stop delivering for good: active or activating → paused, its jobs → cancelled.
 
     Raises:
-        Refused: it is not there, is inactive already, or a job lacks the token it would be cancelled with.
+        RuleViolation: it is not there, is inactive already, or a job lacks the token it would be cancelled with.
     """
     _stop(
         session,
@@ -238,7 +214,7 @@ def cancel(session: Session, org_id: UUID, campaign_id: UUID) -> None:
     """End a campaign that will not run again: anything but completed or cancelled → cancelled.
 
     Raises:
-        Refused: see `deactivate`.
+        RuleViolation: see `deactivate`.
     """
     _stop(session, org_id, campaign_id, CampaignStatus.CANCELLED, "cancelled")
     schedules.call_off(session, org_id, campaign_id, "the campaign was cancelled")
@@ -249,7 +225,7 @@ def complete(session: Session, org_id: UUID, campaign_id: UUID) -> None:
     """End a campaign that has done what it was for: active or paused → completed, its jobs → cancelled.
 
     Raises:
-        Refused: see `deactivate`.
+        RuleViolation: see `deactivate`.
     """
     _stop(session, org_id, campaign_id, CampaignStatus.COMPLETED, "completed")
     schedules.call_off(session, org_id, campaign_id, "the campaign was completed")
@@ -264,7 +240,7 @@ def _stop(
     if not CAMPAIGN.allows(campaign.status, wanted):
         raise _unexpected(campaign, wish)
     cancel_jobs(session, org_id, campaign_id)
-    _move(session, campaign, wanted, **values)
+    move(session, campaign, wanted, **values)
 
 
 def toggle(session: Session, org_id: UUID, campaign_id: UUID, *, window: int) -> None:
@@ -272,7 +248,7 @@ def toggle(session: Session, org_id: UUID, campaign_id: UUID, *, window: int) ->
     (docs/contract/targeting.md).
 
     Raises:
-        Refused: as `activate` and `deactivate`.
+        RuleViolation: as `activate` and `deactivate`.
     """
     guard(session, org_id, activates=True)
     campaign = locked(session, org_id, campaign_id)
@@ -282,59 +258,24 @@ def toggle(session: Session, org_id: UUID, campaign_id: UUID, *, window: int) ->
         activate(session, org_id, campaign_id, window=window)
 
 
-def locked(session: Session, org_id: UUID, campaign_id: UUID, *, activates: bool = False) -> Campaign:
-    """The campaign, its row locked: every move of its life waits its turn here.
-
-    Args:
-        activates: What follows may start delivery, and takes the enrolment lock: before any row (`guard`).
-
-    Raises:
-        Refused: CAMPAIGN_NOT_FOUND.
-    """
-    if activates:
-        guard(session, org_id, activates=True)
-    campaign = listing.held(session, Campaign, org_id, campaign_id)
-    if campaign is None:
-        raise Refused(Refusal.CAMPAIGN_NOT_FOUND, f"campaign {campaign_id} does not exist")
-    return campaign
-
-
-def _unexpected(campaign: Campaign, wish: str) -> Refused:
-    return Refused(
-        Refusal.CAMPAIGN_HAS_UNEXPECTED_STATUS,
+def _unexpected(campaign: Campaign, wish: str) -> RuleViolation:
+    return RuleViolation(
+        RuleCode.CAMPAIGN_HAS_UNEXPECTED_STATUS,
         f"campaign {campaign.id} is {campaign.status} and cannot be {wish}",
     )
 
 
-def _in_progress(campaign: Campaign, job: Job) -> Refused:
-    return Refused(
-        Refusal.CAMPAIGN_HAS_JOB_IN_PROGRESS, f"campaign {campaign.id} has job {job.id} in progress"
+def _in_progress(campaign: Campaign, job: Job) -> RuleViolation:
+    return RuleViolation(
+        RuleCode.CAMPAIGN_HAS_JOB_IN_PROGRESS, f"campaign {campaign.id} has job {job.id} in progress"
     )
-
-
-def _move(session: Session, campaign: Campaign, wanted: CampaignStatus, **values: Any) -> None:
-    now = clock_of(session).now()
-    try:
-        change_status(
-            session,
-            CAMPAIGN,
-            wanted,
-            Campaign.id == campaign.id,
-            Campaign.org_id == campaign.org_id,
-            key=campaign.id,
-            updated_at=now,
-            **values,
-        )
-    except (IllegalTransition, NotFound) as error:
-        raise Refused(Refusal.CAMPAIGN_HAS_UNEXPECTED_STATUS, str(error)) from error
-    session.refresh(campaign)
 
 
 def _go_on(session: Session, campaign: Campaign, jobs: list[Job]) -> Job:
     """Let held jobs continue where they stood."""
     main = next((job for job in jobs if job.kind == "activation"), jobs[0])
     wanted = CampaignStatus.ACTIVE if main.planned else CampaignStatus.ACTIVATING
-    _move(session, campaign, wanted)
-    let_go_on(session, campaign, jobs)
+    move(session, campaign, wanted)
+    resume_jobs(session, campaign, jobs)
     record(session, campaign.org_id, "campaign.resumed", campaign_id=campaign.id, job_id=main.id)
     return main

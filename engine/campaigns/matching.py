@@ -19,11 +19,11 @@ from uuid import UUID
 import structlog
 from sqlalchemy import and_, case, func, literal, or_, select
 
-from engine.audience.calendar import organization_time
-from engine.audience.filters import FilterError, Subgroup, conditions_of, parse_filters
-from engine.audience.lucene import lucene
-from engine.audience.predicate import predicate
-from engine.audience.targets import bases
+from engine.filters.calendar import organization_time
+from engine.filters.filters import FilterError, Subgroup, conditions_of, parse_filters
+from engine.filters.lucene import lucene
+from engine.filters.predicate import predicate
+from engine.filters.targets import bases
 from state.change import clock_of
 from state.sets import among
 from state.tables import Campaign, Entity, Target
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from engine.audience.filters import Group
+    from engine.filters.filters import Group
 
 __all__ = ["EntityRef", "TargetQuery", "match_campaigns", "match_targets", "matching", "target_queries"]
 

@@ -16,11 +16,11 @@ from uuid import UUID, uuid4
 from pydantic import Field, StringConstraints, model_validator
 from sqlalchemy import select
 
-from engine import listing
 from engine.campaigns.copying import copy_touchpoints
 from engine.campaigns.references import as_id, resolved
 from engine.content.templates import TemplateError, compile_template
-from engine.inputs import Input, Invalid, Name
+from engine.kernel import listing
+from engine.kernel.inputs import Input, Invalid, Name
 from state.change import clock_of
 from state.tables import Campaign, Channel, Flow, Job, Template, Touchpoint
 from state.transitions import OPEN

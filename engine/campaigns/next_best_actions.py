@@ -22,8 +22,8 @@ from sqlalchemy import select, update
 from engine.campaigns.absent import NeverNull
 from engine.campaigns.matching import EntityRef, matching
 from engine.campaigns.recipients import add_recipient, hold_campaign, one_recipient, recipient_rows
-from engine.inputs import Invalid
-from engine.insight.engagement import Engaged, Kind, Medium, note
+from engine.engagement.engagement import Engaged, Kind, Medium, note
+from engine.kernel.inputs import Invalid
 from state.change import change_status, clock_of
 from state.errors import IllegalTransition, NotFound
 from state.sets import among
@@ -183,7 +183,7 @@ def change_entity_ui_status(
     nothing, whatever the status is by then.
 
     Raises:
-        Refused: CAMPAIGN_NOT_FOUND.
+        RuleViolation: CAMPAIGN_NOT_FOUND.
         NotFound: nobody saw it yet, so it cannot be clicked or dismissed.
         IllegalTransition: the table does not allow the move.
         Invalid: the first `seen` came without `entity_schema`.
@@ -219,7 +219,7 @@ def restore_entity_ui_status(session: Session, org_id: UUID, campaign_id: UUID, 
     """Undo a dismissal: the status is again what it was before, or `seen` where that is not known.
 
     Raises:
-        Refused: CAMPAIGN_NOT_FOUND.
+        RuleViolation: CAMPAIGN_NOT_FOUND.
         NotFound: nobody ever saw the action.
         IllegalTransition: it is not dismissed.
     """

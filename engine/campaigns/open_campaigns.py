@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import ConfigDict, StrictBool, StringConstraints
 from sqlalchemy import select
 
-from engine import listing
 from engine.campaigns import campaigns
 from engine.campaigns.campaigns import CampaignInput
 from engine.campaigns.configuration import AS_WRITTEN, configure, lock_flows, read_configuration, written_of
 from engine.campaigns.touchpoints import READ_ONLY, find_campaign
-from engine.inputs import Input, LongText, Name
+from engine.kernel import listing
+from engine.kernel.inputs import Input, LongText, Name
 from state.tables import Campaign, Touchpoint
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from uuid import UUID, uuid4
 
 from pydantic import Field, StringConstraints
 
-from engine import listing
-from engine.inputs import Input, Invalid, LongText, Name, Rewritable
+from engine.kernel import listing
+from engine.kernel.inputs import Input, Invalid, LongText, Name, Rewritable
 from state.change import clock_of
 from state.errors import NotFound
 from state.tables import Campaign, Portal, Widget

@@ -17,18 +17,19 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, exists, func, or_, select
 
-from engine.campaigns.errors import Refused
 from engine.campaigns.feasible import check_budget, check_hours
 from engine.campaigns.readiness import targets_of
 from engine.campaigns.rehearsed_addresses import RememberedAddresses
 from engine.campaigns.run_audience import everybody_of, run_targets, share_of_target
 from engine.campaigns.validation import EXTRAS, Rehearsal, attributes_of
-from engine.channels.media import AddressMedium, folded
 from engine.content.templates import RenderError
 from engine.content.warnings import message_warnings
-from engine.delivery.holdout import HOLDOUT, held_out, holdout_of
-from engine.inputs import Invalid
-from engine.insight.estimate import SAMPLE, Crowd, expected_end
+from engine.delivery.cancel_codes import HOLDOUT
+from engine.delivery.holdout import held_out, holdout_of
+from engine.insight.estimate import SAMPLE, Crowd, expected_departures, expected_end
+from engine.kernel.inputs import Invalid
+from engine.kernel.media import AddressMedium, folded
+from engine.kernel.rule_violations import RuleViolation
 from engine.limits.effective import read_effective_limits
 from engine.limits.zones import zone_of
 from state.change import clock_of
@@ -45,8 +46,8 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from engine.campaigns.validation import Rehearsed
-    from engine.channels.port import Surroundings
-    from engine.channels.secrets import Secrets
+    from engine.channels.port import ChannelContext
+    from engine.kernel.secrets import Secrets
     from state.tables import Campaign, Target
 
 __all__ = ["MOST", "ChannelShare", "Exclusion", "Preflight", "RenderedSample", "SharedAddress", "preflight"]
@@ -155,6 +156,8 @@ class Preflight:
     begins_at: datetime | None = None
     ends_at: datetime | None = None
     """When the last message would leave, at the usual pace and under the limits; None: nobody can say."""
+    departures: list[tuple[datetime, float]] = field(default_factory=list)
+    """How many of the first message have left by when (engine.insight.estimate)."""
     samples: list[RenderedSample] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     """Why it could not be activated, or nobody be sent a message."""
@@ -181,7 +184,12 @@ class Preflight:
     def as_dict(self) -> dict[str, Any]:
         """As JSON has it, apart from ids and instants."""
         channels = [asdict(one) | {"cost": one.cost} for one in self.channels]
-        more = {"sampled": self.sampled, "fails": self.fails, "seconds": self.seconds}
+        more = {
+            "sampled": self.sampled,
+            "fails": self.fails,
+            "seconds": self.seconds,
+            "departures": [{"at": at, "messages": round(left)} for at, left in self.departures],
+        }
         return asdict(self) | {"channels": channels} | more
 
 
@@ -190,7 +198,7 @@ def preflight(
     campaign: Campaign,
     *,
     secrets: Secrets,
-    surroundings: Surroundings,
+    channel_context: ChannelContext,
     reach: float | None = None,
     most: int = MOST,
 ) -> Preflight:
@@ -208,7 +216,7 @@ def preflight(
     _check(session, campaign, found)
     targets = run_targets(session, campaign)
     _count(session, campaign, targets, reach, found)
-    rehearsal = Rehearsal(session, campaign, secrets, surroundings, RememberedAddresses(campaign.id))
+    rehearsal = Rehearsal(session, campaign, secrets, channel_context, RememberedAddresses(campaign.id))
     found.errors += rehearsal.errors
     if campaign.flow_id is not None and not rehearsal.errors and not rehearsal.steps:
         found.warnings.append("the flow sends no message")
@@ -222,6 +230,7 @@ def preflight(
     found.begins_at = begin
     crowd = Crowd(found.written_to, lambda: tally.attributes)
     found.ends_at = expected_end(session, campaign, crowd, begin=begin)
+    found.departures = expected_departures(session, campaign, crowd, begin=begin)
     if found.budget is not None and found.cost > found.budget:
         found.warnings.append(
             f"it costs {found.cost:,.2f}, more than the budget of {found.budget:,.2f}: it would be paused"
@@ -232,7 +241,7 @@ def preflight(
 def _check(session: Session, campaign: Campaign, found: Preflight) -> None:
     try:
         targets_of(session, campaign)
-    except Refused as error:
+    except RuleViolation as error:
         found.errors.append(f"{error.code}: {error}")
     for check in (check_hours, check_budget):
         try:
@@ -280,7 +289,7 @@ def _within_reach(session: Session, campaign: Campaign, reach: float) -> list[Co
 
 
 def _named(campaign: Campaign) -> ColumnElement[bool]:
-    """Enrolled by name (engine.delivery.named)."""
+    """Enrolled by name (engine.delivery.enrolled_recipients)."""
     return exists().where(
         Recipient.campaign_id == campaign.id,
         Recipient.org_id == campaign.org_id,

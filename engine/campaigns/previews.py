@@ -15,20 +15,21 @@ from uuid import UUID, uuid4
 from pydantic import Field, StringConstraints
 from sqlalchemy import select
 
-from engine import listing
-from engine.audience.suppression import Organization, suppressed
 from engine.campaigns.channels import build_channel
 from engine.campaigns.validation import attributes_of
-from engine.channels.port import Message, Released
+from engine.channels.default_channel import default_channel
+from engine.channels.port import Released
+from engine.content.message import Message
 from engine.content.mime import MimeBuilder
 from engine.content.stored import compile_stored
 from engine.content.templates import RenderError, TemplateError
 from engine.content.values import absent
 from engine.content.warnings import message_warnings
-from engine.delivery.default_channel import default_channel
-from engine.inputs import Input, Invalid
+from engine.engagement.suppression import Organization, suppressed
+from engine.kernel.inputs import Input, Invalid
 from state.errors import NotFound
-from state.tables import Channel, Entity, Template
+from state.tables import Channel, Entity
+from state.types import NIL_UUID
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,9 +37,11 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from engine.channels.port import Channel as Sender
-    from engine.channels.port import Content, Outcome, Surroundings
-    from engine.channels.secrets import Secrets
+    from engine.channels.port import ChannelContext, Outcome
+    from engine.content.message import Content
     from engine.content.stored import AnyTemplate
+    from engine.kernel.secrets import Secrets
+    from state.tables import Template
 
 __all__ = [
     "TEST_SECONDS",
@@ -47,6 +50,7 @@ __all__ = [
     "Test",
     "TestInput",
     "empty_names",
+    "link_to_nowhere",
     "prepare_test",
     "preview",
     "send_test",
@@ -100,16 +104,18 @@ class Test:
     channel: Sender
 
 
-def preview(
-    session: Session, org_id: UUID, template_id: UUID, given: PreviewInput, *, unsubscribe_url: str
-) -> Preview:
-    """What a template says to somebody.
+def link_to_nowhere(public_url: object) -> str:
+    """An unsubscribe link that looks like one of ours and does nothing."""
+    return f"{str(public_url).rstrip('/')}/u/preview"
+
+
+def preview(session: Session, row: Template, given: PreviewInput, *, unsubscribe_url: str) -> Preview:
+    """What a template says to somebody. It need not be kept (`engine.campaigns.templates.unkept_template`).
 
     Raises:
-        NotFound: there is no such template.
         Invalid: the entity does not exist, or the template fails for it.
     """
-    row = listing.find(session, Template, org_id, template_id)
+    org_id = row.org_id
     attributes = _attributes(session, org_id, row, given)
     content, unknown = _rendered(session, row, attributes, unsubscribe_url)
     message = _message(org_id, "recipient@localhost", content, attributes, unsubscribe_url)
@@ -125,22 +131,20 @@ def preview(
 
 def prepare_test(
     session: Session,
-    org_id: UUID,
-    template_id: UUID,
+    row: Template,
     given: TestInput,
     *,
     unsubscribe_url: str,
     secrets: Secrets,
-    surroundings: Surroundings,
+    channel_context: ChannelContext,
 ) -> Test:
-    """A test ready to be sent.
+    """A test ready to be sent, of a template that need not be kept.
 
     Raises:
-        NotFound: there is no such template.
         Invalid: the entity or the channel does not exist, the template fails for it, the address is none of the
             channel's, or is suppressed.
     """
-    row = listing.find(session, Template, org_id, template_id)
+    org_id = row.org_id
     attributes = _attributes(session, org_id, row, given)
     content, _ = _rendered(session, row, attributes, unsubscribe_url)
     found = (
@@ -153,7 +157,7 @@ def prepare_test(
     if found is None:
         missing = "the organization has none yet" if given.channel_id is None else "does not exist"
         raise Invalid("channel_id", missing)
-    channel = build_channel(session, org_id, found.id, secrets, surroundings)
+    channel = build_channel(session, org_id, found.id, secrets, channel_context)
     where = found.settings.get("address")
     names = (*_ADDRESSES, where) if isinstance(where, str) else _ADDRESSES
     address = channel.address_of(dict.fromkeys(names, given.address))
@@ -212,8 +216,8 @@ def _message(
     return Message(
         execution_id=uuid4(),
         org_id=org_id,
-        campaign_id=UUID(int=0),
-        entity_id=UUID(int=0),
+        campaign_id=NIL_UUID,
+        entity_id=NIL_UUID,
         address=address,
         content=content,
         unsubscribe_url=unsubscribe_url,

@@ -7,12 +7,12 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from engine.audience.targets import has_filters
 from engine.campaigns.configuration import settle
-from engine.campaigns.errors import Refusal, Refused
 from engine.campaigns.feasible import check_budget, check_hours
 from engine.campaigns.next_best_actions import read_action
-from engine.delivery.named import has_named
+from engine.delivery.enrolled_recipients import has_enrolled
+from engine.filters.targets import has_filters
+from engine.kernel.rule_violations import RuleCode, RuleViolation
 from state.tables import Target, Widget
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def check(session: Session, campaign: Campaign) -> None:
     """Whether a campaign could be executed, apart from its status and what runs.
 
     Raises:
-        Refused: it lacks an audience or a message.
+        RuleViolation: it lacks an audience or a message.
         Invalid: it has no hour to send in, or no money for a message.
     """
     targets_of(session, campaign)
@@ -41,7 +41,7 @@ def deliverable(session: Session, campaign: Campaign) -> list[Target]:
     """The campaign's targets, if it has something to say or to show to them.
 
     Raises:
-        Refused: the first rule that forbids it.
+        RuleViolation: the first rule that forbids it.
         Invalid: see `check`.
     """
     targets = targets_of(session, campaign)
@@ -49,8 +49,8 @@ def deliverable(session: Session, campaign: Campaign) -> list[Target]:
     if campaign.flow_id is None and action is None and not _has_widget(session, campaign.org_id, campaign.id):
         raise _nothing_to_send(campaign, "has neither a flow nor a portal widget nor a next best action")
     if action is not None and read_action(campaign) is None:
-        raise Refused(
-            Refusal.INVALID_NEXT_BEST_ACTION,
+        raise RuleViolation(
+            RuleCode.INVALID_NEXT_BEST_ACTION,
             f"campaign {campaign.id} has a next best action that nobody can show",
         )
     if campaign.flow_id is not None:
@@ -63,7 +63,7 @@ def targets_of(session: Session, campaign: Campaign) -> list[Target]:
     """The campaign's targets; none where it has enrolled ones alone.
 
     Raises:
-        Refused: it has neither, or a target lets everybody in.
+        RuleViolation: it has neither, or a target lets everybody in.
     """
     wanted = [UUID(target_id) for target_id in campaign.target_ids]
     found = {
@@ -73,11 +73,11 @@ def targets_of(session: Session, campaign: Campaign) -> list[Target]:
         ).scalars()
     }
     targets = [found[target_id] for target_id in wanted if target_id in found]
-    if not targets and not has_named(session, campaign.org_id, campaign.id):
-        raise Refused(Refusal.CAMPAIGN_HAS_NO_TARGET, f"campaign {campaign.id} has no target")
+    if not targets and not has_enrolled(session, campaign.org_id, campaign.id):
+        raise RuleViolation(RuleCode.CAMPAIGN_HAS_NO_TARGET, f"campaign {campaign.id} has no target")
     for target in targets:
         if not has_filters(target):
-            raise Refused(Refusal.TARGET_WITHOUT_FILTERS, f"target {target.id} has no filters")
+            raise RuleViolation(RuleCode.TARGET_WITHOUT_FILTERS, f"target {target.id} has no filters")
     return targets
 
 
@@ -91,5 +91,5 @@ def _has_widget(session: Session, org_id: UUID, campaign_id: UUID) -> bool:
     return session.execute(statement).first() is not None
 
 
-def _nothing_to_send(campaign: Campaign, why: str) -> Refused:
-    return Refused(Refusal.CAMPAIGN_HAS_NO_DELIVERY_METHOD, f"campaign {campaign.id} {why}")
+def _nothing_to_send(campaign: Campaign, why: str) -> RuleViolation:
+    return RuleViolation(RuleCode.CAMPAIGN_HAS_NO_DELIVERY_METHOD, f"campaign {campaign.id} {why}")

@@ -19,13 +19,16 @@ from uuid import UUID, uuid4
 from pydantic import ConfigDict, StringConstraints
 from sqlalchemy import ColumnElement, delete, select, update
 
-from engine import listing
-from engine.audience.attributes import check_schema
+from engine import audit
 from engine.campaigns.absent import NeverNull
-from engine.campaigns.errors import Refusal, Refused
+from engine.delivery.cancel_codes import JOB_CANCELLED
 from engine.delivery.counters import Place, lock_slices, move
-from engine.inputs import Invalid
-from engine.insight.engagement import Engaged, Kind, Medium, note
+from engine.delivery.history import sum_outcomes
+from engine.engagement.engagement import Engaged, Kind, Medium, note
+from engine.filters.schema_names import check_schema
+from engine.kernel import listing
+from engine.kernel.inputs import Invalid
+from engine.kernel.rule_violations import RuleCode, RuleViolation
 from state.change import change_status, clock_of
 from state.errors import NotFound
 from state.sets import insert_into
@@ -78,7 +81,7 @@ def create_recipient(session: Session, org_id: UUID, campaign_id: UUID, given: R
     """Make an entity a recipient. The entity need not be known here; if it is, the recipient has its title.
 
     Raises:
-        Refused: CAMPAIGN_NOT_FOUND.
+        RuleViolation: CAMPAIGN_NOT_FOUND.
         Invalid: neither part was given, or half of one; the entity is of another schema; it is a recipient
             already. Nothing was changed.
     """
@@ -108,6 +111,7 @@ def create_recipient(session: Session, org_id: UUID, campaign_id: UUID, given: R
         raise Invalid("entity_id", f"{given.entity_id} is a recipient of this campaign already")
     if "portal_status" in wanted:
         _note_portal(session, org_id, campaign_id, given.entity_id, wanted["portal_status"])
+    audit.note(session, "recipient", "create", given.entity_id, campaign_id=str(campaign_id))
     return one_recipient(session, org_id, campaign_id, given.entity_id)
 
 
@@ -117,7 +121,7 @@ def update_recipient(
     """Write attributes of a recipient, whatever they were. What is not given stays.
 
     Raises:
-        Refused: CAMPAIGN_NOT_FOUND.
+        RuleViolation: CAMPAIGN_NOT_FOUND.
         NotFound: there is no such recipient.
     """
     hold_campaign(session, org_id, campaign_id)
@@ -127,10 +131,10 @@ def update_recipient(
     row = one_recipient(session, org_id, campaign_id, entity_id, lock=True)
     now = clock_of(session).now()
     values: dict[str, Any] = {}
-    if wanted.get("automation_status", row.automation_status) != row.automation_status:
+    if wanted.get("automation_status", row.status) != row.status:
         values |= _reported(row, wanted["automation_status"])
     if "automation_execution_id" in wanted:
-        values |= _called(row.execution_id or uuid4(), wanted["automation_execution_id"])
+        values |= _called(row.current_execution_id or uuid4(), wanted["automation_execution_id"])
     shown = wanted.get("portal_status", row.portal_status)
     if shown != row.portal_status:
         values |= {"portal_status": shown, "portal_status_updated_at": now}
@@ -138,16 +142,19 @@ def update_recipient(
         values["portal_state"] = {**(row.portal_state or {}), **wanted["portal_state"]}
     if not values:
         return row
-    job_id, number, old = row.job_id, row.slice_number, row.automation_status
+    ours = recipient_rows(org_id, campaign_id, entity_id)
+    place, old = _place(row), row.status
+    if "automation_status" in values:
+        sum_outcomes(session, campaign_id, *ours, sign=-1)
     session.execute(
         update(Recipient)
-        .where(*recipient_rows(org_id, campaign_id, entity_id))
+        .where(*ours)
         .values(**values, updated_at=now)
         .execution_options(synchronize_session=False)
     )
-    if "automation_status" in values and job_id is not None:
-        new = None if "job_id" in values else values["automation_status"]
-        move(session, Place(job_id, number), old, new)
+    if "automation_status" in values and place is not None:
+        move(session, place, old, None if "job_id" in values else values["automation_status"])
+        sum_outcomes(session, campaign_id, *ours, sign=1)
     if "portal_status" in values:
         _note_portal(session, org_id, campaign_id, entity_id, values["portal_status"])
     return one_recipient(session, org_id, campaign_id, entity_id)
@@ -159,7 +166,7 @@ def change_portal_status(
     """Move a recipient's portal status by its table; the first one may be any.
 
     Raises:
-        Refused: CAMPAIGN_NOT_FOUND.
+        RuleViolation: CAMPAIGN_NOT_FOUND.
         NotFound: there is no such recipient.
         IllegalTransition: the table does not allow the move; staying is none. Nothing was changed.
     """
@@ -191,9 +198,10 @@ def delete_recipient(session: Session, row: Recipient) -> Recipient | None:
     last = session.execute(known).scalar_one_or_none()
     if last is None:
         return None
+    sum_outcomes(session, row.campaign_id, *ours, sign=-1)
     session.execute(delete(Recipient).where(*ours).execution_options(synchronize_session=False))
-    if last.job_id is not None:
-        move(session, Place(last.job_id, last.slice_number), last.automation_status, None)
+    if (place := _place(last)) is not None:
+        move(session, place, last.status, None)
     session.expunge(last)
     return last
 
@@ -202,10 +210,10 @@ def hold_campaign(session: Session, org_id: UUID, campaign_id: UUID) -> None:
     """Keep the campaign from being deleted until the transaction ends, as a foreign key would.
 
     Raises:
-        Refused: CAMPAIGN_NOT_FOUND.
+        RuleViolation: CAMPAIGN_NOT_FOUND.
     """
     if not listing.kept(session, Campaign, org_id, campaign_id):
-        raise Refused(Refusal.CAMPAIGN_NOT_FOUND, f"campaign {campaign_id} does not exist")
+        raise RuleViolation(RuleCode.CAMPAIGN_NOT_FOUND, f"campaign {campaign_id} does not exist")
 
 
 def recipient_rows(org_id: UUID, campaign_id: UUID, entity_id: UUID) -> tuple[ColumnElement[bool], ...]:
@@ -287,8 +295,15 @@ def _reported(row: Recipient, wanted: AutomationStatus) -> dict[str, Any]:
     }
     if wanted not in _OUTCOMES and row.job_id is not None:
         # It goes on elsewhere. Left in its slice it would be sent to from here as well, or wait for ever.
-        values |= {"job_id": None, "slice_number": None, "in_flight": False}
+        values |= {"job_id": None, "slice_number": None}
     return values
+
+
+def _place(row: Recipient) -> Place | None:
+    """Who counts a recipient; None: no job does."""
+    if row.job_id is None:
+        return None
+    return Place(row.job_id, row.slice_number, unreached=row.error_code == JOB_CANCELLED)
 
 
 def _note_portal(session: Session, org_id: UUID, campaign_id: UUID, entity_id: UUID, status: str) -> None:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import or_, select
 
-from engine.inputs import Invalid
+from engine.kernel.inputs import Invalid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from engine.channels.media import AddressMedium
+    from engine.kernel.media import AddressMedium
 
 __all__ = ["Addresses", "KeptAddresses", "RememberedAddresses"]
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import and_, not_, or_, select
 
-from engine.audience.targets import audience, has_filters
+from engine.filters.targets import audience, has_filters
 from state.change import clock_of
 from state.sampling import within
 from state.tables import Entity, Target

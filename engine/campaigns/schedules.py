@@ -1,21 +1,21 @@
-"""Starts that wait for their time, as rows: made, listed, called off. `engine.campaigns.scheduling` starts them."""
+"""Starts that wait for their time, as rows: made, listed, called off. `start_scheduled` starts them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from engine.events.outbox import record
-from engine.inputs import Invalid
-from engine.listing import find
+from engine.insight.scheduled_starts import WAITING, next_due
+from engine.kernel.inputs import Invalid
+from engine.kernel.listing import find
 from state.change import clock_of
 from state.errors import IllegalTransition
 from state.tables import ScheduledRun
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 
     from state.tables import Campaign
 
-__all__ = ["WAITING", "call_off", "call_off_one", "follow_start", "next_due", "schedule"]
-
-WAITING = "waiting"
+__all__ = ["call_off", "call_off_one", "follow_start", "schedule"]
 
 
 def schedule(
@@ -94,20 +92,6 @@ def _announce(session: Session, row: ScheduledRun) -> None:
         job_id=row.id,
         due_at=row.due_at.isoformat(),
     )
-
-
-def next_due(session: Session, org_id: UUID, campaign_ids: Sequence[UUID]) -> dict[UUID, ScheduledRun]:
-    """The start that comes next, of each of these campaigns that waits for one. Index ix_scheduled_run_waiting."""
-    found = session.scalars(
-        select(ScheduledRun)
-        .where(
-            ScheduledRun.org_id == org_id,
-            ScheduledRun.campaign_id.in_(campaign_ids),
-            ScheduledRun.status == WAITING,
-        )
-        .order_by(ScheduledRun.due_at.desc(), ScheduledRun.id.desc())
-    )
-    return {row.campaign_id: row for row in found}
 
 
 def call_off_one(session: Session, org_id: UUID, run_id: UUID) -> ScheduledRun:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from engine.campaigns.errors import Refusal, Refused
+from engine.kernel.rule_violations import RuleCode, RuleViolation
 from state.tables import Campaign, Portal, Widget
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ def shown_on(session: Session, org_id: UUID, campaign_id: UUID) -> list[tuple[Po
     """The portals with widgets that show the campaign, and these; both oldest first. Two statements.
 
     Raises:
-        Refused: CAMPAIGN_NOT_FOUND.
+        RuleViolation: CAMPAIGN_NOT_FOUND.
     """
     known = select(Campaign.id).where(Campaign.id == campaign_id, Campaign.org_id == org_id)
     if session.execute(known).first() is None:
-        raise Refused(Refusal.CAMPAIGN_NOT_FOUND, f"campaign {campaign_id} does not exist")
+        raise RuleViolation(RuleCode.CAMPAIGN_NOT_FOUND, f"campaign {campaign_id} does not exist")
     found = session.execute(
         select(Portal, Widget)
         .join(Widget, Widget.portal_id == Portal.id)

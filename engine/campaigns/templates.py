@@ -13,14 +13,15 @@ from liquid.exceptions import LiquidValueError, ResourceLimitError
 from pydantic import AfterValidator, Field, StringConstraints
 from sqlalchemy import Text, cast, select
 
-from engine import listing
 from engine.content.locales import locale_of, read_language, read_zone
 from engine.content.markup import compile_mjml
 from engine.content.stored import PARTS, compile_message
 from engine.content.templates import RenderError, TemplateError
-from engine.inputs import Input, InUse, Invalid, Name, Rewritable
+from engine.kernel import listing
+from engine.kernel.inputs import Input, InUse, Invalid, Name, Rewritable
 from state.change import clock_of
 from state.tables import Flow, Template, Touchpoint
+from state.types import NIL_UUID
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -33,6 +34,7 @@ __all__ = [
     "delete_template",
     "get_template",
     "list_templates",
+    "unkept_template",
     "update_template",
 ]
 
@@ -87,6 +89,8 @@ class TemplateInput(Input):
     defaults: dict[str, Any] = Field(default_factory=dict)
     mjml: _Part | None = None
     """Instead of html."""
+    inline_css: bool = False
+    """Write what `<style>` says into the elements' own `style`: for mail programs that drop style sheets."""
     headers: dict[str, _Header] | None = Field(default=None, max_length=20)
     """More headers; their values may hold variables."""
     data: dict[str, dict[str, Any]] | None = None
@@ -118,6 +122,17 @@ def create_template(session: Session, org_id: UUID, given: TemplateInput) -> Tem
     _apply(template, given, set(TemplateInput.model_fields))
     session.add(template)
     session.flush()
+    return template
+
+
+def unkept_template(org_id: UUID, given: TemplateInput) -> Template:
+    """What `create_template` would keep, to be looked at; no session knows it.
+
+    Raises:
+        Invalid: it cannot be rendered; names part and line.
+    """
+    template = Template(id=NIL_UUID, org_id=org_id)
+    _apply(template, given, set(TemplateInput.model_fields))
     return template
 
 

@@ -15,16 +15,18 @@ from uuid import UUID, uuid4
 from pydantic import ConfigDict, Field, StrictInt, StringConstraints
 from sqlalchemy import func, or_, select
 
-from engine import listing
+from engine.campaigns.actions import check_request_author
 from engine.campaigns.configuration import (
     AS_WRITTEN,
     as_id,
     configure,
     lock_flows,
     read_configuration,
+    request_of,
     written_of,
 )
-from engine.inputs import Input, Invalid, LongText
+from engine.kernel import listing
+from engine.kernel.inputs import Input, Invalid, LongText
 from state.change import clock_of
 from state.errors import NotFound
 from state.sets import among
@@ -82,6 +84,7 @@ def create_touchpoint(session: Session, org_id: UUID, given: TouchpointWritten) 
 
     Raises:
         Invalid: the campaign does not exist.
+        AdminsOnly: an action's request is an admin's.
     """
     now = clock_of(session).now()
     campaign = _campaign(session, org_id, given.campaign_id)
@@ -91,6 +94,8 @@ def create_touchpoint(session: Session, org_id: UUID, given: TouchpointWritten) 
     _apply(touchpoint, given, set(TouchpointWritten.model_fields))
     touchpoint.extras = {}
     written = _kept(given)
+    if given.type == "action":
+        check_request_author(session, request_of(written), [])
     _place(session, touchpoint, campaign, given.position)
     configure(touchpoint, written, read_configuration(session, org_id, touchpoint.type, written, campaign))
     touchpoint.status = "update_needed" if given.status == "update_needed" else touchpoint.status
@@ -177,6 +182,7 @@ def update_touchpoint(
     Raises:
         NotFound: there is none.
         Invalid: the campaign does not exist. Nothing was changed.
+        AdminsOnly: an action's request is an admin's.
     """
     touchpoint = find_touchpoint(session, org_id, touchpoint_id)
     fields = given.model_fields_set
@@ -196,6 +202,9 @@ def update_touchpoint(
         if name not in was or json.dumps(value, sort_keys=True) != json.dumps(was[name], sort_keys=True)
     }
     written = {**was, **kept}
+    if (given.type if "type" in fields else touchpoint.type) == "action":
+        known = [request_of(was)] if touchpoint.type == "action" else []
+        check_request_author(session, request_of(written), known)
     with session.no_autoflush:
         if placed:
             _place(session, touchpoint, campaign, given.position)

@@ -18,19 +18,19 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from engine.audience.suppression import suppressed
-from engine.audience.targets import audience_page, bases
 from engine.campaigns.channels import build_channel
 from engine.channels import registry
-from engine.channels.addresses import address_trouble, no_address
 from engine.channels.asking import ask
+from engine.channels.default_channel import default_channel
 from engine.content.stored import compile_content, compile_stored
 from engine.content.templates import RenderError, TemplateError
 from engine.delivery.address_claims import DUPLICATE_ADDRESS, SHARED
 from engine.delivery.conditions import check_condition
-from engine.delivery.default_channel import default_channel
 from engine.delivery.variants import Variants
-from engine.inputs import Invalid
+from engine.engagement.suppression import suppressed
+from engine.filters.targets import audience_page, bases
+from engine.kernel.addresses import address_trouble, no_address
+from engine.kernel.inputs import Invalid
 from state.change import clock_of
 from state.errors import NotFound
 from state.sets import among
@@ -44,9 +44,10 @@ if TYPE_CHECKING:
 
     from engine.campaigns.rehearsed_addresses import Addresses
     from engine.channels.port import Channel as Sender
-    from engine.channels.port import Content, Surroundings
-    from engine.channels.secrets import Secrets
+    from engine.channels.port import ChannelContext
+    from engine.content.message import Content
     from engine.content.stored import AnyTemplate
+    from engine.kernel.secrets import Secrets
     from state.tables import Campaign
 
 __all__ = [
@@ -176,7 +177,7 @@ def examine(
     sample: Sample,
     *,
     secrets: Secrets,
-    surroundings: Surroundings,
+    channel_context: ChannelContext,
 ) -> Examination:
     """Find out everything that is wrong with a message, except whether its provider answers."""
     errors: list[str] = []
@@ -192,7 +193,7 @@ def examine(
         errors.append(f"channel_id: {missing}")
     else:
         try:
-            channel = build_channel(session, org_id, row.id, secrets, surroundings)
+            channel = build_channel(session, org_id, row.id, secrets, channel_context)
         except Invalid as error:
             errors.append(f"channel {row.name!r}: {error}")
     for _, where, message in _messages(session, org_id, said):
@@ -259,7 +260,7 @@ class Rehearsal:
         session: Session,
         campaign: Campaign,
         secrets: Secrets,
-        surroundings: Surroundings,
+        channel_context: ChannelContext,
         addresses: Addresses,
     ) -> None:
         """Make ready what can be; `errors` says what cannot, which nobody could be sent.
@@ -283,7 +284,7 @@ class Rehearsal:
             .order_by(Touchpoint.position, Touchpoint.id)
         )
         for touchpoint in touchpoints:
-            self._prepare(session, touchpoint, secrets, surroundings)
+            self._prepare(session, touchpoint, secrets, channel_context)
 
     @property
     def steps(self) -> Sequence[RehearsedStep]:
@@ -339,7 +340,7 @@ class Rehearsal:
         ]
 
     def _prepare(
-        self, session: Session, touchpoint: Touchpoint, secrets: Secrets, surroundings: Surroundings
+        self, session: Session, touchpoint: Touchpoint, secrets: Secrets, channel_context: ChannelContext
     ) -> None:
         said = Said.of(touchpoint)
         name = touchpoint.name or str(touchpoint.id)
@@ -355,7 +356,7 @@ class Rehearsal:
                 templates[variant] = message
         channel = next((step.channel for step in self._steps if step.row.id == row.id), None)
         try:
-            channel = channel or build_channel(session, self._org_id, row.id, secrets, surroundings)
+            channel = channel or build_channel(session, self._org_id, row.id, secrets, channel_context)
         except Invalid as error:
             self.errors.append(f"{name}: channel {row.name!r}: {error}")
             return

@@ -27,26 +27,26 @@ from urllib.parse import quote, unquote
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from engine.channels.addresses import Region  # noqa: TC001 - pydantic reads it
 from engine.channels.http.answers import Answer, outcome_of
 from engine.channels.http.channel import names_of
-from engine.channels.http.leaves import Leaf, Scope, Unrenderable, check_sayable
+from engine.channels.http.leaves import Leaf, Scope, Unrenderable, check_sayable, split_holes
 from engine.channels.lending import Lent
-from engine.channels.media import AddressMedium, address_finder
 from engine.channels.port import Deferred, Delivered, Doubtful, Down, Outcome, Rejected, Throttled
 from engine.channels.scrub import Scrub
 from engine.channels.wave import Wave, deliver_all
-from engine.outbound import Guard, guarding
+from engine.kernel.addresses import Region  # noqa: TC001 - pydantic reads it
+from engine.kernel.media import AddressMedium, address_finder
+from engine.kernel.outbound import Guard, guarding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from threading import Event
 
-    from engine.channels.port import Content, Message, Report, Surroundings
+    from engine.channels.port import ChannelContext, Report
+    from engine.content.message import Content, Message
 
 __all__ = ["AppriseChannel", "AppriseCredentials", "AppriseSettings"]
 
-_HOLE = re.compile(r"(\{\{.*?\}\})", re.DOTALL)
 _SCHEMA = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 #: What would speak to the machine the worker runs on, and not to a recipient.
 _LOCAL = frozenset({"dbus", "glib", "gnome", "kde", "macosx", "qt", "syslog", "windows", "file"})
@@ -63,6 +63,39 @@ _PIECE = re.compile(r"[^/:@?&=#,]{4,}")
 #: Addresses of several kinds: a URL with a hole is sound if it takes one of them.
 _SAMPLES = ("ada@example.org", "+15005550006", "12345678", "sample")
 _TEXT_LIMIT = 300
+#: Parameters that are refused by their name: another may be a secret that was put in the wrong place.
+_FILES = frozenset({"attach", "cache", "keyfile", "path", "pgpprv", "pgppub", "store", "subfile", "template"})
+#: Parameters of Apprise's URLs that name no file of the worker's machine, and keep nothing there. All others are
+#: refused: some do (`template`, `keyfile`, `subfile`, `pgppub`, `attach`), and those of a later version may.
+_PARAMETERS = frozenset(
+    {
+        "access", "action", "actions", "ad", "album", "alert", "alert_type", "alerting_scenario", "alias",
+        "amount", "api-version", "apikey", "app", "app_id", "app_token", "app_ver", "assignees", "auth",
+        "autoverify", "avatar", "avatar_url", "badge", "batch", "bcc", "blocks", "blossom", "border",
+        "bot_id", "bot_token", "botname", "broadcast", "call", "campaign", "category", "cc", "channel",
+        "channels", "class", "click", "client_key", "color", "company", "content", "contents", "copy",
+        "country", "critical", "critical_volume", "cto", "currency", "cycles", "decode", "dedup", "delay",
+        "delete", "detect", "device", "dither_kernel", "dither_type", "duration", "e2ee", "email", "emojis",
+        "entity", "entity_id", "event", "event_type", "exchange", "expire", "external_id", "failure",
+        "fields", "filtering", "flags", "flair_id", "flair_text", "flash", "footer", "footer_logo", "format",
+        "from", "gateway", "group", "gwid", "header", "hq", "href", "hsreq", "icon", "icon_type", "icon_url",
+        "id", "identifier", "image", "image_href", "image_url", "info", "inline", "interval", "join", "key",
+        "kind", "label", "labels", "lang", "language", "level", "link", "links", "locale", "location",
+        "login", "mandatory", "master_key", "max_parts", "mdv", "media", "method", "modal", "mode", "msgtype",
+        "name", "nick", "nid", "nsfw", "oauth_id", "oauth_secret", "option", "optional", "overflow", "pa",
+        "ping", "platform", "policy", "powerautomate", "prefix", "preview", "priority", "profile", "project",
+        "public_key", "purpose", "push_key", "recipients", "redirect", "ref", "refresh", "region", "relay",
+        "replies", "reply", "reply_to", "resubmit", "retry", "route", "routeid", "routing_key", "rto",
+        "savesent", "secret", "seed", "sender", "sensitive", "service", "severity", "shared", "short_url",
+        "sid", "sig", "signature", "silent", "smtp", "sound", "sound_href", "source", "special_text_color",
+        "spi", "spoiler", "sptag", "status", "subtitle", "success", "tags", "task_key", "team", "team_wait",
+        "test", "thirdparty", "thread", "thread_name", "tid", "timeout", "timestamp", "to", "token", "topic",
+        "topic_auth_token", "topic_code", "translit", "ttl", "tts", "txgroups", "type", "tz", "unicode",
+        "urgency", "url", "url_label", "url_prefix", "url_title", "validity", "ver", "verify", "version",
+        "vhost", "vibration", "visibility", "voice", "volume", "wait", "warning", "webhook", "workspace",
+        "wrap", "xtags",
+    }
+)  # fmt: skip
 
 
 class AppriseSettings(BaseModel):
@@ -114,7 +147,7 @@ class AppriseChannel:
         self,
         settings: AppriseSettings,
         credentials: AppriseCredentials,
-        surroundings: Surroundings,
+        channel_context: ChannelContext,
     ) -> None:
         """Prepare; nothing is sent.
 
@@ -123,7 +156,7 @@ class AppriseChannel:
         """
         url = credentials.url.get_secret_value()
         self._settings = settings
-        self._guard = surroundings.guard or Guard()
+        self._guard = channel_context.guard or Guard()
         self._scrub = Scrub(_secrets_of(url))
         self._pieces = _Pieces(url)
         _check_url(self._pieces, url)
@@ -226,7 +259,7 @@ class _Pieces:
         """Raises ValueError: a hole does not parse."""
         self._pieces: list[str | Leaf] = []
         self.holes = 0
-        for index, piece in enumerate(_HOLE.split(url)):
+        for index, piece in enumerate(split_holes(url)):
             if index % 2:
                 self.holes += 1
                 self._pieces.append(Leaf(piece, "credentials.url"))
@@ -305,6 +338,7 @@ def _check_url(pieces: _Pieces, url: str) -> None:
     schema = _SCHEMA.match(url)
     if schema is None:
         raise ValueError("credentials.url: is not an Apprise URL, like ntfys://ntfy.example.com/topic")
+    _check_parameters(url)
     if schema[1].lower() in _LOCAL:
         raise ValueError("credentials.url: speaks to the worker's own machine")
     with _overhearing():
@@ -312,6 +346,20 @@ def _check_url(pieces: _Pieces, url: str) -> None:
         samples = _SAMPLES if pieces.holes else ("",)
         if not any(apprise.Apprise.instantiate(pieces.url(None, sample)) for sample in samples):
             raise ValueError("credentials.url: is not a URL that Apprise takes")
+
+
+def _check_parameters(url: str) -> None:
+    """Raise ValueError for a parameter that is not known to say something about the message alone."""
+    _, question, query = url.partition("?")
+    if "{{" in query or "{%" in query:
+        query = "x".join(split_holes(query)[::2])
+    for part in re.split("[&;]", query) if question else ():
+        name = unquote(part.partition("=")[0]).strip().lower()
+        if name[:1] in ("+", "-", ":", " "):  # a header, or a value of the body, of json:// and its like
+            continue
+        if name and name not in _PARAMETERS:
+            told = f"the parameter {name!r}" if name in _FILES else "a parameter"
+            raise ValueError(f"credentials.url: {told} is not allowed: it may name a file of this machine")
 
 
 def _filled(piece: Leaf, scope: Scope) -> str:
@@ -323,7 +371,7 @@ def _filled(piece: Leaf, scope: Scope) -> str:
 
 def _secrets_of(url: str) -> list[str]:
     """The URL, and everything in it that may be a token: Apprise shows them one by one."""
-    literal = _HOLE.sub("/", url).partition("://")[2]
+    literal = "/".join(split_holes(url)[::2]).partition("://")[2]
     pieces = _PIECE.findall(literal)
     return [url, *pieces, *map(unquote, pieces)]
 

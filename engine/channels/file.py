@@ -9,7 +9,8 @@ What the disk does not take (full, no permission, gone) makes the channel Down; 
 part is taken back. The page cache is trusted unless `fsync` is set: a power cut may lose what was Delivered
 shortly before.
 
-Channels are configured by customers, so a directory lies within `data_dir/outbox` and nowhere else.
+Channels are configured by customers, so a directory lies within `data_dir/outbox` and nowhere else. Files and folders
+are made for the account that the worker runs under, and nobody else.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from engine.channels.addresses import Region  # noqa: TC001 - pydantic reads it
-from engine.channels.media import AddressMedium, address_finder
+from config.private_files import make_private_folder, open_private
 from engine.channels.port import Delivered, Down, Outcome, Rejected
 from engine.channels.wave import INTERRUPTED, Wave
 from engine.content.mime import MimeBuilder
+from engine.kernel.addresses import Region  # noqa: TC001 - pydantic reads it
+from engine.kernel.media import AddressMedium, address_finder
 
 if sys.platform != "win32":
     import fcntl
@@ -39,7 +41,8 @@ if TYPE_CHECKING:
     from threading import Event
     from uuid import UUID
 
-    from engine.channels.port import Content, Message, Report, Surroundings
+    from engine.channels.port import ChannelContext, Report
+    from engine.content.message import Content, Message
 
 __all__ = ["FileChannel", "FileCredentials", "FileSettings"]
 
@@ -94,7 +97,7 @@ class FileChannel:
         self,
         settings: FileSettings,
         credentials: FileCredentials,  # noqa: ARG002 - every kind is made from both
-        surroundings: Surroundings,
+        channel_context: ChannelContext,
     ) -> None:
         """Prepare; the directory is made with the first message.
 
@@ -103,7 +106,7 @@ class FileChannel:
         """
         self.in_one_piece = settings.format == "jsonl"
         self._settings = settings
-        self._data_dir = surroundings.data_dir
+        self._data_dir = channel_context.data_dir
         self.medium = settings.medium
         medium = settings.medium or AddressMedium.EMAIL
         self._find = address_finder(medium, settings.address, settings.region)
@@ -168,7 +171,7 @@ class FileChannel:
             written = 0
             refused: Outcome | None = None
             try:
-                self._directory.mkdir(parents=True, exist_ok=True)
+                make_private_folder(self._directory)
                 written = self._append_whole(self.path_of(campaign_id), lines)
             except OSError as error:
                 refused = _down(error)
@@ -180,7 +183,7 @@ class FileChannel:
 
     def _append_whole(self, path: Path, lines: list[bytes]) -> int:
         """How many lines the disk took; nothing of the next one is left."""
-        handle = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o640)
+        handle = open_private(path, os.O_APPEND | os.O_WRONLY)
         try:
             _lock(handle)
             before = os.fstat(handle).st_size
@@ -211,8 +214,8 @@ class FileChannel:
         path = directory / f"{message.execution_id}.eml"
         draft = directory / f".{message.execution_id}.part"
         try:
-            directory.mkdir(parents=True, exist_ok=True)
-            with draft.open("wb") as file:
+            make_private_folder(directory)
+            with os.fdopen(open_private(draft, os.O_WRONLY | os.O_TRUNC), "wb") as file:
                 file.write(raw)
                 if self._settings.fsync:
                     file.flush()
@@ -224,9 +227,9 @@ class FileChannel:
         return Delivered(str(path))
 
     def _probe(self) -> None:
-        self._directory.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self._directory)
         path = self._directory / f".probe-{os.getpid()}"
-        path.write_bytes(b"")
+        os.close(open_private(path, os.O_WRONLY))
         path.unlink()
 
 
@@ -239,7 +242,7 @@ def _take(wave: Wave, size: int) -> list[Message]:
 
 
 def _line(message: Message) -> bytes:
-    line = {**message.said(), "at": time.time()}
+    line = {**message.as_dict(), "at": time.time()}
     return orjson.dumps({name: value for name, value in line.items() if value is not None}) + b"\n"
 
 

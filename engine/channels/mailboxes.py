@@ -18,18 +18,19 @@ from typing import TYPE_CHECKING, Protocol, cast
 from imap_tools import BaseMailBox, MailBox, MailBoxStartTls, MailBoxUnencrypted
 from imap_tools.errors import ImapToolsError
 
+from config.errors import MusterError
 from engine.channels.mailbox_settings import MAILBOX_PORTS, MailboxSettings
 from engine.channels.scrub import Scrub
 from engine.channels.trust import TrustError
-from engine.outbound import guarding
+from engine.kernel.outbound import guarding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pydantic import SecretStr
 
     from engine.channels.trust import Trust
-    from engine.outbound import Guard
+    from engine.kernel.outbound import Guard
 
 __all__ = ["LONGEST", "Mailbox", "MailboxAccess", "MailboxError", "check_mailbox", "open_mailbox"]
 
@@ -41,7 +42,7 @@ poplib._MAXLINE = 1 << 20  # type: ignore[attr-defined]  # noqa: SLF001
 _SEEN, _FLAGGED = r"\Seen", r"\Flagged"
 
 
-class MailboxError(Exception):
+class MailboxError(MusterError):
     """The mailbox cannot be used; says why, without secrets."""
 
 
@@ -50,7 +51,9 @@ class MailboxAccess:
     """A mailbox and what opens it."""
 
     settings: MailboxSettings
-    password: SecretStr
+    password: SecretStr | None
+    token: Callable[[], str] | None
+    """Gets an access token (IMAP, XOAUTH2) where there is no password; raises MailboxError."""
     trust: Trust
     guard: Guard
     verify_certificate: bool = True
@@ -114,6 +117,10 @@ def _reason(error: BaseException) -> str:
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 
+def _password_of(access: MailboxAccess) -> str:
+    return "" if access.password is None else access.password.get_secret_value()
+
+
 def _context(access: MailboxAccess) -> ssl.SSLContext:
     context = access.trust.context()
     if not access.verify_certificate:
@@ -124,7 +131,7 @@ def _context(access: MailboxAccess) -> ssl.SSLContext:
 
 class _Imap:
     def __init__(self, access: MailboxAccess, context: ssl.SSLContext | None) -> None:
-        self._settings, self._password, self._context = access.settings, access.password, context
+        self._settings, self._access, self._context = access.settings, access, context
         self._has_done_folder = False
 
     def open(self) -> None:
@@ -136,10 +143,14 @@ class _Imap:
             self._box = MailBoxStartTls(host, port, _TIMEOUT, ssl_context=context)
         else:
             self._box = MailBoxUnencrypted(host, port, _TIMEOUT)
-        username, password = self._settings.username, self._password.get_secret_value()
+        username, folder = self._settings.username, self._settings.folder
+        if self._access.token is not None:
+            self._box.xoauth2(username, self._access.token(), initial_folder=folder)
+            return
+        password = _password_of(self._access)
         is_plain = username.isascii() and password.isascii()
         login = self._box.login if is_plain else self._box.login_utf8
-        login(username, password, initial_folder=self._settings.folder)
+        login(username, password, initial_folder=folder)
 
     def close(self) -> None:
         with suppress(OSError, imaplib.IMAP4.error, ImapToolsError):  # everything was said
@@ -189,7 +200,7 @@ class _Pop:
     """Deletions take effect when the connection is closed in good order (RFC 1939 §6)."""
 
     def __init__(self, access: MailboxAccess, context: ssl.SSLContext | None) -> None:
-        self._settings, self._password, self._context = access.settings, access.password, context
+        self._settings, self._password, self._context = access.settings, _password_of(access), context
         self._numbers: dict[str, int] = {}
 
     def open(self) -> None:
@@ -203,7 +214,7 @@ class _Pop:
                 self._pop.stls(self._context)
         self._pop.encoding = "utf-8"
         self._pop.user(self._settings.username)
-        self._pop.pass_(self._password.get_secret_value())
+        self._pop.pass_(self._password)
 
     def close(self) -> None:
         self._pop.quit()

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from engine.channels.addresses import Region  # noqa: TC001 - pydantic reads it
-from engine.channels.media import AddressMedium, address_finder
 from engine.channels.port import Delivered
 from engine.channels.wave import INTERRUPTED, Wave
+from engine.kernel.addresses import Region  # noqa: TC001 - pydantic reads it
+from engine.kernel.media import AddressMedium, address_finder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from threading import Event
 
-    from engine.channels.port import Content, Message, Report, Surroundings
+    from engine.channels.port import ChannelContext, Report
+    from engine.content.message import Content, Message
 
 __all__ = ["NullChannel"]
 
@@ -59,7 +60,7 @@ class NullChannel:
         self,
         settings: NullSettings,
         credentials: NoCredentials,  # noqa: ARG002 - every kind is made from these three
-        surroundings: Surroundings,  # noqa: ARG002
+        channel_context: ChannelContext,  # noqa: ARG002
     ) -> None:
         self._latency = settings.latency.total_seconds()
         self.in_one_piece = not self._latency

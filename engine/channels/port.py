@@ -22,12 +22,14 @@ everybody is answered so |
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from engine.answers.classify import Classifier, classifier_of
 from engine.answers.meanings import Scope
-from engine.outbound import MAIL_PORTS, Guard
+from engine.channels.refresh_tokens import KeptRefreshToken
+from engine.content.message import Message
+from engine.kernel.outbound import MAIL_PORTS, Guard
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,100 +39,29 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from config.settings import Settings
-    from engine.channels.media import AddressMedium
-    from engine.content.enclosed import Enclosed
+    from engine.content.message import Content
+    from engine.kernel.media import AddressMedium
+    from engine.kernel.secrets import Secrets
     from state.database import Database
 
 __all__ = [
     "ALLOWED_BY",
-    "SAID",
     "Channel",
-    "Content",
+    "ChannelContext",
     "Deferred",
     "Delivered",
     "Doubtful",
     "Down",
-    "Message",
     "Outcome",
     "Rejected",
     "Released",
     "Report",
     "SenderRefused",
-    "Surroundings",
     "Throttled",
 ]
 
 #: How the operator lets channels reach an address that is not public.
 ALLOWED_BY = "MUSTER_CHANNEL_ALLOWED_NETWORKS may allow it"
-#: What there is to say of a message.
-SAID = (
-    "execution_id",
-    "campaign_id",
-    "entity_id",
-    "address",
-    "subject",
-    "text",
-    "html",
-    "sender_email",
-    "sender_name",
-    "unsubscribe_url",
-)
-
-
-@dataclass(slots=True)
-class Content:
-    """What a template became for one recipient. Parts that the template lacks are absent. Nobody changes one (see
-    `Message`).
-    """
-
-    subject: str = ""
-    text: str | None = None
-    html: str | None = None
-    sender_email: str | None = None
-    sender_name: str | None = None
-    data: Mapping[str, Any] | None = None
-    """What a kind takes beside text, under the kind's name: `{"whatsapp": {"template": {…}}}`. Rendered."""
-    reply_to: str | None = None
-    headers: tuple[tuple[str, str], ...] = ()
-    """More headers, name and value."""
-    enclosed: Enclosed | None = None
-    """Files that go with it: the same for every recipient."""
-
-
-@dataclass(slots=True)
-class Message:
-    """One message to one recipient. Nobody changes one; frozen, it would cost as much to make as to render."""
-
-    execution_id: UUID
-    """The idempotency key: the same over all attempts of one execution."""
-    org_id: UUID
-    campaign_id: UUID
-    entity_id: UUID
-    address: str
-    """As the channel's `address_of` gave it."""
-    content: Content
-    unsubscribe_url: str | None = None
-    touchpoint_id: UUID | None = None
-    """What it is the message of."""
-    extras: Mapping[str, Any] = field(default_factory=dict)
-    attributes: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    """The entity's, for channels whose own settings are templates."""
-
-    def said(self) -> dict[str, Any]:
-        """What is sent, by the names of `SAID`. Parts that it lacks are None."""
-        content = self.content
-        return {
-            "execution_id": str(self.execution_id),
-            "campaign_id": str(self.campaign_id),
-            "entity_id": str(self.entity_id),
-            "address": self.address,
-            "subject": content.subject,
-            "text": content.text,
-            "html": content.html,
-            "sender_email": content.sender_email,
-            "sender_name": content.sender_name,
-            "unsubscribe_url": self.unsubscribe_url,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +154,7 @@ Report = Callable[[Message, Outcome], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class ChannelContext:
     """What a process lends its channels. Nothing of it is needed to check settings, only to send."""
 
     data_dir: Path | None = None
@@ -234,12 +165,20 @@ class Surroundings:
     """The folder of certificates that the operator keeps; absent: there is none."""
     classifier: Classifier = field(default_factory=classifier_of)
     """Says what providers' answers mean."""
+    refresh_token: KeptRefreshToken | None = None
+    """Where the channel's refresh token is kept; absent: the channel is no row."""
 
     @classmethod
-    def of(cls, settings: Settings, database: Database) -> Surroundings:
+    def of(cls, settings: Settings, database: Database) -> ChannelContext:
         """Those of a process. Raises InvalidRules."""
         guard, classifier = Guard(settings.channel_networks), classifier_of(settings.answer_rules)
         return cls(settings.data_dir, database, guard, settings.channel_certificates, classifier)
+
+    def of_channel(self, org_id: UUID, channel_id: UUID, secrets: Secrets) -> ChannelContext:
+        """Those of one channel of the database."""
+        if self.database is None:
+            return self
+        return replace(self, refresh_token=KeptRefreshToken(self.database, secrets, org_id, channel_id))
 
     def check_url(self, field: str, url: str | None) -> None:
         """Raise ValueError, naming the field, when there is a guard that refuses the address in `url`."""

@@ -18,11 +18,11 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import DBAPIError
 
-from engine.channels.media import AddressMedium
 from engine.channels.port import Deferred, Delivered, Down, Outcome, Rejected
 from engine.channels.wave import CHANNEL_ERROR, INTERRUPTED, Wave
-from engine.insight.engagement import Engaged, Kind, Medium, note
-from engine.listing import kept
+from engine.engagement.engagement import Engaged, Kind, Medium, note
+from engine.kernel.listing import kept
+from engine.kernel.media import AddressMedium
 from state.database import is_connection_loss
 from state.sets import among
 from state.tables import Campaign, Recipient
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from engine.channels.port import Content, Message, Report, Surroundings
+    from engine.channels.port import ChannelContext, Report
+    from engine.content.message import Content, Message
     from state.database import Database
 
 __all__ = ["PortalChannel", "PortalCredentials", "PortalSettings"]
@@ -71,9 +72,9 @@ class PortalChannel:
         self,
         settings: PortalSettings,  # noqa: ARG002 - every kind is made from these three
         credentials: PortalCredentials,  # noqa: ARG002
-        surroundings: Surroundings,
+        channel_context: ChannelContext,
     ) -> None:
-        self._lent = surroundings.database
+        self._lent = channel_context.database
 
     @property
     def _database(self) -> Database:

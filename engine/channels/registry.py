@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from pydantic import BaseModel, ValidationError
 
-from engine.channels.port import Surroundings
-from engine.suggestions import did_you_mean
+from config.errors import MusterError
+from engine.channels.port import ChannelContext
+from engine.kernel.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from engine.channels.port import Channel, Content
+    from engine.channels.port import Channel
+    from engine.content.message import Content
 
 __all__ = [
+    "REQUEST_KIND",
     "InvalidChannel",
     "UnknownKind",
     "build",
@@ -32,6 +35,8 @@ __all__ = [
     "validate",
 ]
 
+#: The kind whose requests actions make.
+REQUEST_KIND = "http"
 _KINDS = {
     "apprise": "engine.channels.apprise:AppriseChannel",
     "file": "engine.channels.file:FileChannel",
@@ -47,7 +52,7 @@ _KINDS = {
 
 
 #: What a channel is built with that will never send.
-_NOTHING = Surroundings()
+_NOTHING = ChannelContext()
 
 
 class _ChannelClass(Protocol):
@@ -55,12 +60,12 @@ class _ChannelClass(Protocol):
     Settings: type[BaseModel]
     Credentials: type[BaseModel]
 
-    def __call__(self, settings: Any, credentials: Any, surroundings: Surroundings) -> Channel: ...
+    def __call__(self, settings: Any, credentials: Any, channel_context: ChannelContext) -> Channel: ...
 
     def problems_of(self, content: Content, settings: BaseModel | None = None) -> list[str]: ...
 
 
-class UnknownKind(ValueError):
+class UnknownKind(MusterError, ValueError):
     """There is no such channel kind."""
 
     def __init__(self, kind: str) -> None:
@@ -70,7 +75,7 @@ class UnknownKind(ValueError):
         self.kind = kind
 
 
-class InvalidChannel(ValueError):
+class InvalidChannel(MusterError, ValueError):
     """Settings or credentials that the kind does not take. Holds no value that was given, only the names."""
 
     def __init__(self, kind: str, errors: list[tuple[str, str]]) -> None:
@@ -162,12 +167,12 @@ def build(
     kind: str,
     settings: Mapping[str, Any],
     credentials: Mapping[str, Any],
-    surroundings: Surroundings = _NOTHING,
+    channel_context: ChannelContext = _NOTHING,
 ) -> Channel:
     """A channel that is ready to send; nothing connects yet.
 
     Args:
-        surroundings: What the process lends it; absent: it is built to see whether it can be.
+        channel_context: What the process lends it; absent: it is built to see whether it can be.
 
     Raises:
         UnknownKind: with a suggestion.
@@ -175,7 +180,7 @@ def build(
     """
     checked = validate(kind, settings, credentials)
     try:
-        return _class_of(kind)(*checked, surroundings)
+        return _class_of(kind)(*checked, channel_context)
     except ValueError as error:
         raise InvalidChannel(kind, [_refused(str(error))]) from None
 

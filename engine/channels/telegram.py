@@ -16,20 +16,21 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import orjson
 from pydantic import BaseModel, Field, SecretStr
 
-from engine.channels.addresses import ChatFinder
 from engine.channels.http.answers import outcome_of, pick, seconds
 from engine.channels.http.leaves import Unrenderable, check_sayable
 from engine.channels.http.request import Request
 from engine.channels.http.settings import BaseUrl, Connection, check_private
 from engine.channels.http.wire import WireChannel
-from engine.channels.media import AddressMedium
 from engine.channels.port import Delivered, Rejected, Throttled
 from engine.channels.scrub import Scrub
 from engine.channels.trust import TrustCredentials
+from engine.kernel.addresses import ChatFinder
+from engine.kernel.media import AddressMedium
 
 if TYPE_CHECKING:
     from engine.channels.http.answers import Answer
-    from engine.channels.port import Content, Message, Outcome, Surroundings
+    from engine.channels.port import ChannelContext, Outcome
+    from engine.content.message import Content, Message
 
 __all__ = ["TEXT_LIMIT", "TelegramChannel", "TelegramCredentials", "TelegramSettings"]
 
@@ -77,7 +78,7 @@ class TelegramChannel(WireChannel):
         self,
         settings: TelegramSettings,
         credentials: TelegramCredentials,
-        surroundings: Surroundings,
+        channel_context: ChannelContext,
     ) -> None:
         """Prepare; nothing connects before the first message.
 
@@ -88,8 +89,8 @@ class TelegramChannel(WireChannel):
         if not re.fullmatch(r"\d+:[\w-]+", token, re.ASCII):
             raise ValueError("credentials.token: is not a bot's token, like 123456:ABC-DEF…")
         check_private(settings.base_url, insecure_login=settings.insecure_login)
-        surroundings.check_url("base_url", settings.base_url)
-        super().__init__(settings, credentials, Scrub([token, token.partition(":")[2]]), surroundings)
+        channel_context.check_url("base_url", settings.base_url)
+        super().__init__(settings, credentials, Scrub([token, token.partition(":")[2]]), channel_context)
         self._settings = settings
         self._token = credentials.token
         self.address_of = ChatFinder(settings.address)

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
+from config.errors import MusterError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -25,7 +27,7 @@ _LONGEST = 1 << 19
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 
 
-class TrustError(ValueError):
+class TrustError(MusterError, ValueError):
     """The certificates cannot be used; says which option is at fault."""
 
 

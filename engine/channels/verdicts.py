@@ -21,7 +21,8 @@ from engine.channels.port import (
 )
 
 if TYPE_CHECKING:
-    from engine.answers.meanings import ProviderAnswer, Verdict
+    from engine.answers.meanings import ProviderAnswer
+    from engine.answers.verdict import Verdict
 
 __all__ = ["outcome_of_verdict"]
 

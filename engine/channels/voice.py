@@ -5,9 +5,9 @@ agent knows the recipient by `variables`: the channel's, and those of the messag
 (`{"voice": {"variables": {…}}}`), which are stronger.
 
 Delivered means that the provider is placing the call. What becomes of it comes back by the provider's webhook
-(engine.tracking.calls), which is recognised by the variables `muster_…` that every call carries, and by the id of the
-conversation, which is noted in the engagement log as soon as the provider gives it. There is no idempotency key: what
-is in doubt is held for a person to decide, because nobody wants to be called twice.
+(engine.goals.call_reports), which is recognised by the variables `muster_…` that every call carries, and by the id of
+the conversation, which is noted in the engagement log as soon as the provider gives it. There is no idempotency key:
+what is in doubt is held for a person to decide, because nobody wants to be called twice.
 """
 
 from __future__ import annotations
@@ -20,22 +20,23 @@ import structlog
 from pydantic import AfterValidator, BaseModel, Field, SecretStr, TypeAdapter, ValidationError
 from sqlalchemy.exc import DBAPIError
 
-from engine.channels.addresses import PhoneFinder, Region
 from engine.channels.http.answers import outcome_of, pick
 from engine.channels.http.channel import names_of
 from engine.channels.http.leaves import Scope, Unrenderable, check_sayable, compile_tree
 from engine.channels.http.request import Request
 from engine.channels.http.settings import BaseUrl, Connection, check_private
 from engine.channels.http.wire import WireChannel, trouble
-from engine.channels.media import AddressMedium
 from engine.channels.port import Delivered, Doubtful, Down, Rejected
 from engine.channels.scrub import Scrub
 from engine.channels.trust import TrustCredentials
-from engine.goals.calls import note_placed
+from engine.engagement.placed_calls import note_placed
+from engine.kernel.addresses import PhoneFinder, Region
+from engine.kernel.media import AddressMedium
 
 if TYPE_CHECKING:
     from engine.channels.http.answers import Answer
-    from engine.channels.port import Content, Message, Outcome, Surroundings
+    from engine.channels.port import ChannelContext, Outcome
+    from engine.content.message import Content, Message
 
 __all__ = ["OPENING_LIMIT", "RESERVED", "VoiceChannel", "VoiceCredentials", "VoiceSettings"]
 
@@ -99,7 +100,7 @@ class VoiceChannel(WireChannel):
     Credentials = VoiceCredentials
 
     def __init__(
-        self, settings: VoiceSettings, credentials: VoiceCredentials, surroundings: Surroundings
+        self, settings: VoiceSettings, credentials: VoiceCredentials, channel_context: ChannelContext
     ) -> None:
         """Prepare; nothing connects before the first call.
 
@@ -113,12 +114,12 @@ class VoiceChannel(WireChannel):
         secrets = [key]
         if credentials.webhook_secret is not None:
             secrets.append(credentials.webhook_secret.get_secret_value())
-        surroundings.check_url("base_url", settings.base_url)
-        super().__init__(settings, credentials, Scrub(secrets), surroundings)
+        channel_context.check_url("base_url", settings.base_url)
+        super().__init__(settings, credentials, Scrub(secrets), channel_context)
         self._settings = settings
         self._key = credentials.api_key
         self._variables = compile_tree(settings.variables, "variables")
-        self._database = surroundings.database
+        self._database = channel_context.database
         self._url = f"{settings.base_url}/v1/convai/{_PROVIDERS[settings.trunk]}/outbound-call"
         self.address_of = PhoneFinder(settings.address, region=settings.region)
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextvars import ContextVar
 from traceback import format_exception
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from threading import Event
 
-    from engine.channels.port import Message, Report
+    from engine.channels.port import Report
+    from engine.content.message import Message
 
 __all__ = ["CHANNEL_ERROR", "INTERRUPTED", "Wave", "deliver_all", "drive"]
 
@@ -39,6 +41,10 @@ INTERRUPTED = "INTERRUPTED"
 
 #: How often `stop` is looked at while all messages are on the wire, in seconds.
 _LOOK = 0.1
+
+#: The worker that runs, so that it is remembered with what it takes; None: the wave has one only. (asyncio's
+#: `current_task` costs ten times as much, for every message.)
+_worker: ContextVar[asyncio.Task[None] | None] = ContextVar("worker", default=None)
 
 
 class _Taken:
@@ -59,13 +65,8 @@ class Wave:
         self._waiting = deque(messages)
         self._taken: dict[int, _Taken] = {}
         self._retried: set[int] = set()
-        self._shared = False
         self._report = report
         self._stop = stop
-
-    def share(self) -> None:
-        """Several workers take from it: each of them is remembered with what it takes."""
-        self._shared = True
 
     @property
     def exhausted(self) -> bool:
@@ -80,7 +81,7 @@ class Wave:
         if not self._waiting:
             return None
         message = self._waiting.popleft()
-        self._taken[id(message)] = _Taken(message, asyncio.current_task() if self._shared else None)
+        self._taken[id(message)] = _Taken(message, _worker.get())
         return message
 
     def sent(self, message: Message) -> None:
@@ -175,9 +176,9 @@ async def drive(wave: Wave, work: Callable[[Wave], Awaitable[None]], *, workers:
     Raises:
         asyncio.CancelledError: it was cancelled; every message has its outcome all the same.
     """
-    wave.share()
 
     async def worker() -> None:
+        _worker.set(asyncio.current_task())
         await work(wave)
 
     tasks = [asyncio.create_task(worker()) for _ in range(workers)]

@@ -16,21 +16,22 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from engine.channels.addresses import PhoneFinder, Region
 from engine.channels.http.answers import outcome_of, pick
 from engine.channels.http.channel import names_of
 from engine.channels.http.leaves import Scope, Unrenderable, check_sayable, compile_tree
 from engine.channels.http.request import Request
 from engine.channels.http.settings import BaseUrl, Connection, check_private
 from engine.channels.http.wire import WireChannel
-from engine.channels.media import AddressMedium
 from engine.channels.port import Delivered
 from engine.channels.scrub import Scrub
 from engine.channels.trust import TrustCredentials
+from engine.kernel.addresses import PhoneFinder, Region
+from engine.kernel.media import AddressMedium
 
 if TYPE_CHECKING:
     from engine.channels.http.answers import Answer
-    from engine.channels.port import Content, Message, Outcome, Surroundings
+    from engine.channels.port import ChannelContext, Outcome
+    from engine.content.message import Content, Message
 
 __all__ = [
     "TEXT_LIMIT",
@@ -153,7 +154,7 @@ class WhatsAppChannel(WireChannel):
         self,
         settings: WhatsAppSettings,
         credentials: WhatsAppCredentials,
-        surroundings: Surroundings,
+        channel_context: ChannelContext,
     ) -> None:
         """Prepare; nothing connects before the first message.
 
@@ -164,8 +165,8 @@ class WhatsAppChannel(WireChannel):
         token = credentials.access_token.get_secret_value()
         if not token.isascii() or not token.isprintable() or " " in token:
             raise ValueError("credentials.access_token: holds a character that no token has")
-        surroundings.check_url("base_url", settings.base_url)
-        super().__init__(settings, credentials, Scrub([token]), surroundings)
+        channel_context.check_url("base_url", settings.base_url)
+        super().__init__(settings, credentials, Scrub([token]), channel_context)
         self._settings = settings
         self._token = credentials.access_token
         self._template = None

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from liquid.exceptions import ResourceLimitError
 
+from config.errors import MusterError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -26,7 +28,7 @@ _STEPS_A_LOOK = 64
 _SIZE_OF_A_STEP = 1024
 
 
-class WorkLimitError(ResourceLimitError):
+class WorkLimitError(MusterError, ResourceLimitError):
     """A message takes more work than any should."""
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from config.errors import MusterError
+
 __all__ = ["RenderError", "TemplateError", "unforeseen"]
 
 
-class TemplateError(ValueError):
+class TemplateError(MusterError, ValueError):
     """The template cannot be used. `field` is the part (`subject`, `html`, `text`, `sender.email` …)."""
 
     def __init__(self, field: str, line: int, message: str) -> None:
@@ -16,7 +18,7 @@ class TemplateError(ValueError):
         self.message = message
 
 
-class RenderError(ValueError):
+class RenderError(MusterError, ValueError):
     """The template fails for this recipient: a limit was reached, or a filter got what it cannot use."""
 
     def __init__(self, field: str, line: int | None, message: str) -> None:

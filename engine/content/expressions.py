@@ -11,7 +11,8 @@ python-liquid's own expressions, each exchanged for one of the same layout when 
 
 from __future__ import annotations
 
-from datetime import date
+import re
+from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any, cast
 
 from liquid import RenderContext
@@ -40,6 +41,7 @@ from liquid.exceptions import (
     LiquidTypeError,
 )
 
+from engine.content.moments import read_moment
 from engine.content.values import (
     UnusableArgument,
     UnusableValue,
@@ -57,16 +59,21 @@ if TYPE_CHECKING:
     from liquid.builtin.expressions.filtered import Filter
 
     from engine.content.budget import Budget
+    from engine.content.locales import Place
 
 __all__ = ["Filtered", "Working", "named", "own"]
 
+#: Dates, and parts of them, that are in order as texts: `2026-03-02`, `2026-03`.
+_BY_TEXT = re.compile(r"\d{4}-\d\d(?!\d)")
+
 
 class Working(RenderContext):
-    """A context that knows how much work is left."""
+    """A context that knows how much work is left, and where the recipient is."""
 
-    __slots__ = ("budget",)
+    __slots__ = ("budget", "place")
 
     budget: Budget
+    place: Place
 
 
 #: Errors of filters that say what Python calls a value.
@@ -133,10 +140,10 @@ class Filtered(FilteredExpression):
 
 
 def _pair(left: Expression, right: Expression, context: RenderContext) -> tuple[Any, Any] | None:
-    """Two values that can be put in order; None: one of them is absent.
+    """Two values that can be put in order, as numbers, dates or texts; None: one of them is absent.
 
     Raises:
-        UnusableValue: they cannot; it names the one that is no number.
+        UnusableValue: they cannot; it names the one that is no number, or no date where the other is one.
     """
     one, two = left.evaluate(context), right.evaluate(context)
     if absent(one) or absent(two):
@@ -145,13 +152,33 @@ def _pair(left: Expression, right: Expression, context: RenderContext) -> tuple[
     if None not in numbers:
         return numbers
     if isinstance(one, str) and isinstance(two, str) and numbers == (None, None):
-        return one, two
+        return _dates_or_texts(left, one, right, two, cast("Working", context).place)
     if isinstance(one, date) and type(one) is type(two):
         return one, two
     value, expression = (one, left) if numbers[0] is None else (two, right)
     if numbers == (None, None) and not isinstance(left, Path):
         value, expression = two, right
     raise _of(UnusableValue(f"{described(value)} is not a number", token=left.token), expression)
+
+
+def _dates_or_texts(
+    left: Expression, one: str, right: Expression, two: str, place: Place
+) -> tuple[datetime, datetime] | tuple[str, str]:
+    read = _instant(one, place), _instant(two, place)
+    if read[0] is not None and read[1] is not None:
+        return read[0], read[1]
+    if read == (None, None) or (_BY_TEXT.match(one) and _BY_TEXT.match(two)):
+        return one, two
+    text, expression = (one, left) if read[0] is None else (two, right)
+    raise _of(UnusableValue(f"{described(text)} is not a date", token=left.token), expression)
+
+
+def _instant(text: str, place: Place) -> datetime | None:
+    """A date as an instant; a day's is its beginning for the recipient."""
+    moment = read_moment(text, lambda: datetime.now(UTC), place.locale)
+    if moment is None or isinstance(moment, datetime):
+        return moment
+    return datetime.combine(moment, time(), place.zone)
 
 
 def _equal(one: object, two: object) -> bool:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, time
+from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ from babel.dates import (
     get_month_names,
     get_period_names,
 )
-from babel.numbers import NumberPattern, is_currency, parse_pattern
+from babel.numbers import NumberPattern, get_currency_precision, is_currency, parse_pattern
 from liquid.filter import liquid_filter
 from liquid.undefined import is_undefined
 
@@ -41,13 +42,14 @@ from engine.content.values import UnusableArgument, UnusableValue, absent, descr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from decimal import Decimal
 
 __all__ = ["LOCATED", "OPTIONS", "SAMPLES", "SAMPLE_PLACE", "titlecase"]
 
 _STYLES = ("short", "medium", "long", "full")
 _LONGEST_FORMAT = 100
 _MOST_DIGITS = 12
+#: For rounding: more digits than any number has.
+_WIDE = Context(prec=100)
 #: What strftime would write in English.
 _WORDS = re.compile(r"%(.)", re.DOTALL)
 
@@ -168,13 +170,21 @@ def _pattern(locale: Locale, kind: str, digits: int | None) -> NumberPattern:
 
 @lru_cache(maxsize=8192)
 def _figure(number: Decimal, kind: str, digits: int | None, locale: Locale) -> str:
-    return str(_pattern(locale, kind, digits).apply(number, locale))
+    pattern = _pattern(locale, kind, digits)
+    return str(pattern.apply(_rounded(number, pattern.frac_prec[1] + pattern.scale), locale))
 
 
 @lru_cache(maxsize=8192)
 def _money(number: Decimal, code: str, digits: int | None, locale: Locale) -> str:
     pattern = _pattern(locale, "currency", digits)
-    return str(pattern.apply(number, locale, currency=code, currency_digits=digits is None))
+    rounded = _rounded(number, get_currency_precision(code) if digits is None else digits)
+    return str(pattern.apply(rounded, locale, currency=code, currency_digits=digits is None))
+
+
+def _rounded(number: Decimal, digits: int) -> Decimal:
+    """To so many decimals, halves away from zero as `round` does; nothing is never less than nothing."""
+    rounded = number.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP, _WIDE)
+    return rounded or abs(rounded)
 
 
 @liquid_filter

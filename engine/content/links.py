@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from engine.channels.media import AddressMedium, medium_of_kind
+from config.errors import MusterError
+from engine.kernel.media import AddressMedium, medium_of_kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +40,7 @@ _MESSAGE_ID = re.compile(r"<?[0-9a-f-]{36}\.([A-Za-z0-9_-]{43})@[^<>@\s]+>?")
 _RETURN_PATH = re.compile(r"[^@\s]*\+([a-z2-7]{52})@[^@\s]+", re.IGNORECASE | re.ASCII)
 
 
-class LinkError(ValueError):
+class LinkError(MusterError, ValueError):
     """It is no link of ours, or was changed."""
 
 

@@ -11,8 +11,8 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from engine.channels.addresses import normalise_email
 from engine.content.headers import encoded_words, fold, one_line, quoted, refuse_controls
+from engine.kernel.addresses import normalise_email
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -1,8 +1,6 @@
 """MJML to HTML: once, when a template is saved; what is sent was made beforehand.
 
-Liquid survives: every `{{ output }}` and `{% tag %}` is put aside, whatever it holds (`{% if a < b %}`), and stands in
-its place again in the HTML. What MJML would drop or move is refused: a tag's other half would stay open, an output
-would say nothing.
+Liquid survives, and what MJML would drop or move is refused (engine.content.liquid_marks).
 
 The source is checked before the compiler sees it, which names no lines, lets misspelt components through as they are
 and overflows its stack on deep nesting: unknown components, elements that do not close, attributes without quotes and
@@ -13,13 +11,13 @@ ASCII in an attribute as a programmer's escape, so it is given character referen
 from __future__ import annotations
 
 import re
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import mjml
 
 from engine.content.errors import TemplateError
-from engine.suggestions import did_you_mean
+from engine.content.liquid_marks import LiquidMarks
+from engine.kernel.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +45,6 @@ _MARKUP = re.compile(
 )
 _VALUE = re.compile(r"""=\s*(?:"([^"]*)"|'([^']*)')""")
 _ESCAPED = re.compile(r"""[^ !#-\[\]-~]""")
-_LIQUID = re.compile(r"\{\{|\{%-?\s*(?:(raw|comment)\s*-?%\})?")
 _POSITION = re.compile(r" in root template(?: at position \d+:\d+)?")
 
 
@@ -57,63 +54,13 @@ def compile_mjml(source: str) -> str:
     Raises:
         TemplateError: of the field `mjml`, with the line.
     """
-    mark = "xliquid"
-    while mark in source:
-        mark += "d"
-    constructs = _constructs(source)
-    marks = re.compile(f"{mark}([0-9]+)x")
-    pieces: list[str] = []
-    done = 0
-    for number, (start, text) in enumerate(constructs):
-        pieces += (source[done:start], f"{mark}{number}x")
-        done = start + len(text)
-    marked = "".join((*pieces, source[done:]))
-
-    def line_at(position: int) -> int:
-        before = marked[:position]
-        inside = sum(constructs[int(number)][1].count("\n") for number in marks.findall(before))
-        return before.count("\n") + inside + 1
-
-    checked = _checked(marked, line_at)
+    marks = LiquidMarks(source, field=_FIELD, program="MJML")
+    checked = _checked(marks.marked, marks.line_at)
     try:
         html = mjml.mjml2html(checked)
     except ValueError as error:
         raise TemplateError(_FIELD, 1, _POSITION.sub("", str(error))) from None
-    _all_there(constructs, [int(number) for number in marks.findall(html)], source)
-    return marks.sub(lambda match: constructs[int(match[1])][1], html)
-
-
-def _constructs(source: str) -> list[tuple[int, str]]:
-    """Where each piece of Liquid begins, and all of it; `raw` and `comment` with what is in them."""
-    found = []
-    position = 0
-    while (opened := _LIQUID.search(source, position)) is not None:
-        start = opened.start()
-        if opened[1] is not None:
-            closed = re.compile(rf"\{{%-?\s*end{opened[1]}\s*-?%\}}").search(source, opened.end())
-            end = closed.end() if closed is not None else -1
-        else:
-            end = source.find("}}" if opened[0] == "{{" else "%}", start + 2)
-            end += 2 if end >= 0 else 0
-        if end < 0:
-            raise TemplateError(
-                _FIELD, source.count("\n", 0, start) + 1, f"{opened[0].strip()} is not closed"
-            )
-        found.append((start, source[start:end]))
-        position = end
-    return found
-
-
-def _all_there(constructs: list[tuple[int, str]], found: list[int], source: str) -> None:
-    """Refuse what MJML has dropped, doubled or moved."""
-    times = Counter(found)
-    for number, (start, text) in enumerate(constructs):
-        if times[number] != 1 if text.startswith("{%") else not times[number]:
-            line = source.count("\n", 0, start) + 1
-            raise TemplateError(_FIELD, line, f"{text[:60]} stands where MJML has no place for it")
-    tags = [number for number in found if constructs[number][1].startswith("{%")]
-    if tags != sorted(tags):
-        raise TemplateError(_FIELD, 1, "MJML would change the order of the Liquid tags")
+    return marks.restore(html)
 
 
 def _checked(marked: str, line_at: Callable[[int], int]) -> str:

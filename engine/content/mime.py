@@ -31,9 +31,9 @@ from engine.content.mailboxes import Mailbox, mailbox_header, read_mailboxes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from engine.channels.port import Content, Message
     from engine.content.dkim import Signer
     from engine.content.enclosed import Enclosed
+    from engine.content.message import Content, Message
 
 __all__ = ["MimeBuilder"]
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from dateutil.parser import ParserError, parse
 
-from engine.audience.dates import DATE_WORDS, Days, Second, read_date
+from engine.filters.dates import DATE_WORDS, Days, Second, read_date
 
 if TYPE_CHECKING:
     from collections.abc import Callable

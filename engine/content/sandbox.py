@@ -45,7 +45,7 @@ from engine.content.expressions import Working, own
 from engine.content.filters import LOCATED, OPTIONS, SAMPLE_PLACE, SAMPLES, titlecase
 from engine.content.html_tokens import Text, html_tokens
 from engine.content.values import absent, liquid_text, text_of
-from engine.suggestions import did_you_mean
+from engine.kernel.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -89,7 +89,7 @@ _UNREACHABLE = ("include", "render")
 class _Context(Working):
     """Counts the rounds of all loops, not only of nested ones."""
 
-    __slots__ = ("_rounds", "place")
+    __slots__ = ("_rounds",)
 
     def __init__(self, template: BoundTemplate, *, budget: Budget | None = None, **options: Any) -> None:
         super().__init__(template, **options)

@@ -15,6 +15,7 @@ from sqlalchemy.orm import undefer
 
 from engine.content.enclosed import Attachment
 from engine.content.errors import TemplateError
+from engine.content.inlining import inline_styles
 from engine.content.locales import DEFAULT_LANGUAGE, read_language, read_zone
 from engine.content.markup import compile_mjml
 from engine.content.places import Places
@@ -43,6 +44,7 @@ PARTS = (
     "subject",
     "html",
     "mjml",
+    "inline_css",
     "text",
     "sender",
     "defaults",
@@ -120,6 +122,8 @@ def compile_message(
 
     def compiled(parts: Mapping[str, Any], tag: str | None, within: str) -> CompiledTemplate:
         html, text = _html(parts, within), parts.get("text")
+        if html and given.get("inline_css"):
+            html = inline_styles(html, field=f"{within}html")
         if rewrite is not None:
             html, text = rewrite(html, text)
         return CompiledTemplate(

@@ -22,8 +22,6 @@ from typing import TYPE_CHECKING, Any
 
 from liquid.exceptions import LiquidError
 
-from engine.channels.addresses import normalise_email
-from engine.channels.port import Content
 from engine.content import fast, sandbox
 from engine.content.budget import Budget
 from engine.content.enclosed import Attachment, Enclosed
@@ -31,9 +29,11 @@ from engine.content.errors import RenderError, TemplateError, unforeseen
 from engine.content.filters import SAMPLE_PLACE
 from engine.content.headers import check_header, one_line
 from engine.content.mailboxes import normalise_mailboxes
+from engine.content.message import Content
 from engine.content.names import ENTITY, Layout
 from engine.content.places import Places
 from engine.content.plain import html_to_text, text_template
+from engine.kernel.addresses import normalise_email
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Sequence

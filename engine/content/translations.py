@@ -14,8 +14,8 @@ from engine.content.locales import Finder, fallbacks, read_language
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
 
-    from engine.channels.port import Content
     from engine.content.enclosed import Enclosed
+    from engine.content.message import Content
     from engine.content.templates import CompiledTemplate
 
 __all__ = ["TranslatedTemplate"]

@@ -20,6 +20,8 @@ from liquid.exceptions import FilterValueError
 from liquid.undefined import is_undefined
 from markupsafe import escape
 
+from config.errors import MusterError
+
 __all__ = [
     "EXACT",
     "Number",
@@ -44,7 +46,7 @@ _LARGEST = Decimal(10) ** 20
 _SHOWN = 60
 
 
-class UnusableValue(FilterValueError):
+class UnusableValue(MusterError, FilterValueError):
     """A value cannot be used for what the template wants with it."""
 
 

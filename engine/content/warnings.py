@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 
 from engine.content.html_tokens import StartTag, html_tokens
 from engine.content.visibility import declarations
-from engine.outbound import Guard
+from engine.kernel.outbound import Guard
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from engine.channels.port import Content
+    from engine.content.message import Content
 
 __all__ = ["message_warnings"]
 
@@ -42,6 +42,14 @@ _GREETING = re.compile(
     r"|Ol[aá]|Prezad[oa]|Beste|Hoi|Geachte|Hej|Hei|K[aæ]re|Cze[sś][cć])[ \u00a0]+(?=[,!.:;]|$)",
     re.IGNORECASE | re.MULTILINE,
 )
+#: A name that is empty at the beginning (`, your order`) or end (`Welcome back, !`) of a line.
+_GAP = re.compile(r"^[ \u00a0\t]*[,;](?=[ \u00a0]*\w)|,[ \u00a0]*[!.?,](?=[ \u00a0]*$)", re.MULTILINE)
+#: What programs write where there is nothing, behind a greeting.
+_NOTHING = re.compile(
+    rf"{_GREETING.pattern.partition('[ ')[0]}[ \u00a0]+(null|none|nil|undefined|nan|#?n/?a)\b", re.IGNORECASE
+)
+#: `localhost:3000/x` and `C:\\a.png`, which look like schemes.
+_NO_SCHEME = re.compile(r"(?:localhost|[\w-]+(?:\.[\w-]+)+):\d{1,5}(?:/|\Z)|[A-Za-z]:[\\/]")
 
 
 def message_warnings(
@@ -114,6 +122,12 @@ def _of_names(content: Content) -> Iterator[str]:
     )
     if greeting is not None:
         yield f"a greeting has no name: {(greeting[0] + greeting.string[greeting.end() :][:1])!r}"
+    for text in (content.subject or "", content.text or ""):
+        if greeting is None and (gap := _GAP.search(text)) is not None:
+            line = text[text.rfind("\n", 0, gap.start()) + 1 :].partition("\n")[0].strip()
+            yield f"something is missing, a name perhaps: {line[:_SHOWN]!r}"
+        if (nothing := _NOTHING.search(text)) is not None:
+            yield f"a greeting has no name: {nothing[0]!r}"
 
 
 def _of_size(html: str, size: int | None) -> Iterator[str]:
@@ -133,7 +147,7 @@ def _of_images(content: Content, images: list[str]) -> Iterator[str]:
     yield from _each("an image has no address", [image for image in images if not image])
     yield from _each(
         "an image's address is relative, and shows nothing in a mail",
-        [image for image in images if image and not _SCHEME.match(image)],
+        [image for image in images if image and not _has_scheme(image)],
     )
     yield from _each(
         "an image is written into the HTML (data:), which most readers do not show",
@@ -143,14 +157,17 @@ def _of_images(content: Content, images: list[str]) -> Iterator[str]:
         "an image is not encrypted (http://), and many readers do not show it",
         [image for image in web if image.lower().startswith("http:")],
     )
-    yield from _each("an image is on a machine that no reader reaches", filter(_is_private, web))
+    yield from _each(
+        "an image is on a machine that no reader reaches",
+        [image for image in images if _is_private(image) or image.lower().startswith("file:")],
+    )
 
 
 def _of_links(links: list[str]) -> Iterator[str]:
     yield from _each("a link has no address", [link for link in links if not link])
     yield from _each(
         "a link's address is relative, and leads nowhere in a mail",
-        [link for link in links if link and not link.startswith("#") and not _SCHEME.match(link)],
+        [link for link in links if link and not link.startswith("#") and not _has_scheme(link)],
     )
     yield from _each("a link leads to a machine that no reader reaches", filter(_is_private, links))
 
@@ -171,6 +188,10 @@ def _each(what: str, addresses: Iterable[str]) -> Iterator[str]:
         yield f"{what}: {address[:_SHOWN]!r}" if address else what
     if len(found) > _MOST_OF_A_KIND:
         yield f"{what}: {len(found) - _MOST_OF_A_KIND} more"
+
+
+def _has_scheme(address: str) -> bool:
+    return _SCHEME.match(address) is not None and _NO_SCHEME.match(address) is None
 
 
 def _is_private(url: str) -> bool:

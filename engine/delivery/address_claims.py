@@ -29,13 +29,12 @@ from sqlalchemy import (
     true,
     type_coerce,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
-from engine.channels.media import folded
 from engine.delivery.outcomes import Settlement
-from engine.delivery.statements import Statements, looked_up
-from engine.delivery.written import execute
-from state.sets import PackedArray
+from engine.kernel.media import folded
+from engine.kernel.prepared import execute
+from engine.kernel.statements import Statements, looked_up
+from state.dialects.postgresql import PackedArray
 from state.tables import RecipientAddress
 from state.transitions import AutomationStatus
 
@@ -46,7 +45,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, FromClause, Select
     from sqlalchemy.orm import Session
 
-    from engine.channels.media import AddressMedium
+    from engine.kernel.media import AddressMedium
+    from state.dialects import Dialect
 
 __all__ = ["DUPLICATE_ADDRESS", "SHARED", "address_digest", "claim_addresses", "owners_of"]
 
@@ -123,18 +123,17 @@ def _duplicate(entity_id: UUID) -> Settlement:
 class _AddressStatements(Statements):
     """One database's set of them."""
 
-    def __init__(self, *, postgresql: bool) -> None:
-        super().__init__(postgresql=postgresql)
+    def __init__(self, dialect: Dialect) -> None:
+        super().__init__(dialect)
         self.take = self._take()
         self.owners = self._owners()
 
     def _take(self) -> Any:
         """Rows for the addresses that are nobody's yet; returns their digests. Primary key."""
         given = self._given()
-        insert: Any = postgresql.insert if self._postgresql else sqlite.insert
         chosen = select(_CAMPAIGN, given.c.digest, given.c.entity_id).where(literal(value=True))
         return (
-            insert(_address)
+            self._dialect.insert(_address)
             .from_select(["campaign_id", "digest", "entity_id"], chosen)
             .on_conflict_do_nothing()
             .returning(_address.c.digest)
@@ -149,8 +148,7 @@ class _AddressStatements(Statements):
             given = looked_up("p_digests", BigInteger())
             found = ours.where(_address.c.digest == given.c.key).offset(0).lateral("found")
             return select(found.c.digest, found.c.entity_id).select_from(given.join(found, true()))
-        listed = func.json_each(bindparam("p_digests", type_=String())).table_valued("value")
-        return ours.where(_address.c.digest.in_(select(type_coerce(listed.c.value, BigInteger()))))
+        return ours.where(self._among(_address.c.digest, "p_digests"))
 
     def _given(self) -> FromClause:
         """`p_digests` and `p_ids` as a table."""

@@ -1,8 +1,10 @@
 """A campaign's recipients of some automation statuses, found without an index that holds the status.
 
 Slices know how many of each status they hold (state/tables/delivery.py): a partial index a status names those that hold
-some, and of these the recipients are read. Whoever is in no slice (reported by others, held out) has an index of their
-own. The order is that of the places: job, slice number, entity; then those in no slice, by entity.
+some, and of these the recipients are read. In progress is whoever is in flight as well (`Recipient.status`): the slice
+is looked up for each that is pending or between two touchpoints. Whoever is in no slice (reported by others, held out)
+has an index of their own. The order is that of the places: job, slice number, entity; then those in no slice, by
+entity.
 
 What reading `most` recipients costs at worst: as many slices as that, each of which holds one, and 500 rows of each; at
 best, where most of a slice have the status, a few rows more than `most`. Nothing depends on the campaign's size.
@@ -69,7 +71,7 @@ def find_by_status(
                 break
             found += session.scalars(
                 select(Recipient)
-                .where(condition, Recipient.automation_status.in_(statuses), *only)
+                .where(condition, Recipient.status.in_(statuses), *only)
                 .order_by(Recipient.slice_number, Recipient.entity_id)
                 .limit(missing)
             )
@@ -84,7 +86,7 @@ def count_by_status(
 ) -> int:
     """How many there are that fulfil further conditions. Reads every recipient of the slices that hold some."""
     conditions = (
-        (sliced_with(campaign_id, statuses), Recipient.automation_status.in_(statuses)),
+        (sliced_with(campaign_id, statuses), Recipient.status.in_(statuses)),
         (Recipient.campaign_id == campaign_id, Recipient.unsliced_status.in_(statuses)),
     )
     return sum(

@@ -13,8 +13,7 @@ import structlog
 from sqlalchemy import Integer, case, func, select, update
 
 from engine.delivery import slices
-from engine.delivery.course import course_of
-from engine.delivery.rollup import Spot
+from engine.delivery.cancel_codes import JOB_CANCELLED
 from state.change import clock_of, sources_of
 from state.sets import among, rows
 from state.tables import Job, Recipient, Slice
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from engine.runtime import Runtime
+    from engine.kernel.runtime import Runtime
 
 __all__ = ["cancel", "cancel_left"]
 
@@ -71,7 +70,7 @@ def _page(session: Session, org_id: UUID, job_id: UUID) -> int | None:
     if not numbers:
         return None
     now = clock_of(session).now()
-    cancelled = cancel_left(session, org_id, job_id, numbers, now)
+    unreached = cancel_left(session, job_id, numbers, now)
     counted = (Slice.job_id == job_id, among(session, Slice.number, numbers))
     between = session.execute(select(func.sum(Slice.in_progress_folded)).where(*counted)).scalar_one()
     closed = session.execute(
@@ -80,7 +79,7 @@ def _page(session: Session, org_id: UUID, job_id: UUID) -> int | None:
         .values(state=SliceState.DONE, woken_at=None, in_progress=0, in_progress_folded=0)
         .execution_options(synchronize_session=False)
     ).rowcount  # type: ignore[attr-defined]
-    campaign_id = session.execute(
+    session.execute(
         update(Job)
         .where(Job.id == job_id)
         .values(
@@ -89,11 +88,10 @@ def _page(session: Session, org_id: UUID, job_id: UUID) -> int | None:
             touched_at=now,
             updated_at=now,
         )
-        .returning(Job.campaign_id)
         .execution_options(synchronize_session=False)
-    ).scalar_one()
-    slices.count_cancelled(session, org_id, campaign_id, job_id, cancelled)
-    return sum(cancelled.values()) if closed else None
+    )
+    slices.count_unreached(session, job_id, unreached)
+    return unreached if closed else None
 
 
 def _end(session: Session, org_id: UUID, job_id: UUID) -> bool:
@@ -109,38 +107,31 @@ def _end(session: Session, org_id: UUID, job_id: UUID) -> bool:
     return ended.first() is not None
 
 
-def cancel_left(
-    session: Session, org_id: UUID, job_id: UUID, numbers: Sequence[int], now: datetime
-) -> Counter[Spot]:
-    """Record who is left of a cancelled job's slices as cancelled: pending, or between two touchpoints. Nobody is in
-    flight. The slices, which the caller holds, count them; returns how many there were where, to be counted by the job.
+def cancel_left(session: Session, job_id: UUID, numbers: Sequence[int], now: datetime) -> int:
+    """Record who is left of a cancelled job's slices as cancelled: pending, or between two touchpoints. Nobody is
+    claimed. The slices, which the caller holds, count them; returns how many there were, to be counted by the job.
 
     Whoever waited for a touchpoint keeps the time it was due: activated again, they go on there and then.
     """
-    found = session.execute(
+    numbers_left = session.scalars(
         update(Recipient)
         .where(
             Recipient.job_id == job_id,
             among(session, Recipient.slice_number, numbers),
-            Recipient.in_flight.is_(False),
             sources_of(AUTOMATION, AutomationStatus.CANCELLED),
         )
         .values(
             automation_status=AutomationStatus.CANCELLED,
-            error_code="JOB_CANCELLED",
+            error_code=JOB_CANCELLED,
             error_text=None,
             due_at=case((Recipient.step > 0, Recipient.due_at)),
             updated_at=now,
         )
-        .returning(Recipient.slice_number, Recipient.touchpoint_id, Recipient.variant, Recipient.target_id)
+        .returning(Recipient.slice_number)
         .execution_options(synchronize_session=False)
     ).all()
-    _count(session, job_id, Counter(number for number, *_ in found))
-    course = course_of(session, org_id, job_id)
-    return Counter(
-        Spot(*course.spot(touchpoint_id, variant), target_id)
-        for _, touchpoint_id, variant, target_id in found
-    )
+    _count(session, job_id, Counter(numbers_left))
+    return len(numbers_left)
 
 
 def _count(session: Session, job_id: UUID, cancelled: Counter[int | None]) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.channels.addresses import address_trouble, no_address
-from engine.channels.port import Message
 from engine.content.links import Invitation
+from engine.content.message import Message
 from engine.content.templates import RenderError
+from engine.delivery.cancel_codes import ENTITY_DELETED, TARGET_DELETED
 from engine.delivery.outcomes import Settlement
+from engine.kernel.addresses import address_trouble, no_address
 from state.transitions import AutomationStatus
 
 if TYPE_CHECKING:
@@ -17,20 +18,15 @@ if TYPE_CHECKING:
 
     from engine.delivery.sender import Sender
     from engine.delivery.slices import Lease
-    from engine.delivery.waves import Due
+    from engine.delivery.work_plan import PendingRecipient
 
-__all__ = ["ENTITY_DELETED", "TARGET_DELETED", "compose", "removed"]
-
-#: The error code of a person who was deleted before it was their turn.
-ENTITY_DELETED = "ENTITY_DELETED"
-#: The error code of a target that was soft-deleted before it was its turn.
-TARGET_DELETED = "TARGET_DELETED"
+__all__ = ["compose", "removed"]
 
 
 def compose(
     lease: Lease,
     sender: Sender,
-    due: Due,
+    due: PendingRecipient,
     address: str | None,
     execution_id: UUID,
     barred: Mapping[str, str],

@@ -1,6 +1,6 @@
 """Conditions of touchpoints: the filter tree of targets, over the entity, the recipient and what it did.
 
-A condition is the same tree (engine.audience.filters), evaluated for whoever is due, when they are due. Beside the
+A condition is the same tree (engine.filters.filters), evaluated for whoever is due, when they are due. Beside the
 entity's own keys it has these:
 
 | key | is |
@@ -27,12 +27,12 @@ from uuid import UUID
 from pydantic import ValidationError
 from sqlalchemy import ColumnElement, and_, exists, false, func, or_, select
 
-from engine.audience.calendar import organization_time
-from engine.audience.filters import Condition, DataType, Operator, conditions_of, parse_filters
-from engine.audience.predicate import field_passes, predicate
-from engine.inputs import Invalid
-from engine.insight.engagement import Kind
-from engine.suggestions import did_you_mean
+from engine.engagement.engagement import Kind
+from engine.filters.calendar import organization_time
+from engine.filters.filters import Condition, DataType, Operator, conditions_of, parse_filters
+from engine.filters.predicate import field_passes, predicate
+from engine.kernel.inputs import Invalid
+from engine.kernel.suggestions import did_you_mean
 from state.sets import among
 from state.tables import Engagement, Entity, Recipient
 
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from engine.audience.filters import Group, Subgroup
     from engine.delivery.slices import Lease
+    from engine.filters.filters import Group, Subgroup
 
 __all__ = ["check_condition", "passing"]
 

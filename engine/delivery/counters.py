@@ -14,6 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import Integer, Uuid, case, func, select, tuple_, update
 
+from engine.delivery.cancel_codes import JOB_CANCELLED
 from state.change import clock_of
 from state.sets import rows
 from state.tables import Job, Recipient, Slice
@@ -37,6 +38,8 @@ class Place(NamedTuple):
     job_id: UUID
     number: int | None
     """Of its slice; None: it is in none (held out)."""
+    unreached: bool = False
+    """Whether stopping the job left it."""
 
 
 def lock_slices(session: Session, *recipients: ColumnElement[bool]) -> None:
@@ -72,6 +75,8 @@ def move(session: Session, place: Place, old: str | None, new: str | None) -> No
             .execution_options(synchronize_session=False)
         )
     counted = {status: getattr(Job, status) + change for status, change in changes.items()}
+    if place.unreached:
+        counted["unreached"] = Job.unreached - 1
     session.execute(
         update(Job)
         .where(Job.id == place.job_id)
@@ -86,11 +91,16 @@ def count_out(session: Session, status: AutomationStatus, *recipients: ColumnEle
     """
     name, folded = status.value, f"{status.value}_folded"
     found = session.execute(
-        select(Recipient.job_id, Recipient.slice_number, func.count())
+        select(
+            Recipient.job_id,
+            Recipient.slice_number,
+            func.count(),
+            func.count(case((Recipient.error_code == JOB_CANCELLED, 1))),
+        )
         .where(*recipients, Recipient.job_id.is_not(None))
         .group_by(Recipient.job_id, Recipient.slice_number)
     ).all()
-    sliced = [(job_id, number, count) for job_id, number, count in found if number is not None]
+    sliced = [(job_id, number, count) for job_id, number, count, _ in found if number is not None]
     if sliced:
         given = rows(session, {"job_id": Uuid, "number": Integer, "count": Integer}, sliced)
         session.execute(
@@ -105,9 +115,10 @@ def count_out(session: Session, status: AutomationStatus, *recipients: ColumnEle
             )
             .execution_options(synchronize_session=False)
         )
-    jobs = Counter[UUID | None]()
-    for job_id, _, count in found:
+    jobs, unreached = Counter[UUID | None](), Counter[UUID | None]()
+    for job_id, _, count, left_by_a_stop in found:
         jobs[job_id] += count
+        unreached[job_id] += left_by_a_stop
     for job_id, count in sorted(jobs.items(), key=str):
         session.execute(
             update(Job)
@@ -116,6 +127,7 @@ def count_out(session: Session, status: AutomationStatus, *recipients: ColumnEle
                 {
                     "total": Job.total - count,
                     name: getattr(Job, name) - count,
+                    "unreached": Job.unreached - unreached[job_id],
                     "updated_at": clock_of(session).now(),
                 }
             )

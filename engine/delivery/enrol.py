@@ -19,19 +19,20 @@ import secrets
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID, uuid4
 
-from sqlalchemy import and_, case, exists, func, not_, select, text
+from sqlalchemy import and_, case, exists, func, not_, select
 
-from engine.audience.targets import audience, has_filters
-from engine.commands import Retrigger
 from engine.delivery import history, slices
-from engine.delivery.compose import ENTITY_DELETED
+from engine.delivery.cancel_codes import ENTITY_DELETED
 from engine.delivery.counters import lock_slices
 from engine.delivery.holdout import held_out, holdouts_of
-from engine.delivery.intake import take_in
-from engine.runtime import wake
+from engine.delivery.insert_recipients import insert_recipients
+from engine.filters.targets import audience, has_filters
+from engine.kernel.commands import Retrigger
+from engine.kernel.runtime import wake
 from state.change import clock_of
+from state.locks import Lock, lock
 from state.sampling import within
-from state.sets import among, is_postgresql
+from state.sets import among
 from state.tables import Campaign, Entity, Job, Recipient, Target
 from state.transitions import SENDING, AutomationStatus, CampaignStatus
 
@@ -53,12 +54,9 @@ _AT_ONCE = 50
 def guard(session: Session, org_id: UUID, *, activates: bool) -> None:
     """Take the organization's enrolment lock until the transaction ends.
 
-    Writers of entities share it; an activation takes it alone. On SQLite there is one writer anyway.
+    Writers of entities share it; an activation takes it alone.
     """
-    if is_postgresql(session):
-        lock = "pg_advisory_xact_lock" if activates else "pg_advisory_xact_lock_shared"
-        key = int.from_bytes(org_id.bytes[:8], signed=True)
-        session.execute(text(f"SELECT {lock}(:key)"), {"key": key})
+    lock(session, Lock.ENROLMENT, org_id, shared=not activates)
 
 
 def enrol(session: Session, org_id: UUID, schema: str, entity_ids: Sequence[UUID]) -> int:
@@ -189,7 +187,7 @@ def _take_in(session: Session, door: _Door, entity_ids: Sequence[UUID]) -> int:
     if back:
         history.keep(session, campaign.id, back, AutomationStatus.CANCELLED)
     revive = [AutomationStatus.CANCELLED] if back else []
-    taken = take_in(
+    taken = insert_recipients(
         session,
         job,
         newcomers.subquery("people"),

@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import exists, func, select, update
 
 from engine.events.outbox import record
-from engine.triggers import reach
+from engine.kernel.triggers import reach
 from state.change import change_status, clock_of, sources_of
 from state.tables import Campaign, Job, Recipient, ScheduledRun
 from state.transitions import CAMPAIGN, JOB, OPEN, AutomationStatus, CampaignStatus, JobStatus
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from engine.runtime import Runtime
+    from engine.kernel.runtime import Runtime
 
 __all__ = ["finish"]
 

@@ -14,32 +14,29 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from engine.delivery.course import course_of
-from engine.delivery.recipient_statements import RecipientStatements
+from engine.delivery.flow_plan import flow_plan_of
+from engine.delivery.lease_statements import RecipientStatements
 from engine.delivery.sender import SenderUnavailable
-from engine.delivery.waves import attributes_of
-from engine.delivery.written import execute
+from engine.delivery.work_plan import attributes_of
+from engine.kernel.prepared import execute
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from sqlalchemy.orm import Session
 
-    from engine.delivery.course import Course
-    from engine.delivery.ledger import Ledger
-    from engine.delivery.parts import Part
+    from engine.delivery.flow_plan import FlowPlan
     from engine.delivery.sender import Senders
     from engine.delivery.slices import Lease
-    from engine.delivery.waves import Due
-    from state.database import Database
+    from engine.delivery.work_plan import PendingRecipient, StepGroup
 
-__all__ = ["FRESH_FOR", "SliceFreshness"]
+__all__ = ["COMMITTED_WITHIN", "FRESH_FOR", "has_changed", "reread"]
 
 #: How long people and flow are taken for what they were when they were read, in seconds.
 FRESH_FOR = 0.5
 #: How long a change may be on its way from its `updated_at` to its commit.
-_COMMITTED_WITHIN = timedelta(minutes=5)
+COMMITTED_WITHIN = timedelta(minutes=5)
 
 _VERSIONS = (
     "touchpoint_id",
@@ -54,86 +51,49 @@ _VERSIONS = (
 )
 
 
-class SliceFreshness:
-    """One lease's.
+def has_changed(session: Session, lease: Lease, loaded: FlowPlan, group: StepGroup, senders: Senders) -> bool:
+    """Whether anything is to be sent otherwise than when the lease loaded its flow."""
+    flow = flow_plan_of(session, lease.org_id, lease.job_id)
+    if _versions_of(flow) != _versions_of(loaded):
+        return True
+    step = flow.find(group.touchpoint_id)
+    if step is None or group.sender is None or not step.row.variants:
+        return False
+    try:  # a variant's template is not among the versions
+        sender = senders.of_step(session, lease.org_id, step, group.variant)
+    except SenderUnavailable:
+        return True
+    return sender.template is not group.sender.template
+
+
+def reread(
+    session: Session, lease: Lease, recipients: Sequence[PendingRecipient], *, since: datetime
+) -> list[PendingRecipient]:
+    """Recipients with their attributes as they are; None: the entity was deleted. One statement.
 
     Args:
-        course: The flow as it was loaded.
-        steady: Seconds, by a clock that never jumps.
-        loaded_at: When people and flow were read, by `steady`.
-        now: The same, as an instant.
+        since: Entities that have not changed since then are not read again.
     """
-
-    def __init__(
-        self,
-        database: Database,
-        lease: Lease,
-        course: Course,
-        senders: Senders,
-        steady: Callable[[], float],
-        loaded_at: float,
-        now: datetime,
-    ) -> None:
-        self.is_outdated = False
-        """What is sent has changed: nothing more may be claimed under this lease."""
-        self._database = database
-        self._lease = lease
-        self._versions = _versions_of(course)
-        self._senders = senders
-        self._steady = steady
-        self._loaded_at = self._flow_read_at = loaded_at
-        self._changed_since = now - _COMMITTED_WITHIN
-
-    def refresh(self, ledger: Ledger, part: Part, wave: list[Due]) -> list[Due]:
-        """The people of a wave that is about to be claimed, as they are now. Nobody: `is_outdated`."""
-        steady = self._steady()
-        if steady - self._loaded_at < FRESH_FOR:
-            return wave
-
-        def read(session: Session, *, again: bool, now: datetime) -> list[Due]:  # noqa: ARG001 - it reads
-            if steady - self._flow_read_at >= FRESH_FOR:
-                self.is_outdated = self._has_changed(session, part)
-                self._flow_read_at = steady
-            return [] if self.is_outdated else self._reread(session, wave)
-
-        return ledger.persist(read, self._database.read)
-
-    def _has_changed(self, session: Session, part: Part) -> bool:
-        """Whether anything is to be sent otherwise than when the lease began."""
-        course = course_of(session, self._lease.org_id, self._lease.job_id)
-        if _versions_of(course) != self._versions:
-            return True
-        step = course.find(part.touchpoint_id)
-        if step is None or part.sender is None or not step.row.variants:
-            return False
-        try:  # a variant's template is not among the versions
-            sender = self._senders.of_step(session, self._lease.org_id, step, part.variant)
-        except SenderUnavailable:
-            return True
-        return sender.template is not part.sender.template
-
-    def _reread(self, session: Session, wave: Sequence[Due]) -> list[Due]:
-        """A wave with its people's attributes as they are; None: they were deleted. One statement."""
-        found = execute(
-            session,
-            RecipientStatements.of(session).reload,
-            p_org_id=self._lease.org_id,
-            p_since=self._changed_since,
-            p_ids=[due.entity_id for due in wave],
-        )
-        known = {row[0]: row for row in found.all()}
-        return [_as_of_now(due, known.get(due.entity_id)) for due in wave]
+    found = execute(
+        session,
+        RecipientStatements.of(session).reload,
+        p_org_id=lease.org_id,
+        p_since=since,
+        p_ids=[one.entity_id for one in recipients],
+    )
+    known = {row[0]: row for row in found.all()}
+    return [_as_of_now(one, known.get(one.entity_id)) for one in recipients]
 
 
-def _as_of_now(due: Due, row: Sequence[Any] | None) -> Due:
+def _as_of_now(recipient: PendingRecipient, row: Sequence[Any] | None) -> PendingRecipient:
     """A recipient as `RecipientStatements.reload` finds them; None: it does not."""
     if row is None or not row[1]:
-        return due._replace(attributes=None)
+        return recipient._replace(attributes=None)
     entity_id, _, text, title, external_id = row
-    return (
-        due if text is None else due._replace(attributes=attributes_of(entity_id, text, title, external_id))
-    )
+    if text is None:
+        return recipient
+    return recipient._replace(attributes=attributes_of(entity_id, text, title, external_id))
 
 
-def _versions_of(course: Course) -> list[tuple[Any, ...]]:
-    return [tuple(getattr(step.row, name) for name in _VERSIONS) for step in course.steps]
+def _versions_of(flow: FlowPlan) -> list[tuple[Any, ...]]:
+    return [tuple(getattr(step.row, name) for name in _VERSIONS) for step in flow.steps]

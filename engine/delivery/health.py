@@ -3,7 +3,7 @@
 - *Down* opens the channel's breaker: nobody sends before `blocked_until`, and the back-off grows with each time in a
   row. Then the breaker is half open: one slice may send a few messages (`probe`), and the first that is delivered
   closes it for everybody.
-- *Throttled* stops the channel for as long as the provider says, and lets it go on at half the rate
+- *Throttled* stops the channel for as long as the provider says, and lets it go on at a rate that is found
   (engine.limits.adaptive). What concerns one mail domain slows down that domain alone.
 
 The channel's row tells every worker; the job's row says until when and why it waits. Lock order: a leased slice, its
@@ -20,6 +20,7 @@ from sqlalchemy import func, or_, select, update
 from engine.channels.port import Down, Throttled
 from engine.delivery.backoff import breaker_delay, quota_delay
 from engine.limits.adaptive import FOUND_KEPT, Slowdown, find_rate, pause, slow_down
+from engine.limits.buckets import HORIZON
 from engine.limits.effective import mark_changed
 from state.change import clock_of
 from state.sets import insert_into
@@ -34,15 +35,16 @@ if TYPE_CHECKING:
 
     from engine.delivery.slices import Lease
     from engine.limits.effective import EffectiveLimits
+    from engine.limits.pacing import Allowance
 
 __all__ = [
     "PROBE",
     "Slowed",
     "block",
     "has_fallback",
-    "let_go_on",
     "probe",
     "recover",
+    "resume_waiting_jobs",
     "slow_channel",
     "slow_domain",
     "wait",
@@ -51,12 +53,12 @@ __all__ = [
 #: Messages that a half-open breaker lets through.
 PROBE = 5
 _PROBING = "half open: a few messages are tried"
-#: A channel that is told so sooner than this after the last time is far too fast; where nothing of a slice was taken
+#: So long after a channel was slowed down, what it sent before that still fills the second that its provider looks at.
+_SAME = timedelta(seconds=1)
+#: A channel that is told so later than that, and sooner than this, is far too fast; where nothing of a slice was taken
 #: then, it waits as well, twice as long each time.
-_AGAIN = timedelta(seconds=2)
+_AGAIN = timedelta(seconds=3)
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=1), timedelta(minutes=1)
-#: A provider that names so few seconds limits a rate, and the channel soon comes back to it.
-_BRIEF = 5.0
 
 
 class Slowed(NamedTuple):
@@ -64,8 +66,10 @@ class Slowed(NamedTuple):
 
     until: datetime | None
     """Nothing may be sent before then; None: the channel goes on, at the rate that was found."""
-    first_rate: bool = False
-    """It was not limited before: what it sent then counts against its rate as well."""
+    begins_empty: bool = False
+    """Nothing is leased at that rate for one `HORIZON`: what was sent before it was found counts against it as well, or
+    the provider named so short a wait.
+    """
 
 
 def wait(session: Session, lease: Lease, *, until: datetime, reason: str, kind: str) -> None:
@@ -88,22 +92,17 @@ def block(
     channel_id: UUID,
     trouble: Throttled | Down,
     *,
-    effective: EffectiveLimits | None,
-    observed: float,
     jitter: float,
     job_waits: bool = True,
 ) -> datetime:
-    """Close a channel for a while, and let the job wait for it. What another worker found out just before counts once.
-    Returns until when.
+    """Close a channel for a while whose provider is down or whose quota is spent, and let the job wait for it. The
+    job also waits as long as a channel does that was slowed down (`slow_channel`). What another worker found out just
+    before counts once. Returns until when.
 
     Args:
-        effective: The limits that were in force.
-        observed: Messages a second that the slice sent.
         job_waits: False: the job has other channels to go on with.
     """
     now: datetime = clock_of(session).now()
-    if isinstance(trouble, Throttled) and not trouble.quota:
-        mark_changed(session, lease.org_id)
     channel = _lock(session, lease, channel_id)
     if channel is None:
         return now
@@ -115,19 +114,11 @@ def block(
             channel.blocked_until = now + _delay(trouble, channel.consecutive_failures, jitter)
             channel.breaker_opened_at = channel.breaker_opened_at or now
         channel.blocked_reason = reason
-    elif not _ahead(channel.blocked_until, now) or channel.blocked_reason == _PROBING:
-        before = effective.general(now) if effective is not None else ()
-        allowed = min((bucket.rate for bucket in before), default=None)
-        channel.throttled_at = channel.blocked_until = now + pause(trouble.retry_after)
-        channel.blocked_reason = reason
-        channel.throttled_rate = slow_down(allowed, observed)
-        brief = trouble.retry_after is not None and trouble.retry_after <= _BRIEF
-        channel.returns_to_rate = allowed if brief else None
+        channel.blocked_for = "quota" if isinstance(trouble, Throttled) else "breaker"
     session.flush()
     until = channel.blocked_until or now
-    channel.blocked_for = _blocked_for(trouble, is_open=channel.breaker_opened_at is not None)
-    kind = channel.blocked_for
     if job_waits:
+        kind = channel.blocked_for or "throttled"
         wait(session, lease, until=until, reason=channel.blocked_reason or reason, kind=kind)
     return until
 
@@ -147,26 +138,21 @@ def _delay(trouble: Throttled | Down, failures: int, jitter: float) -> timedelta
     return quota_delay(failures, first, jitter=jitter)
 
 
-def _blocked_for(trouble: Throttled | Down, *, is_open: bool) -> str:
-    if isinstance(trouble, Throttled) and trouble.quota:
-        return "quota"
-    return "breaker" if is_open else "throttled"
-
-
 def slow_channel(
     session: Session,
     lease: Lease,
     channel_id: UUID,
     trouble: Throttled,
     *,
-    effective: EffectiveLimits | None,
+    allowance: Allowance,
     observed: float,
     progressed: bool,
 ) -> Slowed:
     """Let a channel go on at a lower rate, for all workers; what another one found out just before counts once.
 
     Args:
-        effective: The limits that were in force.
+        allowance: What those were sent by that were refused. What was sent before the rate was found that is known by
+            now says nothing of that one.
         observed: Messages a second that the provider took of this process.
         progressed: The slice's provider took any.
 
@@ -176,31 +162,33 @@ def slow_channel(
     channel = _lock(session, lease, channel_id)
     if channel is None:
         return Slowed(None)
-    known = None if effective is None else effective.slowdown
-    fresh = channel.throttled_at is not None and channel.throttled_at > now - FOUND_KEPT
-    if fresh and (known is None or known.since != channel.throttled_at):
-        return Slowed(channel.blocked_until if _ahead(channel.blocked_until, now) else None)
-    allowed = min((bucket.rate for bucket in effective.general(now)), default=None) if effective else None
-    again, last = False, None
-    if fresh and allowed is not None and channel.throttled_at is not None:
+    allowed, known = allowance
+    again, last = False, timedelta(0)
+    if channel.throttled_at is not None and channel.throttled_at > now - FOUND_KEPT:
         resumed_at = max(channel.throttled_at, channel.blocked_until or channel.throttled_at)
-        again = now - resumed_at < max(_AGAIN, timedelta(seconds=3 / allowed))
+        if known is None or known.since != channel.throttled_at or now < resumed_at + _SAME:
+            return Slowed(channel.blocked_until if _ahead(channel.blocked_until, now) else None)
+        again = now < resumed_at + max(_AGAIN, timedelta(seconds=4 / (allowed or 1)))
         last = resumed_at - channel.throttled_at
+    owners = 1
     if allowed is None:
-        owners = func.count(Slice.lease_owner.distinct())
-        leased = select(owners).where(Slice.org_id == lease.org_id, Slice.state == SliceState.LEASED)
-        observed *= max(session.execute(leased).scalar_one(), 1)
-    channel.throttled_rate, channel.returns_to_rate = find_rate(allowed, observed, again=again)
+        leased = select(func.count(Slice.lease_owner.distinct()))
+        leased = leased.where(Slice.org_id == lease.org_id, Slice.state == SliceState.LEASED)
+        owners = max(session.execute(leased).scalar_one(), 1)
+    channel.throttled_rate, channel.returns_to_rate = find_rate(
+        allowed, observed * owners, again=again, shared=owners > 1
+    )
     channel.throttled_at = now
     channel.blocked_reason = f"{trouble.code}: {trouble.text}"[:500]
     channel.blocked_for = "throttled"
     channel.blocked_until = None
-    if trouble.retry_after is not None:
-        channel.blocked_until = now + timedelta(seconds=trouble.retry_after)
-    elif again and not progressed:
-        channel.blocked_until = now + min(max(_FIRST_PAUSE, 2 * (last or _FIRST_PAUSE)), _LONGEST_PAUSE)
+    named = trouble.retry_after or 0.0
+    if named > HORIZON:
+        channel.blocked_until = now + timedelta(seconds=named)
+    elif again and not progressed and not named:
+        channel.blocked_until = now + min(max(_FIRST_PAUSE, 2 * last), _LONGEST_PAUSE)
     session.flush()
-    return Slowed(channel.blocked_until, first_rate=allowed is None)
+    return Slowed(channel.blocked_until, begins_empty=allowed is None or 0 < named <= HORIZON)
 
 
 def probe(session: Session, lease: Lease, channel_id: UUID, *, lasts: timedelta) -> datetime | None:
@@ -244,10 +232,10 @@ def recover(session: Session, lease: Lease, channel_id: UUID) -> None:
         .execution_options(synchronize_session=False)
     )
     if closed.rowcount:  # type: ignore[attr-defined]
-        let_go_on(session, lease.org_id, channel_id)
+        resume_waiting_jobs(session, lease.org_id, channel_id)
 
 
-def let_go_on(session: Session, org_id: UUID, channel_id: UUID) -> list[UUID]:
+def resume_waiting_jobs(session: Session, org_id: UUID, channel_id: UUID) -> list[UUID]:
     """Make the jobs due that wait and may send through a channel; returns which. The sweeper opens their windows."""
     flows = select(Touchpoint.flow_id).where(
         Touchpoint.org_id == org_id,

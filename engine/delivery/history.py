@@ -7,13 +7,14 @@ another job takes it out of the counters of the first; that job's report keeps w
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import Select, case, select
 
+from engine.delivery.cancel_codes import JOB_CANCELLED
 from engine.delivery.counters import count_out, lock_slices
-from engine.delivery.course import course_of
-from engine.delivery.rollup import Spot, hour_of, take_back
+from engine.delivery.flow_plan import flow_plan_of
+from engine.delivery.rollup import SumKey, add, hour_of
 from state.sets import among as among_values
 from state.sets import insert_into
 from state.tables import Execution, Job, Recipient
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
 
-__all__ = ["has_predecessor", "keep", "keep_cancelled"]
+__all__ = ["keep", "keep_cancelled", "sum_outcomes"]
 
 
 def keep_cancelled(session: Session, job: Job, *, after: UUID | None, last: UUID, among: Select[Any]) -> None:
@@ -46,13 +47,6 @@ def keep_cancelled(session: Session, job: Job, *, after: UUID | None, last: UUID
     ids = session.execute(select(Recipient.entity_id).where(*condition).with_for_update()).scalars().all()
     if ids:
         keep(session, job.campaign_id, ids, AutomationStatus.CANCELLED)
-
-
-def has_predecessor(session: Session, job: Job) -> bool:
-    """Whether the campaign had a job before."""
-    ours = (Job.org_id == job.org_id, Job.campaign_id == job.campaign_id)
-    earlier = select(Job.id).where(*ours, Job.id != job.id).limit(1)
-    return session.execute(earlier).first() is not None
 
 
 def keep(session: Session, campaign_id: UUID, entity_ids: Sequence[UUID], status: AutomationStatus) -> None:
@@ -101,33 +95,38 @@ def keep(session: Session, campaign_id: UUID, entity_ids: Sequence[UUID], status
         # Whose last touchpoint was delivered has it there already, whatever was said of them since.
         .on_conflict_do_nothing()
     )
-    _take_back(session, campaign_id, ours, status)
+    sum_outcomes(session, campaign_id, *ours, sign=-1)
     count_out(session, status, *ours)
 
 
-def _take_back(
-    session: Session, campaign_id: UUID, ours: Sequence[ColumnElement[bool]], status: AutomationStatus
+def sum_outcomes(
+    session: Session, campaign_id: UUID, *recipients: ColumnElement[bool], sign: Literal[1, -1]
 ) -> None:
-    """Take failed or cancelled recipients out of the sums of the hours in which that was written down."""
+    """Take recipients that failed or were excluded into the sums of the hours in which that was written down, or (-1)
+    out of them. Others are in none of those sums. The caller holds the rows.
+    """
     found = session.execute(
         select(
             Recipient.org_id,
             Recipient.job_id,
+            Recipient.automation_status,
             Recipient.touchpoint_id,
             Recipient.variant,
             Recipient.target_id,
             Recipient.updated_at,
-        ).where(*ours, Recipient.job_id.is_not(None))
+        ).where(
+            *recipients,
+            Recipient.job_id.is_not(None),
+            Recipient.automation_status.in_((AutomationStatus.FAILED, AutomationStatus.CANCELLED)),
+            Recipient.error_code.is_distinct_from(JOB_CANCELLED),
+        )
     ).all()
     if not found:
         return
     org_id = found[0].org_id
-    courses = {job_id: course_of(session, org_id, job_id) for job_id in {row.job_id for row in found}}
-    outcomes: Counter[tuple[datetime, Spot]] = Counter(
-        (
-            hour_of(row.updated_at),
-            Spot(*courses[row.job_id].spot(row.touchpoint_id, row.variant), row.target_id),
-        )
-        for row in found
-    )
-    take_back(session, org_id, campaign_id, outcomes, failed=status == AutomationStatus.FAILED)
+    flows = {job_id: flow_plan_of(session, org_id, job_id) for job_id in {row.job_id for row in found}}
+    outcomes: Counter[tuple[datetime, SumKey, AutomationStatus]] = Counter()
+    for row in found:
+        at = SumKey(*flows[row.job_id].counted_at(row.touchpoint_id, row.variant), row.target_id)
+        outcomes[hour_of(row.updated_at), at, AutomationStatus(row.automation_status)] += sign
+    add(session, org_id, campaign_id, outcomes)

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Uuid, literal, select, update
 
+from engine.delivery.cancel_codes import HOLDOUT
+from engine.delivery.flow_plan import flow_plan_of
+from engine.delivery.rollup import SumKey, add, hour_of
 from state.change import clock_of
 from state.sampling import PLACES, place_of
 from state.sets import among, insert_into
@@ -23,10 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Select
     from sqlalchemy.orm import Session
 
-__all__ = ["HOLDOUT", "held_out", "holdout_of", "holdouts_of", "leave_out"]
-
-#: The error code of whoever is left out.
-HOLDOUT = "HOLDOUT"
+__all__ = ["held_out", "holdout_of", "holdouts_of", "leave_out"]
 
 _EVERYBODY = 100
 
@@ -57,7 +57,8 @@ def leave_out(session: Session, job: Job, people: Select[UUID, str, str]) -> Sel
         return people
     held = held_out(session, job.campaign_id, percent)
     them = people.where(held).subquery("held")
-    now = literal(clock_of(session).now(), Recipient.created_at.type)
+    at = clock_of(session).now()
+    now = literal(at, Recipient.created_at.type)
     columns = {
         "org_id": literal(job.org_id, Uuid),
         "campaign_id": literal(job.campaign_id, Uuid),
@@ -68,7 +69,6 @@ def leave_out(session: Session, job: Job, people: Select[UUID, str, str]) -> Sel
         "automation_status": literal(AutomationStatus.CANCELLED.value),
         "error_code": literal(HOLDOUT),
         "attempt": literal(0),
-        "in_flight": literal(value=False),
         "created_at": now,
         "updated_at": now,
     }
@@ -88,4 +88,12 @@ def leave_out(session: Session, job: Job, people: Select[UUID, str, str]) -> Sel
         .values(total=Job.total + written, cancelled=Job.cancelled + written)
         .execution_options(synchronize_session=False)
     )
+    if written:
+        place = SumKey(*flow_plan_of(session, job.org_id, job.id).counted_at(None, None), None)
+        add(
+            session,
+            job.org_id,
+            job.campaign_id,
+            {(hour_of(at), place, AutomationStatus.CANCELLED): written},
+        )
     return people.where(~held)

@@ -87,6 +87,8 @@ class Settlement:
     due_at: datetime | None = None
     refund: bool = False
     """The attempt that was counted at claim is given back."""
+    answered: bool = False
+    """An attempt was made that is made again: what was answered is kept (engine.delivery.earlier_attempts)."""
 
 
 def decide(
@@ -95,18 +97,18 @@ def decide(
     outcome: Outcome,
     policy: Policy,
     *,
-    doubted: bool = False,
+    maybe_delivered: bool = False,
     now: datetime,
     jitter: float,
 ) -> Settlement:
     """The settlement of `outcome`, which attempt number `attempt` (1, 2, …) had.
 
     Args:
-        doubted: An earlier attempt of the same execution may have arrived. Only a success ends that doubt; whatever
-            else follows is recorded as OUTCOME_UNKNOWN, with what was said last.
+        maybe_delivered: An earlier attempt of the same execution may have arrived. Only a success ends that doubt;
+            whatever else follows is recorded as OUTCOME_UNKNOWN, with what was said last.
     """
     settlement = _decide(entity_id, attempt, outcome, policy, now, jitter)
-    if not doubted or settlement.status == AutomationStatus.SUCCESS:
+    if not maybe_delivered or settlement.status == AutomationStatus.SUCCESS:
         return settlement
     last = f"; then {settlement.error_code}: {settlement.error_text}" if settlement.error_code else ""
     if settlement.error_code == OUTCOME_UNKNOWN:
@@ -127,7 +129,9 @@ def _decide(
         case Released():
             return Settlement(entity_id, AutomationStatus.PENDING, refund=True)
         case Throttled(code, text) | SenderRefused(code, text) | Down(code, text):
-            return Settlement(entity_id, AutomationStatus.PENDING, code, text[:_TEXT_LIMIT], refund=True)
+            return Settlement(
+                entity_id, AutomationStatus.PENDING, code, text[:_TEXT_LIMIT], refund=True, answered=True
+            )
         case Doubtful(code, text) if policy.doubt == "hold" or attempt >= policy.max_attempts:
             return _failed(entity_id, OUTCOME_UNKNOWN, f"{code}: {text}")
         case Deferred(code, text) if attempt >= policy.max_attempts:
@@ -150,7 +154,7 @@ def _deferral(outcome: Deferred, attempt: int, policy: Policy, jitter: float) ->
 
 
 def _waiting(entity_id: UUID, code: str, text: str, due_at: datetime) -> Settlement:
-    return Settlement(entity_id, AutomationStatus.PENDING, code, text[:_TEXT_LIMIT], due_at)
+    return Settlement(entity_id, AutomationStatus.PENDING, code, text[:_TEXT_LIMIT], due_at, answered=True)
 
 
 def _failed(entity_id: UUID, code: str, text: str) -> Settlement:

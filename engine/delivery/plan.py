@@ -8,7 +8,7 @@ Promises:
 - Delivery goes on while a page is written: the job's row, in which every slice that ends takes its turn, is locked for
   the last moments of a page only. A lock of the plan's own keeps two planners apart; a page whose job was cancelled
   meanwhile is rolled back.
-- Targets that were enrolled by name come behind the audience (engine.delivery.named).
+- Targets that were enrolled by name come behind the audience (engine.delivery.enrolled_recipients).
 - A re-activated campaign takes up those whom its earlier jobs left cancelled, keeps their earlier execution in the
   history, and leaves alone whoever had an outcome.
 """
@@ -19,22 +19,22 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import exists, select, text, update
+from sqlalchemy import exists, select, update
 from sqlalchemy.exc import DBAPIError
 
-from engine.audience.filters import FilterError
-from engine.audience.targets import audience_page, has_filters
-from engine.campaigns.failing import fail
 from engine.delivery import history, slices
+from engine.delivery.enrolled_recipients import insert_enrolled
+from engine.delivery.fail_job import fail
 from engine.delivery.holdout import holdout_of, leave_out
-from engine.delivery.intake import NotFresh, take_in
-from engine.delivery.named import take_in_named
+from engine.delivery.insert_recipients import AlreadyRecipient, insert_recipients
 from engine.events.outbox import record
-from engine.triggers import reach
+from engine.filters.filters import FilterError
+from engine.filters.targets import audience_page, has_filters
+from engine.kernel.triggers import reach
 from state.change import change_status, clock_of, sources_of
 from state.database import is_too_complex
+from state.locks import Lock, lock
 from state.sampling import within
-from state.sets import is_postgresql
 from state.tables import Campaign, Entity, Job, Recipient, Slice, Target
 from state.transitions import (
     CAMPAIGN,
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Select
     from sqlalchemy.orm import Session
 
-    from engine.runtime import Runtime
+    from engine.kernel.runtime import Runtime
 
 __all__ = ["plan"]
 
@@ -94,7 +94,7 @@ def plan(runtime: Runtime, org_id: UUID, job_id: UUID) -> bool:
             break
         page += 1
         if page == look:
-            runtime.database.renew_statistics(Recipient, Slice)
+            runtime.database.analyze(Recipient, Slice)
             look *= 10
     with runtime.transaction() as session:
         _complete(session, org_id, job_id)
@@ -144,9 +144,7 @@ def _page(session: Session, org_id: UUID, job_id: UUID, page: int, slice_size: i
 
 def _lock(session: Session, job_id: UUID) -> None:
     """Plan the job alone until the transaction ends. On SQLite there is one writer anyway."""
-    if is_postgresql(session):
-        key = int.from_bytes(job_id.bytes[:8], signed=True)
-        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+    lock(session, Lock.PLANNING, job_id)
 
 
 def _predecessor_winds_up(session: Session, job: Job) -> bool:
@@ -172,7 +170,7 @@ def _take_page(
     index: int = position["target"]
     behind = {"target": index + 1, "after": None}
     if index == len(job.target_ids):  # nobody else is to come: now those who were enrolled by name
-        return position if take_in_named(session, job, limit=limit, slice_size=slice_size) else behind
+        return position if insert_enrolled(session, job, limit=limit, slice_size=slice_size) else behind
     target = session.execute(
         select(Target).where(Target.id == UUID(job.target_ids[index]), Target.org_id == job.org_id)
     ).scalar_one_or_none()
@@ -185,16 +183,16 @@ def _take_page(
     if sampled is not None:
         audience = audience.where(sampled)
     cut: dict[str, Any] = {"slice_size": slice_size, "target_id": target.id}
-    first_job = not history.has_predecessor(session, job)
+    first_job = not _has_predecessor(session, job)
     if first_job and not holdout_of(session, job.campaign_id):
         # The usual page is read once, and bounded by those that it took in.
         people = audience.subquery("people")
         fresh = index == 0 and not position.get("known")
         try:
-            taken = take_in(session, job, people, fresh=fresh, **cut)
-        except NotFresh:
+            taken = insert_recipients(session, job, people, fresh=fresh, **cut)
+        except AlreadyRecipient:
             fresh = False
-            taken = take_in(session, job, people, **cut)
+            taken = insert_recipients(session, job, people, **cut)
         last = _last_taken(session, job) if taken else _last_of(session, audience)
     else:
         fresh, taken, last = False, 0, _last_of(session, audience)
@@ -203,11 +201,18 @@ def _take_page(
             people = leave_out(session, job, everybody).subquery("people")
             if not first_job:
                 history.keep_cancelled(session, job, after=after, last=last, among=select(people.c.id))
-            taken = take_in(session, job, people, revive=[AutomationStatus.CANCELLED], **cut)
+            taken = insert_recipients(session, job, people, revive=[AutomationStatus.CANCELLED], **cut)
     if last is None:
         return behind
     log.info("plan.page", job_id=str(job.id), recipients=taken)
     return {"target": index, "after": str(last), "known": not fresh}
+
+
+def _has_predecessor(session: Session, job: Job) -> bool:
+    """Whether the campaign had a job before."""
+    ours = (Job.org_id == job.org_id, Job.campaign_id == job.campaign_id)
+    earlier = select(Job.id).where(*ours, Job.id != job.id).limit(1)
+    return session.execute(earlier).first() is not None
 
 
 def _last_of(session: Session, audience: Select[UUID, str, str]) -> UUID | None:

@@ -1,17 +1,18 @@
 """What the sweeper does for delivery: wake what is due, take back what expired, start again what went silent.
 
-Every step is a compare-and-set that would be harmless to repeat (engine.sweeper says who does it, and when):
+Every step is a compare-and-set that would be harmless to repeat (actors.sweeper says who does it, and when):
 
 | found | done |
 |---|---|
-| an expired lease | the slice is ready again; its recipients in flight are in doubt (below) |
+| an expired lease | the slice is ready again; whom it has claimed, without an outcome, is in doubt (below) |
 | a slice that was woken and not taken for a lease's time | woken again: the message was lost |
 | a wait that is over | the job's window opens again |
 | a running job with room in its window | slices that fell due are woken |
 | a plan, a report or a wind-up that went silent | its command is sent again |
 
-Doubt follows the channel's policy: `resend` makes the recipient pending with the same execution id, `hold` fails it
-with OUTCOME_UNKNOWN, for a person to retrigger.
+Doubt follows the channel's policy: `resend` makes the recipient due again with the same execution id, `hold` fails it
+with OUTCOME_UNKNOWN, for a person to retrigger. Either way the attempt is counted, so that a recipient that kills its
+worker ends failed.
 
 While the database is away nobody can renew a lease. Workers that live keep their outcomes and come back with them, so
 for a lease's time after an outage nothing is taken from anybody; else whoever came first, the sweeper or the worker,
@@ -20,36 +21,38 @@ would decide whether a wave is sent twice.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
-from sqlalchemy import exists, func, select, update
+from sqlalchemy import String, Uuid, exists, func, literal, select, update
 
-from engine.commands import Activate, Cancel, Execute, Report, Retrigger
 from engine.delivery import slices
 from engine.delivery.counters import recount
+from engine.delivery.earlier_attempts import keep_doubt
+from engine.delivery.lease_statements import UNSETTLED, RecipientStatements
 from engine.delivery.outcomes import OUTCOME_UNKNOWN
-from engine.delivery.rollup import Cell, hour_of
+from engine.delivery.recipient_events import record_outcomes
+from engine.delivery.rollup import CounterKey, hour_of
 from engine.delivery.sender import policy_at
-from engine.delivery.telling import tell
 from engine.events.outbox import told
-from engine.for_each import for_each
-from engine.runtime import wake
-from engine.triggers import reach
+from engine.kernel.commands import Activate, Cancel, Execute, Report, Retrigger
+from engine.kernel.for_each import for_each
+from engine.kernel.runtime import wake
+from engine.kernel.triggers import reach
 from state.change import clock_of, sources_of
 from state.sets import among
 from state.tables import Job, Recipient, Slice
 from state.transitions import AUTOMATION, SENDING, SLICE, STOPPED, AutomationStatus, JobStatus, SliceState
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from datetime import datetime, timedelta
     from uuid import UUID
 
     from sqlalchemy.orm import Session
 
-    from engine.runtime import Runtime
+    from engine.kernel.runtime import Runtime
 
-__all__ = ["restart_silent_jobs", "take_back_expired", "wake_lost", "wake_ready"]
+__all__ = ["next_due", "restart_silent_jobs", "take_back_expired", "wake_lost", "wake_ready"]
 
 log = structlog.get_logger(__name__)
 
@@ -65,7 +68,7 @@ def take_back_expired(runtime: Runtime) -> tuple[int, int]:
     slices_taken, in_doubt = 0, 0
     while True:
         with runtime.transaction() as session:
-            could_renew = runtime.database.steady_for(session) > runtime.settings.lease
+            could_renew = runtime.database.uptime(session) > runtime.settings.lease
             expired, doubtful = _take_back(session) if could_renew else (0, 0)
             reach("recover.before_commit")
         reach("recover.committed")
@@ -99,25 +102,54 @@ def wake_ready(runtime: Runtime) -> int:
     return for_each(_running(runtime), wake_job)
 
 
+def next_due(runtime: Runtime, *, after: datetime, before: datetime) -> datetime | None:
+    """When the next slice of a running job falls due, or the next wait of one ends; None: neither does before then.
+
+    One index look-up a running job (ix_slice_ready).
+
+    Args:
+        after: What fell due before waits for room in its job's window.
+    """
+    with runtime.database.read() as session:
+        of_slices = (
+            select(func.min(Slice.due_at))
+            .where(
+                Slice.job_id == Job.id,
+                Slice.state == SliceState.READY,
+                Slice.woken_at.is_(None),
+                Slice.due_at > after,
+                Slice.due_at < before,
+            )
+            .scalar_subquery()
+        )
+        return session.execute(
+            select(func.min(func.coalesce(Job.waits_until, of_slices))).where(
+                Job.status == JobStatus.PROCESSING,
+                Job.held.is_(False),
+                Job.waits_until.is_(None) | (Job.waits_until < before),
+            )
+        ).scalar_one()
+
+
 def _take_back(session: Session) -> tuple[int, int]:
     """Make expired leases ready and settle the doubt they left. Returns slices and recipients."""
     now = clock_of(session).now()
-    expired = session.execute(
-        select(
-            Slice.org_id, Slice.job_id, Slice.number, Slice.touchpoint_id, Slice.variant, Slice.in_progress
-        )
+    expired = session.scalars(
+        select(Slice)
         .where(Slice.state == SliceState.LEASED, Slice.lease_expires_at < now)
         .order_by(Slice.lease_expires_at)
         .limit(_BATCH)
         .with_for_update(skip_locked=True)
+        .execution_options(populate_existing=True)
     ).all()
     in_doubt = 0
-    for org_id, job_id, number, touchpoint_id, variant, in_progress in expired:
-        held, failed = _settle_doubt(session, org_id, job_id, number, touchpoint_id)
+    for lost in expired:
+        org_id, job_id, number = lost.org_id, lost.job_id, lost.number
+        held, failed = _settle_doubt(session, lost) if lost.claimed else (0, 0)
         in_doubt += held
         # What the lease had counted belongs to its own hour, what is decided here to this one.
-        cell = Cell(touchpoint_id, variant, hour_of(now))
-        slices.fold(session, org_id, job_id, number, in_progress=in_progress, cell=cell)
+        key = CounterKey(lost.touchpoint_id, lost.variant, hour_of(now))
+        slices.fold(session, org_id, job_id, number, in_progress=lost.in_progress, key=key)
         session.execute(
             update(Slice)
             .where(Slice.job_id == job_id, Slice.number == number, sources_of(SLICE, SliceState.READY))
@@ -126,6 +158,8 @@ def _take_back(session: Session) -> tuple[int, int]:
                 lease_epoch=Slice.lease_epoch + 1,
                 lease_expires_at=None,
                 lease_owner=None,
+                claimed=None,
+                claimed_step=None,
                 woken_at=None,
                 due_at=now,
             )
@@ -136,63 +170,57 @@ def _take_back(session: Session) -> tuple[int, int]:
     return len(expired), in_doubt
 
 
-def _settle_doubt(
-    session: Session, org_id: UUID, job_id: UUID, number: int, touchpoint_id: UUID | None
-) -> tuple[int, int]:
-    """Decide about recipients in flight under a dead lease, by the policy of the touchpoint they were sent to.
+def _settle_doubt(session: Session, lost: Slice) -> tuple[int, int]:
+    """Decide about the recipients that a dead lease had on the wire, by the policy of the touchpoint they were sent to.
+    The attempt ended with its worker, and is counted.
 
     Returns how many there were, and how many failed.
     """
-    ours = (Recipient.job_id == job_id, Recipient.slice_number == number, Recipient.in_flight.is_(True))
+    org_id, job_id, touchpoint_id = lost.org_id, lost.job_id, lost.touchpoint_id
+    ours = (
+        Recipient.job_id == job_id,
+        Recipient.slice_number == lost.number,
+        among(session, Recipient.entity_id, lost.claimed or ()),
+        UNSETTLED,
+    )
     policy = policy_at(session, org_id, touchpoint_id)
     resend = policy is not None and policy.doubt == "resend"
-    attempts = policy.max_attempts if policy is not None else 0
+    attempts = policy.max_attempts if policy is not None and resend else 0
     now = clock_of(session).now()
-    again = 0
-    if resend:
-        doubted = {
-            "in_flight": False,
-            "due_at": now,
-            "error_code": OUTCOME_UNKNOWN,
-            "error_text": _LOST,
-            "updated_at": now,
-        }
-        # Whoever has touchpoints behind them stays in progress (state/tables/delivery.py).
-        stays = Recipient.automation_status == AutomationStatus.IN_PROGRESS
-        moves = sources_of(AUTOMATION, AutomationStatus.PENDING, only_from=[AutomationStatus.IN_PROGRESS])
-        for which, values in (
-            ((Recipient.step > 0, stays), doubted),
-            ((Recipient.step == 0, moves), {**doubted, "automation_status": AutomationStatus.PENDING}),
-        ):
-            again += session.execute(
-                update(Recipient)
-                .where(*ours, Recipient.attempt < attempts, *which)
-                .values(values)
-                .execution_options(synchronize_session=False)
-            ).rowcount  # type: ignore[attr-defined]
+    sequence = lost.claimed_step is not None
+    at = literal(touchpoint_id if sequence else None, Uuid())
+    execution_id = RecipientStatements.of(session).current_execution_id(at)
+    settled: dict[str, Any] = {
+        "attempt": Recipient.attempt + 1,
+        "execution_id": execution_id,
+        "error_code": OUTCOME_UNKNOWN,
+        "error_text": _LOST,
+        "updated_at": now,
+    }
+    if sequence:
+        variant = func.coalesce(Recipient.variant, literal(lost.variant, String()))
+        settled |= {"touchpoint_id": touchpoint_id, "step": lost.claimed_step, "variant": variant}
     given_up = session.execute(
         update(Recipient)
-        .where(
-            *ours, sources_of(AUTOMATION, AutomationStatus.FAILED, only_from=[AutomationStatus.IN_PROGRESS])
-        )
-        .values(
-            automation_status=AutomationStatus.FAILED,
-            in_flight=False,
-            error_code=OUTCOME_UNKNOWN,
-            error_text=_LOST,
-            updated_at=now,
-        )
+        .where(*ours, Recipient.attempt + 1 >= attempts, sources_of(AUTOMATION, AutomationStatus.FAILED))
+        .values(automation_status=AutomationStatus.FAILED, **settled)
         .returning(Recipient.campaign_id, Recipient.entity_id)
         .execution_options(synchronize_session=False)
     ).all()
+    keep_doubt(
+        session, ours, execution_id, touchpoint_id=touchpoint_id, code=OUTCOME_UNKNOWN, text=_LOST, now=now
+    )
+    again = session.execute(
+        update(Recipient)
+        .where(*ours)
+        .values(due_at=now, **settled)
+        .execution_options(synchronize_session=False)
+    ).rowcount  # type: ignore[attr-defined]
     if given_up and told(session, org_id):
         people = [row.entity_id for row in given_up]
         why = [(OUTCOME_UNKNOWN, _LOST)] * len(people)
         about = (org_id, given_up[0].campaign_id, job_id)
-        tell(session, about, AutomationStatus.FAILED, people, why, touchpoint_id=touchpoint_id)
-    session.execute(
-        update(Recipient).where(*ours).values(in_flight=False).execution_options(synchronize_session=False)
-    )
+        record_outcomes(session, about, AutomationStatus.FAILED, people, why, touchpoint_id=touchpoint_id)
     return again + len(given_up), len(given_up)
 
 

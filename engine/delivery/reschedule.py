@@ -1,4 +1,4 @@
-"""Who must wait when a lease ends: the job, where all of it goes over one channel; else the slice, for that part."""
+"""Who must wait when a lease ends: the job, where all of it goes over one channel; else the slice, for that group."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from engine.delivery.parts import Agenda
     from engine.delivery.slice_throttle import SliceThrottle
     from engine.delivery.slices import Lease
-    from engine.delivery.waves import Left
+    from engine.delivery.work_plan import Remaining, WorkPlan
 
 __all__ = ["NextRun", "block_channels", "next_run_at"]
 
@@ -30,37 +29,30 @@ class NextRun(NamedTuple):
     """When a slice is to be taken again, and what keeps it."""
 
     due_at: datetime | None
-    """None: nobody is left of it."""
+    """None: nothing remains of it."""
     waits_for: str | None
 
 
 def block_channels(
     session: Session,
     lease: Lease,
-    agenda: Agenda,
+    plan: WorkPlan,
     troubles: Mapping[UUID, Throttled | SenderRefused | Down],
     throttles: Mapping[UUID, SliceThrottle],
     *,
-    observed: float,
     jitter: float,
     now: datetime,
 ) -> None:
-    """Close the channels that had trouble, for everybody, and note who must wait for them, or for limits.
-
-    Args:
-        observed: Messages a second that the slice sent.
-    """
-    course = agenda.course
-    alone = course.channels <= 1
+    """Close the channels that had trouble, for everybody, and note who must wait for them, or for limits."""
+    flow = plan.flow
+    alone = flow.channels <= 1
     for channel_id, trouble in troubles.items():
         if isinstance(trouble, SenderRefused):
             continue  # the campaign is paused, the channel is well
-        if channel_id in course.actions:
+        if channel_id in flow.actions:
             asked = trouble.retry_after if isinstance(trouble, Throttled) else None
-            agenda.set_aside(now + (_PAUSE if asked is None else timedelta(seconds=asked)))
+            plan.set_aside(now + (_PAUSE if asked is None else timedelta(seconds=asked)))
             continue
-        throttle = throttles.get(channel_id)
-        effective = None if throttle is None else throttle.effective
         opens = isinstance(trouble, Down) or trouble.quota
         stands_in = opens and health.has_fallback(session, lease, channel_id)
         until = health.block(
@@ -68,32 +60,30 @@ def block_channels(
             lease,
             channel_id,
             trouble,
-            effective=effective,
-            observed=observed,
             jitter=jitter,
             job_waits=alone and not stands_in,
         )
         if stands_in:
-            agenda.goes_on = True
+            plan.more_due = True
         elif not alone:
-            agenda.set_aside(until)
+            plan.set_aside(until)
     for throttle in throttles.values():
         wait = throttle.wait
         if wait is None:
             continue
         if not alone:
-            agenda.set_aside(wait.until)
+            plan.set_aside(wait.until)
         elif wait.everybody:
             health.wait(session, lease, until=wait.until, reason=wait.text, kind=wait.kind)
 
 
 def next_run_at(
-    agenda: Agenda, throttles: Mapping[UUID, SliceThrottle], left: Left, now: datetime
+    plan: WorkPlan, throttles: Mapping[UUID, SliceThrottle], remaining: Remaining, now: datetime
 ) -> NextRun:
     """When the slice is to be taken again."""
-    due_at, waits_for = agenda.next_run_at(left, now), None
+    due_at, waits_for = plan.next_run_at(remaining, now), None
     for throttle in throttles.values():
-        if agenda.course.channels <= 1:
+        if plan.flow.channels <= 1:
             due_at, waits_for = throttle.next_run_at(due_at)
         elif throttle.wait is not None:
             waits_for = throttle.wait.kind

@@ -14,14 +14,14 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Integer, Uuid, select, update
 
-from engine.campaigns.errors import Refusal, Refused
-from engine.commands import Retrigger
 from engine.delivery import history, slices
 from engine.delivery.by_status import sliced_with
 from engine.delivery.counters import lock_slices
-from engine.delivery.intake import OF_MESSAGE
+from engine.delivery.insert_recipients import OF_MESSAGE
 from engine.events.outbox import record
-from engine.runtime import wake
+from engine.kernel.commands import Retrigger
+from engine.kernel.rule_violations import RuleCode, RuleViolation
+from engine.kernel.runtime import wake
 from state.change import change_status, clock_of, sources_of
 from state.errors import NotFound
 from state.sets import among, rows
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from engine.runtime import Runtime
+    from engine.kernel.runtime import Runtime
 
 __all__ = ["Retriggered", "may_retrigger", "retrigger", "retrigger_failed", "start"]
 
@@ -71,7 +71,7 @@ def retrigger(
 
     Raises:
         NotFound: there is no such campaign.
-        Refused: CAMPAIGN_HAS_NO_DELIVERY_METHOD, it has no flow.
+        RuleViolation: CAMPAIGN_HAS_NO_DELIVERY_METHOD, it has no flow.
     """
     campaign = _campaign(session, org_id, campaign_id)
     wanted = list(dict.fromkeys(recipient_ids))
@@ -106,7 +106,7 @@ def retrigger_failed(
     """Deliver again to every failed recipient of a campaign, or to those with one error code; returns how many.
 
     Raises:
-        NotFound, Refused: as `retrigger`.
+        NotFound, RuleViolation: as `retrigger`.
     """
     campaign = _campaign(session, org_id, campaign_id)
     condition = [
@@ -164,7 +164,7 @@ def _campaign(session: Session, org_id: UUID, campaign_id: UUID) -> Campaign:
     if campaign is None:
         raise NotFound("campaign", campaign_id)
     if campaign.flow_id is None:
-        raise Refused(Refusal.CAMPAIGN_HAS_NO_DELIVERY_METHOD, f"campaign {campaign_id} has no flow")
+        raise RuleViolation(RuleCode.CAMPAIGN_HAS_NO_DELIVERY_METHOD, f"campaign {campaign_id} has no flow")
     return campaign
 
 
@@ -243,7 +243,6 @@ def _start_over(
             job_id=job.id,
             slice_number=given.c.slice_number,
             attempt=0,
-            in_flight=False,
             due_at=None,
             error_code=None,
             error_text=None,

@@ -1,47 +1,51 @@
 """Sums of deliveries by the hour (`delivery_hour`): what each touchpoint, variant and segment came to.
 
 Promises:
-- They equal a recount of the rows: whoever was sent to, failed or was cancelled at a touchpoint is in the sum of the
+- They equal a recount of the rows: whoever was sent to, failed or was excluded at a touchpoint is in the sum of the
   hour in which that was written down, in the same or a later transaction, and once, whatever crashes. Whoever starts
-  over is no longer failed or cancelled, and is taken out of that hour: sums are of the latest outcomes.
+  over is no longer failed or excluded, and is taken out of that hour: sums are of the latest outcomes. Whoever is
+  cancelled because a job was stopped is not excluded, and in none.
 - They cost a delivery nothing that can be measured: one statement for each lease.
 
-Under a lease the slice's counters count for one place at a time (`Cell`: touchpoint, variant, hour; all recipients of a
-slice are of one segment). They are folded into the job's and the hour's sums when the lease ends, or goes on to
+Under a lease the slice's counters count for one key at a time (`CounterKey`: touchpoint, variant, hour; all recipients
+of a slice are of one segment). They are folded into the job's and the hour's sums when the lease ends, or goes on to
 another place, or is taken back; what they count for stands beside them, so that whoever takes it back knows.
 """
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from datetime import UTC
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
-from uuid import UUID
 
 from sqlalchemy import Integer, Table, Uuid, bindparam, func, literal, select, true
-from sqlalchemy.dialects import postgresql, sqlite
 
-from engine.delivery.written import execute
-from state.sets import insert_into, is_postgresql
+from engine.kernel.prepared import execute
+from state.dialects import dialect_of
+from state.sets import insert_into
 from state.tables import Channel, DeliveryHour, Job, Slice, Touchpoint
+from state.transitions import AutomationStatus
+from state.types import NIL_UUID
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+    from uuid import UUID
 
     from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
 
-__all__ = ["NOBODY", "NOWHERE", "Cell", "Spot", "add", "hour_of", "roll_up", "rolled_up", "take_back"]
+    from state.dialects import Dialect
 
-#: In place of a target that is not known.
-NOBODY = UUID(int=0)
+__all__ = ["NO_KEY", "CounterKey", "SumKey", "add", "hour_of", "roll_up", "rolled_up"]
+
 
 _NAMES = ("sent", "failed", "cancelled")
 _KEY = ("campaign_id", "hour", "touchpoint_id", "variant", "target_id")
 
 
-class Cell(NamedTuple):
+class CounterKey(NamedTuple):
     """What a slice's counters count for."""
 
     touchpoint_id: UUID | None
@@ -53,8 +57,8 @@ class Cell(NamedTuple):
         return {"p_touchpoint_id": self.touchpoint_id, "p_variant": self.variant, "p_hour": self.hour}
 
 
-class Spot(NamedTuple):
-    """Where a recipient was when it was cancelled."""
+class SumKey(NamedTuple):
+    """Where a recipient was when it failed or was cancelled."""
 
     touchpoint_id: UUID | None
     variant: str
@@ -63,7 +67,7 @@ class Spot(NamedTuple):
 
 
 #: Nothing is counted.
-NOWHERE = Cell(None, None, None)
+NO_KEY = CounterKey(None, None, None)
 
 
 def hour_of(instant: datetime) -> datetime:
@@ -76,12 +80,12 @@ def roll_up(session: Session, job_id: UUID, number: int) -> None:
 
     The caller holds the slice and the job: of one job nobody else is here.
     """
-    statement = rolled_up(on_postgresql=is_postgresql(session))
+    statement = rolled_up(dialect_of(session))
     execute(session, statement, p_job_id=job_id, p_number=number)
 
 
 @cache
-def rolled_up(*, on_postgresql: bool, once: ColumnElement[bool] | None = None) -> Any:
+def rolled_up(dialect: Dialect, *, once: ColumnElement[bool] | None = None) -> Any:
     """The statement for it. Primary keys.
 
     Args:
@@ -96,7 +100,7 @@ def rolled_up(*, on_postgresql: bool, once: ColumnElement[bool] | None = None) -
             piece.c.hour,
             piece.c.touchpoint_id,
             func.coalesce(piece.c.variant, ""),
-            func.coalesce(piece.c.target_id, literal(NOBODY, Uuid())),
+            func.coalesce(piece.c.target_id, literal(NIL_UUID, Uuid())),
             piece.c.sent,
             *unfolded.values(),
             piece.c.sent * func.coalesce(_price(piece), 0.0),
@@ -110,7 +114,7 @@ def rolled_up(*, on_postgresql: bool, once: ColumnElement[bool] | None = None) -
             true() if once is None else once,
         )
     )
-    given = (postgresql if on_postgresql else sqlite).insert(hour)
+    given = dialect.insert(hour)
     given = given.from_select(["org_id", *_KEY, *_NAMES, "cost"], counted)
     added = {name: hour.c[name] + given.excluded[name] for name in (*_NAMES, "cost")}
     return given.on_conflict_do_update(index_elements=_KEY, set_=added)
@@ -143,71 +147,40 @@ def add(
     session: Session,
     org_id: UUID,
     campaign_id: UUID,
-    instant: datetime,
-    cancelled: Mapping[Spot, int],
+    outcomes: Mapping[tuple[datetime, SumKey, AutomationStatus], int],
 ) -> None:
-    """Count recipients that were cancelled without being claimed. Of a flow without touchpoints there is nothing to
-    count them at.
-    """
-    hour = hour_of(instant)
-    _count(session, org_id, campaign_id, {(hour, *spot): (0, count) for spot, count in cancelled.items()})
-
-
-def take_back(
-    session: Session,
-    org_id: UUID,
-    campaign_id: UUID,
-    outcomes: Mapping[tuple[datetime, Spot], int],
-    *,
-    failed: bool,
-) -> None:
-    """Count failed, or else cancelled, recipients no more, because they start over.
+    """Add recipients that no lease counts to the sums of hours; a negative number takes them out again. Only failed and
+    cancelled ones are summed so, and at a touchpoint: of a flow without any there is nothing to count them at.
 
     An hour may read below 0 while the lease that counts them there is not folded yet.
 
     Args:
-        outcomes: The hour in which it was written down, and where they were, to how many.
+        outcomes: The hour in which it was written down, where they were and what became of them, to how many.
     """
-    given = {
-        (hour, *spot): (-count, 0) if failed else (0, -count) for (hour, spot), count in outcomes.items()
-    }
-    _count(session, org_id, campaign_id, given)
-
-
-def _count(
-    session: Session,
-    org_id: UUID,
-    campaign_id: UUID,
-    given: Mapping[tuple[datetime, UUID | None, str, UUID | None], tuple[int, int]],
-) -> None:
-    """Add to the sums of hours, by hour, touchpoint, variant and segment: failed, and cancelled."""
-    given = {key: counts for key, counts in given.items() if key[1] is not None}
-    if not given:
+    summed = (AutomationStatus.FAILED, AutomationStatus.CANCELLED)
+    sums: defaultdict[tuple[datetime, UUID, str, UUID], Counter[AutomationStatus]] = defaultdict(Counter)
+    for (hour, at, status), count in outcomes.items():
+        if at.touchpoint_id is not None and status in summed and count:
+            sums[hour, at.touchpoint_id, at.variant, at.target_id or NIL_UUID][status] += count
+    if not sums:
         return
     added = insert_into(session, DeliveryHour).values(
         [
             {
                 "org_id": org_id,
                 "campaign_id": campaign_id,
-                "hour": hour,
-                "touchpoint_id": touchpoint_id,
-                "variant": variant,
-                "target_id": target_id or NOBODY,
+                **dict(zip(_KEY[1:], key, strict=True)),
                 "sent": 0,
-                "failed": failed,
-                "cancelled": cancelled,
+                **{status.value: counts[status] for status in summed},
             }
             # In one order, so that two writers never wait in a circle.
-            for (hour, touchpoint_id, variant, target_id), (failed, cancelled) in sorted(
-                given.items(), key=str
-            )
+            for key, counts in sorted(sums.items(), key=str)
         ]
     )
+    names = [status.value for status in summed]
     session.execute(
         added.on_conflict_do_update(
             index_elements=_KEY,
-            set_={
-                name: getattr(DeliveryHour, name) + added.excluded[name] for name in ("failed", "cancelled")
-            },
+            set_={name: getattr(DeliveryHour, name) + added.excluded[name] for name in names},
         ).execution_options(synchronize_session=False)
     )

@@ -36,10 +36,11 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from engine.channels.port import Message
+    from engine.content.message import Message
     from engine.delivery.coincidences import Coincidences
     from engine.delivery.slices import Lease
     from engine.limits.effective import EffectiveLimits
+    from engine.limits.pacing import Allowance
 
 __all__ = [
     "HANDFUL",
@@ -64,10 +65,9 @@ ScopedOutcome = Throttled | SenderRefused | Rejected | Deferred
 
 
 def is_scoped(outcome: Outcome) -> TypeGuard[ScopedOutcome]:
-    """Whether an outcome waits for the end of its wave. A wait that the provider named is obeyed at once."""
+    """Whether an outcome waits for the end of its wave. A quota of the account that is spent does not."""
     if isinstance(outcome, Throttled):
-        named = outcome.quota or outcome.retry_after is not None
-        return not (outcome.scope is Scope.CHANNEL and named)
+        return not (outcome.scope is Scope.CHANNEL and outcome.quota)
     return isinstance(outcome, SenderRefused) or is_perhaps_everybodys(outcome)
 
 
@@ -94,7 +94,9 @@ class WaveFacts(NamedTuple):
     channel_id: UUID
     messages: Sequence[Message]
     effective: EffectiveLimits | None
-    """The limits that were in force."""
+    """The limits that are in force."""
+    allowance: Allowance
+    """What it was sent by."""
     delivered: int
     """Messages of the lease that were taken."""
     seconds: float
@@ -113,8 +115,8 @@ class Judgement(NamedTuple):
     verdicts: list[Verdict]
     trouble: Throttled | SenderRefused | Down | None
     """Why the channel is left alone for the rest of the lease."""
-    first_rate: bool = False
-    """The channel found a rate, and was not limited before."""
+    begins_empty: bool = False
+    """The channel found a rate of which nothing may be leased at once."""
 
 
 class ScopedAnswers:
@@ -163,15 +165,15 @@ class ScopedAnswers:
                 of_domain[domain].append((message, asked))
         verdicts: list[Verdict] = []
         trouble: Throttled | SenderRefused | Down | None = None
-        first_rate = False
+        begins_empty = False
         if of_channel:
-            last = of_channel[-1][1]
-            until, first_rate = health.slow_channel(
+            last = max((asked for _, asked in of_channel), key=lambda asked: asked.retry_after or 0.0)
+            until, begins_empty = health.slow_channel(
                 session,
                 facts.lease,
                 facts.channel_id,
                 last,
-                effective=facts.effective,
+                allowance=facts.allowance,
                 observed=facts.rate,
                 progressed=facts.delivered > 0,
             )
@@ -190,7 +192,7 @@ class ScopedAnswers:
             everybodys, told = self._of_everybody(facts, coincidences)
             trouble = trouble or everybodys
             verdicts += told
-        return Judgement(verdicts, trouble, first_rate)
+        return Judgement(verdicts, trouble, begins_empty)
 
     def _of_everybody(
         self, facts: WaveFacts, coincidences: Coincidences

@@ -6,47 +6,53 @@ the process, because their connections do.
 
 from __future__ import annotations
 
-import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from threading import Lock, Thread
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 import structlog
-import uvloop
 from sqlalchemy import select
 from sqlalchemy.orm import aliased
 
+from config.errors import MusterError
 from engine.channels import registry
-from engine.channels.port import Content, Surroundings
-from engine.channels.secrets import Secrets
+from engine.channels.default_channel import default_channel
+from engine.channels.port import Channel, ChannelContext
 from engine.content.errors import TemplateError
 from engine.content.links import Links
+from engine.content.message import Content
 from engine.content.stored import AnyTemplate, compile_content, compile_stored
-from engine.delivery.course import ACTION
-from engine.delivery.default_channel import default_channel
+from engine.delivery.flow_plan import ACTION
 from engine.delivery.outcomes import Policy, held, policy_of
+from engine.delivery.single_flight import Made, SingleFlight
+from engine.engagement.email import medium_of
+from engine.engagement.engagement import Medium
+from engine.kernel.secrets import Secrets, channel_place
 from engine.tracking.tokens import Tokens
 from engine.tracking.tracked import TrackedTemplate, Tracker, wanted_of
 from state.tables import Channel as ChannelRow
 from state.tables import Template, Touchpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
-    from concurrent.futures import Future
+    from collections.abc import Callable, Iterator, Mapping
 
     from sqlalchemy.orm import Session
 
     from config.settings import Settings
-    from engine.channels.port import Channel
-    from engine.delivery.course import Step
+    from engine.content.stored import Rewrite
+    from engine.delivery.flow_plan import FlowPlan, Step
+    from engine.kernel.send_loop import SendLoop
+    from engine.tracking.rewrite import Wanted
     from state.database import Database
 
 __all__ = [
     "ACTION_POLICY",
+    "NO_CONTACT",
+    "Contact",
     "Nothing",
-    "SendLoop",
     "Sender",
     "SenderUnavailable",
     "Senders",
@@ -61,28 +67,25 @@ ACTION_POLICY = Policy("resend", 5, timedelta(seconds=30), timedelta(0))
 _TEMPLATES_KEPT = 128
 
 
-class SenderUnavailable(Exception):
+class SenderUnavailable(MusterError):
     """There is nothing to send with: no channel, a channel that cannot be built, or a template that is gone."""
 
 
-class SendLoop:
-    """One event loop on a thread of its own; every channel of the process sends on it."""
+class Contact(NamedTuple):
+    """What a message that a provider took means for an enrolled target (state.tables.enrolment)."""
 
-    def __init__(self) -> None:
-        self._loop = uvloop.new_event_loop()
-        self._thread = Thread(target=self._loop.run_forever, name="send-loop", daemon=True)
-        self._thread.start()
+    made: bool = False
+    email: int = 0
+    whatsapp: int = 0
 
-    def submit(self, work: Coroutine[Any, Any, None]) -> Future[None]:
-        """Start `work` on the loop."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+    def parameters(self, now: datetime) -> dict[str, Any]:
+        """As the statements that complete recipients take it."""
+        at = now if self.made else None
+        return {"p_contacted_at": at, "p_email": self.email, "p_whatsapp": self.whatsapp}
 
-    def close(self) -> None:
-        """Stop the loop. Safe to call twice."""
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
+
+#: A request of an action, which nobody receives.
+NO_CONTACT = Contact()
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,14 @@ class Sender:
     is_action: bool = False
     """It makes requests of a touchpoint's own; `channel_id` is the touchpoint's."""
 
+    @property
+    def contact(self) -> Contact:
+        """How what is sent counts."""
+        if self.is_action:
+            return NO_CONTACT
+        medium = medium_of(self.kind)
+        return Contact(made=True, email=medium is Medium.EMAIL, whatsapp=medium is Medium.WHATSAPP)
+
     def standing_in(self) -> Sender:
         """This one as the fallback of another: what is in doubt over it is not sent again, over whichever."""
         return replace(self, is_fallback=True, policy=held(self.policy))
@@ -122,19 +133,49 @@ _EMPTY = Content()
 _NOTHING = Nothing()
 
 
+class _Source(NamedTuple):
+    """What a message is compiled from."""
+
+    key: tuple[Any, ...]
+    updated_at: datetime
+    build: Callable[[Session, Rewrite | None], AnyTemplate]
+
+
 class Senders:
-    """The senders of one process."""
+    """The senders of one process. Threads that want different ones do not wait for each other."""
 
     def __init__(self, settings: Settings, loop: SendLoop, database: Database) -> None:
-        self._surroundings = Surroundings.of(settings, database)
+        self._channel_context = ChannelContext.of(settings, database)
         self._secrets = Secrets.of(settings)
         self._links = Links(str(settings.public_url), self._secrets.signing_keys)
         self._clock = lambda: database.clock.now().timestamp()
         self._loop = loop
-        self._lock = Lock()
-        self._channels: dict[UUID, tuple[datetime, Channel]] = {}
+        self._channels = SingleFlight[Channel](dispose=lambda channel: loop.submit(channel.close()))
         self._tokens = Tokens(str(settings.public_url), self._secrets.signing_keys)
-        self._templates: dict[tuple[Any, ...], tuple[datetime, AnyTemplate | TrackedTemplate]] = {}
+        # Compiled templates hold their attachments.
+        self._templates = SingleFlight[AnyTemplate | TrackedTemplate](most=_TEMPLATES_KEPT)
+
+    def are_ready(self, session: Session, org_id: UUID, flow: FlowPlan) -> bool:
+        """Whether `of_step` returns at once for all of a flow: every template is compiled."""
+        return all(
+            self._templates.has(self._key(source, step), source.updated_at)
+            for step, source in self._sources(session, org_id, flow)
+        )
+
+    def make_ready(self, session: Session, org_id: UUID, flow: FlowPlan) -> None:
+        """Compile what a flow is sent with. It may take long: be in no transaction that others wait for. What cannot be
+        compiled is left for `of_step` to refuse.
+        """
+        for step, source in self._sources(session, org_id, flow):
+            with suppress(SenderUnavailable):
+                self._compiled(session, source, step)
+
+    def _sources(self, session: Session, org_id: UUID, flow: FlowPlan) -> Iterator[tuple[Step, _Source]]:
+        for step in flow.steps:
+            if step.is_active and not step.is_wait and not step.is_action:
+                for variant in (None,) if step.variants is None else step.variants.names:
+                    with suppress(SenderUnavailable):
+                        yield step, self._source(session, org_id, step, variant)
 
     def of_step(self, session: Session, org_id: UUID, step: Step, variant: str | None = None) -> Sender:
         """What a touchpoint is sent with.
@@ -147,11 +188,11 @@ class Senders:
         """
         found = step.row
         if step.is_action:
-            return self._action(step)
+            return self._action(session, step)
         if found.channel_id is None:
             raise SenderUnavailable("the organization has no default channel")
         channel = self._channel(session, found.channel_id, found.channel_updated_at)
-        message = self._message(session, org_id, step, variant)
+        message = self._compiled(session, self._source(session, org_id, step, variant), step)
         return self._sender(channel, found.channel_id, found, message)
 
     def of_fallback(
@@ -171,7 +212,7 @@ class Senders:
         if row is None:
             return None
         channel = self._channel(session, row.id, row.updated_at)
-        message = self._message(session, org_id, step, variant)
+        message = self._compiled(session, self._source(session, org_id, step, variant), step)
         return self._sender(channel, row.id, row, message).standing_in()
 
     def _sender(
@@ -191,35 +232,39 @@ class Senders:
         )
 
     def _channel(self, session: Session, channel_id: UUID, updated_at: datetime) -> Channel:
-        with self._lock:
-            known = self._channels.get(channel_id)
-            if known is not None and known[0] == updated_at:
-                return known[1]
+        def build() -> Made[Channel]:
             row = session.get_one(ChannelRow, channel_id)
             try:
-                credentials = self._secrets.open(row.credentials) if row.credentials else {}
-                channel = registry.build(row.kind, row.settings, credentials, self._surroundings)
+                place = channel_place(channel_id)
+                credentials = self._secrets.open(row.credentials, place) if row.credentials else {}
+                lent = self._channel_context.of_channel(row.org_id, channel_id, self._secrets)
+                channel = registry.build(row.kind, row.settings, credentials, lent)
             except ValueError as error:
                 raise SenderUnavailable(f"channel {row.name!r} cannot be used: {error}") from error
-            self._channels[row.id] = (row.updated_at, channel)
-        if known is not None:
-            self._loop.submit(known[1].close())
-        return channel
+            return Made(row.updated_at, channel)
 
-    def _action(self, step: Step) -> Sender:
-        """What an action's requests are made with: the `http` channel's machinery, with settings of its own."""
+        return self._channels.of(channel_id, updated_at, build)
+
+    def _action(self, session: Session, step: Step) -> Sender:
+        """What an action's requests are made with: an `http` channel of an admin's, else that channel's machinery with
+        settings of its own.
+        """
         key, updated_at = step.touchpoint_id, step.row.touchpoint_updated_at
-        with self._lock:
-            known = self._channels.get(key)
-            if known is None or known[0] != updated_at:
-                try:
-                    built = registry.build("http", step.row.settings, {}, self._surroundings)
-                except ValueError as error:
-                    raise SenderUnavailable(f"the action cannot be made: {error}") from error
-                self._channels[key] = (updated_at, built)
-                if known is not None:
-                    self._loop.submit(known[1].close())
-            channel = self._channels[key][1]
+
+        def build() -> Made[Channel]:
+            try:
+                channel = registry.build(registry.REQUEST_KIND, step.row.settings, {}, self._channel_context)
+            except ValueError as error:
+                raise SenderUnavailable(f"the action cannot be made: {error}") from error
+            return Made(updated_at, channel)
+
+        found = step.row
+        if found.settings:
+            channel = self._channels.of(key, updated_at, build)
+        elif found.kind == registry.REQUEST_KIND:
+            channel = self._channel(session, found.channel_id, found.channel_updated_at)
+        else:
+            raise SenderUnavailable("the action has neither a request nor an http channel")
         return Sender(
             channel=channel,
             channel_id=key,
@@ -233,10 +278,12 @@ class Senders:
             is_action=True,
         )
 
-    def _message(
-        self, session: Session, org_id: UUID, step: Step, variant: str | None
-    ) -> AnyTemplate | TrackedTemplate:
-        """The template of a touchpoint, or of one of its variants; else the content that it has of its own."""
+    def _source(self, session: Session, org_id: UUID, step: Step, variant: str | None) -> _Source:
+        """The template of a touchpoint, or of one of its variants; else the content that it has of its own.
+
+        Raises:
+            SenderUnavailable: it has neither any more.
+        """
         template_id, updated_at, content = (
             step.row.template_id,
             step.row.template_updated_at,
@@ -252,75 +299,64 @@ class Senders:
         elif own is not None and own.get("content"):
             template_id, content = None, own["content"]
         if template_id is not None:
-            return self._template(session, template_id, updated_at, step)
+            return _Source((template_id,), updated_at, partial(_compile_template, template_id))
         if content is None:
             raise SenderUnavailable("the touchpoint's template does not exist any more")
-        return self._content(session, org_id, step, variant, content)
+        key = (step.touchpoint_id, variant)
+        return _Source(key, step.row.touchpoint_updated_at, partial(_compile_content, org_id, content))
 
-    def _content(
-        self, session: Session, org_id: UUID, step: Step, variant: str | None, content: Mapping[str, Any]
-    ) -> AnyTemplate | TrackedTemplate:
-        def compiled(tracker: Tracker | None) -> AnyTemplate:
-            try:
-                return compile_content(session, org_id, content, rewrite=tracker.rewrite if tracker else None)
-            except (TemplateError, TypeError, AttributeError) as error:
-                raise SenderUnavailable(f"the touchpoint's content cannot be used: {error}") from error
+    def _compiled(self, session: Session, source: _Source, step: Step) -> AnyTemplate | TrackedTemplate:
+        """What a source compiles to, kept while its row stays the same; with its links rewritten if they are
+        tracked.
+        """
 
-        return self._kept((step.touchpoint_id, variant), step.row.touchpoint_updated_at, step, compiled)
+        def build() -> Made[AnyTemplate | TrackedTemplate]:
+            wanted = _tracking_of(step)
+            if not wanted:
+                return Made(source.updated_at, source.build(session, None))
+            tracker = Tracker(
+                wanted, self._tokens, step.row.campaign_id, step.touchpoint_id, clock=self._clock
+            )
+            template = TrackedTemplate(source.build(session, tracker.rewrite), tracker)
+            return Made(source.updated_at, template)
 
-    def _template(
-        self, session: Session, template_id: UUID, updated_at: datetime, step: Step
-    ) -> AnyTemplate | TrackedTemplate:
-        def compiled(tracker: Tracker | None) -> AnyTemplate:
-            row = session.get_one(Template, template_id)
-            try:
-                return compile_stored(session, row, rewrite=tracker.rewrite if tracker else None)
-            except TemplateError as error:
-                raise SenderUnavailable(f"template {row.name!r} cannot be used: {error}") from error
+        return self._templates.of(self._key(source, step), source.updated_at, build)
 
-        return self._kept((template_id,), updated_at, step, compiled)
-
-    def _kept(
-        self,
-        key: tuple[Any, ...],
-        updated_at: datetime,
-        step: Step,
-        compiled: Callable[[Tracker | None], AnyTemplate],
-    ) -> AnyTemplate | TrackedTemplate:
-        """What `compiled` gives, kept while its row stays the same; with its links rewritten if they are tracked."""
-        wanted = wanted_of(step.row.channel_tracking, step.row.campaign_tracking)
-        campaign_id = step.row.campaign_id
-        if wanted:  # a tracked one knows whose message it is
-            key = (*key, step.touchpoint_id, campaign_id, wanted)
-        with self._lock:
-            known = self._templates.get(key)
-            if known is not None and known[0] == updated_at:
-                return known[1]
-            _make_room(self._templates)
-            template: AnyTemplate | TrackedTemplate
-            if wanted:
-                tracker = Tracker(wanted, self._tokens, campaign_id, step.touchpoint_id, clock=self._clock)
-                template = TrackedTemplate(compiled(tracker), tracker)
-            else:
-                template = compiled(None)
-            self._templates[key] = (updated_at, template)
-            return template
+    def _key(self, source: _Source, step: Step) -> tuple[Any, ...]:
+        """By what its template is kept; a tracked one knows whose message it is."""
+        wanted = _tracking_of(step)
+        if not wanted:
+            return source.key
+        return (*source.key, step.touchpoint_id, step.row.campaign_id, wanted)
 
     def close(self) -> None:
         """Close every channel. Safe to call twice."""
-        with self._lock:
-            channels, self._channels = self._channels, {}
-        for _, channel in channels.values():
+        for channel in self._channels.take_all():
             try:
                 self._loop.submit(channel.close()).result(timeout=5)
             except Exception:
                 log.warning("channel.close_failed", exc_info=True)
 
 
-def _make_room(kept: dict[Any, Any]) -> None:
-    """Compiled templates hold their attachments: forget them all rather than keep every one there ever was."""
-    if len(kept) >= _TEMPLATES_KEPT:
-        kept.clear()
+def _tracking_of(step: Step) -> Wanted:
+    return wanted_of(step.row.channel_tracking, step.row.campaign_tracking)
+
+
+def _compile_template(template_id: UUID, session: Session, rewrite: Rewrite | None) -> AnyTemplate:
+    row = session.get_one(Template, template_id)
+    try:
+        return compile_stored(session, row, rewrite=rewrite)
+    except TemplateError as error:
+        raise SenderUnavailable(f"template {row.name!r} cannot be used: {error}") from error
+
+
+def _compile_content(
+    org_id: UUID, content: Mapping[str, Any], session: Session, rewrite: Rewrite | None
+) -> AnyTemplate:
+    try:
+        return compile_content(session, org_id, content, rewrite=rewrite)
+    except (TemplateError, TypeError, AttributeError) as error:
+        raise SenderUnavailable(f"the touchpoint's content cannot be used: {error}") from error
 
 
 def policy_at(session: Session, org_id: UUID, touchpoint_id: UUID | None) -> Policy | None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import structlog
 from sqlalchemy import update
 
-from engine.campaigns import lifecycle
-from engine.campaigns.errors import Refused
+from engine.delivery.campaign_moves import pause
+from engine.kernel.rule_violations import RuleViolation
 from state.tables import Job
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ WAITS_FOR = "sender"
 
 def pause_for_sender(session: Session, lease: Lease, refused: SenderRefused) -> None:
     """Pause the campaign of a lease; one that is paused, stopped or gone stays as it is."""
-    with suppress(Refused):
+    with suppress(RuleViolation):
         reason = f"{refused.advice} The provider says {refused.code}: {refused.text}"
-        lifecycle.pause(session, lease.org_id, lease.campaign_id, by=PAUSED_BY, reason=reason[:1000])
+        pause(session, lease.org_id, lease.campaign_id, by=PAUSED_BY, reason=reason[:1000])
         session.execute(
             update(Job)
             .where(Job.id == lease.job_id, Job.org_id == lease.org_id)

@@ -9,16 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Integer, String, Table, Uuid, bindparam, exists, func, select, update
 
-from engine.delivery.statements import JOB, NOW, NUMBER, ORG, Statements
+from engine.kernel.statements import JOB, NOW, NUMBER, ORG, Statements
 from state.change import sources_of
+from state.dialects.postgresql import PackedArray
 from state.tables import Campaign, Job, Organization, Slice, Suppression, Webhook
 from state.transitions import SLICE, JobStatus, SliceState
 from state.types import UtcDateTime
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Update
+    from collections.abc import Mapping
 
-__all__ = ["SliceStatements", "leased", "renew", "standing"]
+    from sqlalchemy import ColumnElement, Select, Update
+
+    from state.dialects import Dialect
+
+__all__ = ["SETTLED", "SliceStatements", "counted", "leased", "renew", "standing"]
+
+#: Counters of a slice that a lease adds to.
+SETTLED = ("success", "failed", "cancelled", "sent")
 
 _slice = typing.cast("Table", Slice.__table__)
 _campaign = typing.cast("Table", Campaign.__table__)
@@ -31,10 +39,11 @@ _webhook = typing.cast("Table", Webhook.__table__)
 class SliceStatements(Statements):
     """One database's set of them."""
 
-    def __init__(self, *, postgresql: bool) -> None:
-        super().__init__(postgresql=postgresql)
+    def __init__(self, dialect: Dialect) -> None:
+        super().__init__(dialect)
         self.lease = self._lease()
-        self.hold = self._hold()
+        self.claimed = self._claimed()
+        self.renew = self._renew()
         self.count = self._count()
         self.fold = self._fold()
         self.reset = self._reset()
@@ -67,27 +76,42 @@ class SliceStatements(Statements):
             )
             .returning(
                 _slice.c.lease_epoch,
-                select(_job.c.campaign_id).where(_job.c.id == JOB).scalar_subquery(),
-                select(_job.c.pace).where(_job.c.id == JOB).scalar_subquery(),
-                _limits_epoch(),
+                select(_job.c.campaign_id).where(_job.c.id == JOB).scalar_subquery().label("campaign_id"),
+                select(_job.c.pace).where(_job.c.id == JOB).scalar_subquery().label("pace"),
+                _limits_epoch().label("limits_epoch"),
                 _slice.c.in_progress,
-                _told(),
+                _emits_recipient_events().label("emits_recipient_events"),
                 _slice.c.size,
                 select(_campaign.c.one_per_address)
                 .where(_campaign.c.id == select(_job.c.campaign_id).where(_job.c.id == JOB).scalar_subquery())
-                .scalar_subquery(),
+                .scalar_subquery()
+                .label("one_per_address"),
             )
         )
 
-    def _hold(self) -> Update:
-        """Lock and renew a leased slice, count on it what this transaction is about to settle, and say how its job
-        stands, whether its organization suppresses any address at all, and which limits it has. Primary keys.
+    def _claimed(self) -> Select[Any]:
+        """Lock a leased slice, and say whom its lease has on the wire. Primary key."""
+        return select(_slice.c.claimed).where(*leased()).with_for_update(key_share=True)
+
+    def _renew(self) -> Update:
+        """Lock and renew a leased slice, write on it what this transaction is about to settle and whom it leaves on the
+        wire, and say how its job stands, whether its organization suppresses any address at all, and which limits it
+        has. Primary keys.
         """
-        return renew(_counted()).returning(*standing())
+        return renew(self._counted()).returning(*standing())
 
     def _count(self) -> Update:
-        """Correct what `hold` counted, where fewer rows were settled than expected. Primary key."""
-        return update(_slice).where(*leased()).values(**_counted())
+        """Correct what `renew` wrote, where other rows were claimed or settled than expected. Primary key."""
+        return update(_slice).where(*leased()).values(**self._counted())
+
+    def _counted(self) -> dict[str, Any]:
+        claimed = bindparam("p_claimed", type_=PackedArray(Uuid()) if self._postgresql else String())
+        return counted(
+            {name: bindparam(f"p_{name}", type_=Integer()) for name in SETTLED},
+            in_progress=bindparam("p_in_progress", type_=Integer()),
+            claimed=claimed,
+            claimed_step=bindparam("p_claimed_step", type_=Integer()),
+        )
 
     def _fold(self) -> Update:
         """Move what a slice has settled into its job's counters, and say how the job stands. Primary keys.
@@ -147,6 +171,8 @@ class SliceStatements(Statements):
                 waits_for=bindparam("p_waits_for", type_=String()),
                 lease_expires_at=None,
                 lease_owner=None,
+                claimed=None,
+                claimed_step=None,
                 woken_at=None,
                 **_folded(),
             )
@@ -239,12 +265,14 @@ def _limits_epoch() -> ColumnElement[int]:
     return select(_organization.c.limits_epoch).where(_organization.c.id == ORG).scalar_subquery()
 
 
-def _counted() -> dict[str, Any]:
-    added = {
-        name: _slice.c[name] + bindparam(f"p_{name}", type_=Integer())
-        for name in ("success", "failed", "cancelled", "sent")
-    }
-    return {"in_progress": bindparam("p_in_progress", type_=Integer()), **added}
+def counted(added: Mapping[str, Any], **are: Any) -> dict[str, Any]:
+    """What a transaction of a lease writes on its slice.
+
+    Args:
+        added: What is added to the counters of `SETTLED`.
+        are: What `in_progress`, `claimed` and `claimed_step` are when it ends.
+    """
+    return {**{name: _slice.c[name] + change for name, change in added.items()}, **are}
 
 
 def _folded() -> dict[str, Any]:
@@ -254,7 +282,7 @@ def _folded() -> dict[str, Any]:
     return {"in_progress": in_progress, "in_progress_folded": in_progress, "sent": 0, **folded}
 
 
-def _told() -> ColumnElement[bool]:
+def _emits_recipient_events() -> ColumnElement[bool]:
     """Whether a webhook asks for events about single recipients. Index ix_webhook_recipients."""
     return exists().where(
         _webhook.c.org_id == ORG, _webhook.c.active.is_(True), _webhook.c.recipients.is_(True)

@@ -26,86 +26,20 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from engine.channels.port import Message
-    from engine.delivery.sender import Sender
+    from engine.content.message import Message
     from engine.delivery.slices import Lease
-    from engine.delivery.waves import Due, Unsettled
+    from engine.delivery.work_plan import PendingRecipient
     from engine.limits.context import LimitContext
     from engine.limits.effective import EffectiveLimits
+    from engine.limits.pacing import Allowance
     from state.database import Clock
 
-__all__ = ["SliceThrottle", "SliceThrottles", "domain_of"]
+__all__ = ["SliceThrottle", "domain_of"]
 
 #: How long a slice may keep its thread while another job waits for one, in seconds.
 _TURN = 5.0
 #: How long a job waits that found no thread free to wait with, in seconds.
 _NO_SEAT = timedelta(seconds=1)
-
-
-class SliceThrottles:
-    """One slice's, by channel."""
-
-    def __init__(self, limit_context: LimitContext, lease: Lease, clock: Clock) -> None:
-        self.by_channel: dict[UUID, SliceThrottle] = {}
-        """A channel that nothing limits is absent."""
-        self.epoch = lease.limits_epoch
-        """Which of the organization's limits these are."""
-        self._context = limit_context
-        self._lease = lease
-        self._clock = clock
-        self._senders: list[Sender] = []
-
-    def apply_to(self, session: Session, senders: Iterable[Sender]) -> None:
-        """Find out what limits the channels that will be sent through."""
-        self._senders = list({one.channel_id: one for one in senders if not one.is_action}.values())
-        self._find(session, self.epoch)
-
-    def learn(self, session: Session, epoch: int) -> None:
-        """Go by the limits of `epoch` from now on."""
-        if epoch != self.epoch:
-            self._find(session, epoch)
-            self.epoch = epoch
-
-    def _find(self, session: Session, epoch: int) -> None:
-        lease, limit_context = self._lease, self._context
-        for sender in self._senders:
-            channel_id = sender.channel_id
-            effective = limit_context.effective.of(
-                session, lease.org_id, lease.campaign_id, channel_id, epoch=epoch
-            )
-            known = self.by_channel.get(channel_id)
-            if effective is None:
-                if known is not None:
-                    known.end()
-                    del self.by_channel[channel_id]
-            elif known is not None:
-                known.learn(effective)
-            else:
-                address_of = sender.channel.address_of
-                self.by_channel[channel_id] = SliceThrottle(
-                    limit_context, effective, lease, self._clock, address_of
-                )
-
-    def begin_empty(self, channel_id: UUID) -> None:
-        """A channel has just found its first rate: what it sent without one counts as well."""
-        throttle = self.by_channel.get(channel_id)
-        if throttle is not None:
-            throttle.begin_empty()
-
-    def pace(self, now: datetime) -> int | None:
-        """How many slices of the job are worked on at a time, at most; None: as many as its window holds."""
-        paces = [throttle.effective.pace(now) for throttle in self.by_channel.values()]
-        return min((pace for pace in paces if pace is not None), default=None)
-
-    def settle(self, session: Session, unsettled: Unsettled) -> None:
-        """As each channel's."""
-        for throttle in self.by_channel.values():
-            throttle.settle(session, unsettled)
-
-    def end(self) -> None:
-        """Give the slots back. Safe to call twice."""
-        for throttle in self.by_channel.values():
-            throttle.end()
 
 
 class SliceThrottle:
@@ -129,7 +63,12 @@ class SliceThrottle:
         self._clock = clock
         self._address_of = address_of
         self._pacing = Pacing(
-            effective, limit_context.buckets, clock, steady=limit_context.steady, rest=limit_context.rest
+            effective,
+            limit_context.buckets,
+            clock,
+            limit_context.use_clock,
+            steady=limit_context.steady,
+            rest=limit_context.rest,
         )
         self._permits: int | None = None
         """Leased for the wave; None: it needs none."""
@@ -142,6 +81,11 @@ class SliceThrottle:
     def learn(self, effective: EffectiveLimits) -> None:
         """Other limits apply from now on."""
         self.effective = self._pacing.effective = effective
+
+    @property
+    def allowance(self) -> Allowance:
+        """What the wave's permits were leased by."""
+        return self._pacing.allowance
 
     def begin_empty(self) -> None:
         """Let the bucket of a rate that was just found begin empty."""
@@ -167,7 +111,9 @@ class SliceThrottle:
             self._context.patience.leave()
         self._seated = self._patient = False
 
-    def next_wave(self, queue: list[Due], size: int) -> tuple[list[Due], list[Due]]:
+    def next_wave(
+        self, queue: list[PendingRecipient], size: int
+    ) -> tuple[list[PendingRecipient], list[PendingRecipient]]:
         """Who of `queue` is claimed next, once `prepare` returns, and who is left. Nobody, and `wait` says why: the run
         has to end.
         """
@@ -230,12 +176,12 @@ class SliceThrottle:
             return self._patient
         return False  # it has waited already, or others do
 
-    def _queue_up(self, queue: Sequence[Due], wait: Wait) -> Wait:
+    def _queue_up(self, queue: Sequence[PendingRecipient], wait: Wait) -> Wait:
         """Find out when it is the slice's turn at the mail domains it is left with."""
         domains = Counter(domain for due in queue if (domain := self._domain_of(due)) is not None)
         return self._pacing.queue_up(domains, wait)
 
-    def _domain_of(self, due: Due) -> str | None:
+    def _domain_of(self, due: PendingRecipient) -> str | None:
         if due.entity_id not in self._domains:
             address = None if due.attributes is None else self._address_of(due.attributes)
             self._domains[due.entity_id] = None if address is None else self._group_of(address)
@@ -246,12 +192,12 @@ class SliceThrottle:
         domain = domain_of(address)
         return None if domain is None else self.effective.group_of(domain, self._context.providers)
 
-    def _opens_at(self, due: Due, now: datetime) -> datetime | None:
+    def _opens_at(self, due: PendingRecipient, now: datetime) -> datetime | None:
         if self.effective.hours is None or due.attributes is None:
             return None
         return self.effective.hours.opens_at(due.attributes, now)
 
-    def postponed(self, wave: Sequence[Due]) -> dict[UUID, Settlement]:
+    def postponed(self, wave: Sequence[PendingRecipient]) -> dict[UUID, Settlement]:
         """Who of a wave is in quiet hours, and how that is recorded."""
         now = self._clock.now()
         found = {}
@@ -263,7 +209,9 @@ class SliceThrottle:
                 self.quiet = True
         return found
 
-    def capped(self, session: Session, wave: Sequence[Due], at: datetime) -> dict[UUID, Settlement]:
+    def capped(
+        self, session: Session, wave: Sequence[PendingRecipient], at: datetime
+    ) -> dict[UUID, Settlement]:
         """Who of a wave, claimed in this transaction, is over a frequency cap, and how that is recorded. The others
         are counted.
 
@@ -275,7 +223,7 @@ class SliceThrottle:
         return found
 
     def _warm_up(
-        self, session: Session, wave: Sequence[Due], at: datetime, found: dict[UUID, Settlement]
+        self, session: Session, wave: Sequence[PendingRecipient], at: datetime, found: dict[UUID, Settlement]
     ) -> None:
         """Put back whoever is beyond what the channel may send today."""
         effective = self.effective
@@ -293,13 +241,17 @@ class SliceThrottle:
             self._contacts.pop(due.entity_id, None)
         self.wait = Wait(warm_up.BLOCKED_FOR, until, text, everybody=not effective.stands_in)
 
-    def _capped(self, session: Session, wave: Sequence[Due], at: datetime) -> dict[UUID, Settlement]:
-        over = caps.count(session, self.effective, [due.entity_id for due in wave if not due.doubted], at)
+    def _capped(
+        self, session: Session, wave: Sequence[PendingRecipient], at: datetime
+    ) -> dict[UUID, Settlement]:
+        over = caps.count(
+            session, self.effective, [due.entity_id for due in wave if not due.maybe_delivered], at
+        )
         found = {}
         for due in wave:
             hit = over.get(due.entity_id)
             if hit is None:
-                if not due.doubted:
+                if not due.maybe_delivered:
                     self._contacts[due.entity_id] = at
             elif hit.delayed_until is not None:
                 found[due.entity_id] = _put_back(due, "FREQUENCY_CAP", hit.text, hit.delayed_until)
@@ -309,12 +261,12 @@ class SliceThrottle:
                 )
         return found
 
-    def settle(self, session: Session, unsettled: Unsettled) -> None:
-        """Take back the contacts of those in `unsettled` who got nothing."""
+    def take_back(self, session: Session, outcomes: Iterable[Settlement]) -> None:
+        """Take back the contacts of those who got nothing."""
         if self._contacts:
             lost = {
                 item.entity_id: self._contacts[item.entity_id]
-                for item in unsettled.others
+                for item in outcomes
                 if item.entity_id in self._contacts and item.error_code != OUTCOME_UNKNOWN
             }
             if lost:
@@ -336,8 +288,8 @@ def domain_of(address: str) -> str | None:
     return address.rpartition("@")[2] if "@" in address else None
 
 
-def _put_back(due: Due, code: str, text: str, due_at: datetime) -> Settlement:
+def _put_back(due: PendingRecipient, code: str, text: str, due_at: datetime) -> Settlement:
     """Pending again, at no cost. Doubt about an earlier attempt stays on record."""
-    if due.doubted:
+    if due.maybe_delivered:
         code, text = OUTCOME_UNKNOWN, f"an earlier attempt may have arrived; {text}"
     return Settlement(due.entity_id, AutomationStatus.PENDING, code, text, due_at, refund=True)

@@ -13,49 +13,51 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import case, func, select, update
 
-from engine.commands import Execute, Report
-from engine.delivery.rollup import NOWHERE, add, roll_up, rolled_up
+from config.errors import MusterError
+from engine.delivery.rollup import NO_KEY, roll_up, rolled_up
 from engine.delivery.slice_statements import SliceStatements
-from engine.delivery.written import execute
-from engine.runtime import wake
+from engine.kernel.commands import Execute, Report
+from engine.kernel.prepared import execute, execute_named
+from engine.kernel.runtime import wake
 from state.change import clock_of, sources_of
-from state.sets import is_postgresql
+from state.dialects import PostgreSQL, dialect_of
 from state.tables import Job, Slice
 from state.transitions import JOB, JobStatus, SliceState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime, timedelta
     from uuid import UUID
 
     from sqlalchemy import ColumnElement, Select
     from sqlalchemy.orm import Session
 
-    from engine.delivery.rollup import Cell, Spot
+    from engine.delivery.rollup import CounterKey
 
 __all__ = [
+    "NOBODY",
+    "Claims",
     "JobState",
     "Lease",
     "LeaseLost",
     "Tally",
+    "claimed",
     "close",
-    "count_cancelled",
+    "count_unreached",
     "finish_if_done",
     "fold",
-    "hold",
     "lease",
     "open_window",
+    "renew",
     "set_pace",
     "wake_next",
 ]
 
 
-class LeaseLost(Exception):
+class LeaseLost(MusterError):
     """Somebody else has the slice by now, or nobody may have it any more. Nothing was written."""
 
 
@@ -72,11 +74,11 @@ class Lease:
     """The job's narrower window, if limits gave it one."""
     limits_epoch: int
     """Which of the organization's limits were in force."""
-    waiting: int = 0
+    between_steps: int = 0
     """How many of its recipients were between two touchpoints when it was taken."""
     size: int = 0
     """Recipients that were planned into it."""
-    told: bool = False
+    emits_recipient_events: bool = False
     """Whether a webhook asks what becomes of single recipients."""
     one_per_address: bool = False
     """Whether no two of the campaign's recipients are written to at one address."""
@@ -113,7 +115,7 @@ def lease(
 ) -> Lease | None:
     """Take a ready, due slice of a running job; None when there is nothing to take (a repeated wake-up)."""
     now = clock_of(session).now()
-    taken = execute(
+    rows = execute_named(
         session,
         SliceStatements.of(session).lease,
         p_org_id=org_id,
@@ -122,22 +124,22 @@ def lease(
         p_owner=owner,
         p_now=now,
         p_expires_at=now + lasts,
-    ).first()
-    if taken is None:
+    )
+    if not rows:
         return None
-    epoch, campaign_id, pace, limits_epoch, waiting, told, size, one_per_address = taken
+    taken = rows[0]
     return Lease(
         org_id,
-        campaign_id,
+        taken.campaign_id,
         job_id,
         number,
-        epoch,
-        pace,
-        limits_epoch,
-        waiting,
-        size,
-        bool(told),
-        bool(one_per_address),
+        taken.lease_epoch,
+        taken.pace,
+        taken.limits_epoch,
+        taken.in_progress,
+        taken.size,
+        bool(taken.emits_recipient_events),
+        bool(taken.one_per_address),
     )
 
 
@@ -152,6 +154,17 @@ def set_pace(session: Session, lease: Lease, pace: int | None) -> None:
         )
 
 
+class Claims(NamedTuple):
+    """Recipients that a lease has on the wire: a claim is that they stand on the slice."""
+
+    entity_ids: list[UUID]
+    step: int | None = None
+    """How many touchpoints of the flow lie before the one that they are claimed for; None: it is the only one."""
+
+
+NOBODY = Claims([])
+
+
 @dataclass(frozen=True, slots=True)
 class Tally:
     """What one transaction settles on a slice, in recipients."""
@@ -161,10 +174,12 @@ class Tally:
     cancelled: int = 0
     sent: int = 0
     """Messages that the provider took: the successes, and those to whom more will be sent."""
-    in_progress: int = 0
-    """On the wire, or between two touchpoints, when the transaction ends (not a change but the number)."""
+    between_steps: int = 0
+    """Recipients between two touchpoints when the transaction ends (not a change but the number)."""
+    claims: Claims = NOBODY
+    """Whom it leaves on the wire (all of them)."""
 
-    def parameters(self) -> dict[str, int]:
+    def parameters(self) -> dict[str, Any]:
         """As statements take it."""
         return {
             "p_success": self.success,
@@ -172,37 +187,62 @@ class Tally:
             "p_cancelled": self.cancelled,
             "p_sent": self.sent,
             "p_in_progress": self.in_progress,
+            "p_claimed": self.claims.entity_ids,
+            "p_claimed_step": self.claims.step,
         }
 
+    @property
+    def in_progress(self) -> int:
+        """Recipients on the wire, or between two touchpoints, when the transaction ends."""
+        return len(self.claims.entity_ids) + self.between_steps
 
-def hold(
-    session: Session, lease: Lease, *, lasts: timedelta, expected: Tally, cell: Cell, now: datetime
+
+def renew(
+    session: Session, lease: Lease, *, lasts: timedelta, expected: Tally, key: CounterKey, now: datetime
 ) -> JobState:
     """Lock the slice under `lease` for this transaction, renew it, and say how the job stands.
 
     Args:
-        cell: What `expected` counts for; whatever else the slice has counted was folded before.
-        expected: What the transaction is about to settle; counted here to save a round trip, and corrected by
-            `waves.settle` when fewer rows were.
+        key: What `expected` counts for; whatever else the slice has counted was folded before.
+        expected: What the transaction is about to claim and to settle; written here to save a round trip, and
+            corrected by `lease_writes.complete` when fewer rows were.
 
     Raises:
         LeaseLost: the epoch is not ours any more.
     """
     renewed = execute(
         session,
-        SliceStatements.of(session).hold,
+        SliceStatements.of(session).renew,
         p_org_id=lease.org_id,
         p_job_id=lease.job_id,
         p_number=lease.number,
         p_epoch=lease.epoch,
         p_expires_at=now + lasts,
         **expected.parameters(),
-        **cell.parameters(),
+        **key.parameters(),
     ).first()
     if renewed is None:
         raise LeaseLost(f"slice {lease.number} of job {lease.job_id}, epoch {lease.epoch}")
     status, held, waits_until, suppresses, limits_epoch = renewed
     return JobState(status, held, waits_until, bool(suppresses), limits_epoch)
+
+
+def claimed(session: Session, lease: Lease) -> set[UUID]:
+    """Lock the slice under `lease`, and say whom it has on the wire.
+
+    Raises:
+        LeaseLost: the epoch is not ours any more.
+    """
+    found = execute(
+        session,
+        SliceStatements.of(session).claimed,
+        p_job_id=lease.job_id,
+        p_number=lease.number,
+        p_epoch=lease.epoch,
+    ).first()
+    if found is None:
+        raise LeaseLost(f"slice {lease.number} of job {lease.job_id}, epoch {lease.epoch}")
+    return set(found[0] or ())
 
 
 def close(
@@ -211,29 +251,33 @@ def close(
     *,
     due_at: datetime | None,
     waits_for: str | None = None,
-    waiting: int = 0,
-    cancelled: Mapping[Spot, int] = MappingProxyType({}),
+    between_steps: int = 0,
+    unreached: int = 0,
 ) -> None:
     """End a held lease: `due_at` None closes the slice for good, else it is ready again from then on.
 
     Args:
         waits_for: What keeps it: limit, throttled or quiet_hours; None: back-off, or nothing.
-        waiting: How many of its recipients are between two touchpoints.
-        cancelled: Recipients that its lease did not hold and that were cancelled, by where they were.
+        between_steps: How many of its recipients are between two touchpoints.
+        unreached: Recipients that stopping the job left, whom its lease did not hold.
 
     Folds what the slice settled into its job, wakes the next slices of the window, and ends the job when this was
     the last. Call it last in the transaction: it locks the job's row.
     """
     done = due_at is None
     state = SliceState.DONE if done else SliceState.READY
-    ours: dict[str, Any] = {"p_job_id": lease.job_id, "p_number": lease.number, "p_in_progress": waiting}
+    ours: dict[str, Any] = {
+        "p_job_id": lease.job_id,
+        "p_number": lease.number,
+        "p_in_progress": between_steps,
+    }
     job_is: dict[str, Any] = {"p_org_id": lease.org_id, "p_done": int(done), "p_now": clock_of(session).now()}
     slice_is: dict[str, Any] = {
         "p_epoch": lease.epoch,
         "p_due_at": due_at,
         "p_waits_for": waits_for,
     }
-    if is_postgresql(session):
+    if isinstance(dialect_of(session), PostgreSQL):
         folded = execute(
             session, _given_back(SliceStatements.of(session), state), **ours, **job_is, **slice_is
         )
@@ -242,7 +286,7 @@ def close(
         job = _Folded(*execute(session, SliceStatements.of(session).fold, **ours, **job_is).one())
         roll_up(session, lease.job_id, lease.number)
         execute(session, SliceStatements.of(session).close[state], **ours, **slice_is)
-    count_cancelled(session, lease.org_id, lease.campaign_id, lease.job_id, cancelled)
+    count_unreached(session, lease.job_id, unreached)
     if not (job.over and finish_if_done(session, lease.org_id, lease.job_id)):
         _wake_next(session, lease.org_id, lease.job_id, job)
 
@@ -254,24 +298,26 @@ def _given_back(ours: SliceStatements, state: SliceState) -> Select[Any]:
     """
     folded = ours.fold.cte("folded")
     once = select(folded.c.status).exists()
-    rolled = rolled_up(on_postgresql=True, once=once).cte("rolled")
+    rolled = rolled_up(PostgreSQL(), once=once).cte("rolled")
     return select(folded).add_cte(rolled, ours.close[state].where(once).cte("closed"))
 
 
-def count_cancelled(
-    session: Session, org_id: UUID, campaign_id: UUID, job_id: UUID, cancelled: Mapping[Spot, int]
-) -> None:
-    """Count recipients that were cancelled without being claimed. The caller holds the job's row."""
-    if not cancelled:
+def count_unreached(session: Session, job_id: UUID, unreached: int) -> None:
+    """Count recipients that stopping the job left: cancelled, and not excluded, so that no hour's sums count them. The
+    caller holds the job's row.
+    """
+    if not unreached:
         return
-    now = clock_of(session).now()
     session.execute(
         update(Job)
         .where(Job.id == job_id)
-        .values(cancelled=Job.cancelled + sum(cancelled.values()), updated_at=now)
+        .values(
+            cancelled=Job.cancelled + unreached,
+            unreached=Job.unreached + unreached,
+            updated_at=clock_of(session).now(),
+        )
         .execution_options(synchronize_session=False)
     )
-    add(session, org_id, campaign_id, now, cancelled)
 
 
 class _Folded(NamedTuple):
@@ -286,14 +332,14 @@ class _Folded(NamedTuple):
 
 
 def fold(
-    session: Session, org_id: UUID, job_id: UUID, number: int, *, in_progress: int, cell: Cell = NOWHERE
+    session: Session, org_id: UUID, job_id: UUID, number: int, *, in_progress: int, key: CounterKey = NO_KEY
 ) -> None:
     """Move what a slice that goes on has counted into the sums of its job and of the hour. The caller holds the slice;
     this locks the job.
 
     Args:
         in_progress: How many of its recipients are in progress now.
-        cell: What it counts for from here on.
+        key: What it counts for from here on.
     """
     _fold(session, org_id, job_id, number, done=False, in_progress=in_progress)
     execute(
@@ -302,7 +348,7 @@ def fold(
         p_job_id=job_id,
         p_number=number,
         p_in_progress=in_progress,
-        **cell.parameters(),
+        **key.parameters(),
     )
 
 

@@ -26,6 +26,11 @@ class Variants:
         self._names = list(self._given)
         self._bounds = list(accumulate(float(variant.get("weight", 1)) for variant in given))
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all of them."""
+        return tuple(self._names)
+
     def of(self, campaign_id: UUID, entity_id: UUID, kept: str | None) -> str:
         """The name of the variant for a recipient.
 

@@ -18,16 +18,18 @@ from uuid import UUID  # noqa: TC003 - pydantic reads it
 from pydantic import ConfigDict, StringConstraints
 from sqlalchemy import select
 
+from config.errors import MusterError
+from engine import audit
 from engine.audience.entities import patch_entity, upsert_entity
 from engine.campaigns.absent import NeverNull
-from engine.channels.addresses import normalise_email
 from engine.delivery.enrol import guard
-from engine.delivery.named import deliver_named
+from engine.delivery.enrolled_recipients import deliver_enrolled
 from engine.enrolled import keys
 from engine.enrolled.enrolling import write_targets
 from engine.enrolled.keys import Key
 from engine.enrolled.targets import hold_campaign, rows_of
-from engine.inputs import Invalid
+from engine.kernel.addresses import normalise_email
+from engine.kernel.inputs import Invalid
 from state.errors import StateError
 from state.tables import Entity, Recipient
 
@@ -73,7 +75,7 @@ class EnrolResult(NamedTuple):
     reason: str | None = None
 
 
-class _Skip(Exception):
+class _Skip(MusterError):
     """They are a target already."""
 
 
@@ -98,7 +100,8 @@ def create_customer(session: Session, org_id: UUID, campaign_id: UUID, given: Cu
                 raise _Skip(_known(given))  # noqa: TRY301
     except _Skip as skip:
         return EnrolResult(created=False, reason=str(skip))
-    deliver_named(session, campaign, [entity_id])
+    deliver_enrolled(session, campaign, [entity_id])
+    audit.note(session, "recipient", "create", entity_id, campaign_id=str(campaign_id))
     return EnrolResult(created=True)
 
 

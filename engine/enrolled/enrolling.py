@@ -6,7 +6,7 @@ Promises:
 - An unknown customer is an entry among the errors and stops nobody else.
 - The number of statements does not depend on the number of items. What is held of an item in memory is its id, its
   keys, and the agent's id.
-- A campaign that runs contacts them; any other does with its next activation (engine.delivery.named).
+- A campaign that runs contacts them; any other does with its next activation (engine.delivery.enrolled_recipients).
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from uuid import UUID  # noqa: TC003 - read where bodies are validated
 
 import orjson
 from sqlalchemy import String, Text, Uuid, case, cast, func, literal, select
-from sqlalchemy.dialects.postgresql import JSONB
 
+from engine import audit
 from engine.delivery.enrol import guard
-from engine.delivery.named import deliver_named
+from engine.delivery.enrolled_recipients import deliver_enrolled
 from engine.enrolled import keys
 from engine.enrolled.targets import check_campaign, customer_at, hold_campaign
 from state.change import clock_of
-from state.sets import among, insert_into, is_postgresql, rows
+from state.dialects import dialect_of
+from state.sets import among, insert_into, rows
 from state.tables import Entity, Recipient
 from state.transitions import TargetStage
 
@@ -92,7 +93,9 @@ def enrol_customers(session: Session, org_id: UUID, campaign_id: UUID, items: Se
         campaign_id,
         (key for entity_id in created for key in keys.unpacked(known[entity_id])),
     )
-    deliver_named(session, campaign, created)
+    deliver_enrolled(session, campaign, created)
+    if created:
+        audit.note(session, "recipient", "create", campaign_id=str(campaign_id), created=len(created))
     total = len(items)
     return BulkResult(total, len(created), total - len(created) - len(errors), errors)
 
@@ -130,12 +133,11 @@ def write_targets(
         "entity_schema": Entity.schema,
         "title": Entity.title,
         "attempt": literal(0),
-        "in_flight": literal(value=False),
         "created_at": literal(now, Recipient.created_at.type),
         "updated_at": literal(now, Recipient.updated_at.type),
         "stage": literal(TargetStage.NEW.value),
         "assigned_agent_id": people.c.agent,
-        "contact_keys": cast(people.c.held, JSONB) if is_postgresql(session) else people.c.held,
+        "contact_keys": dialect_of(session).document(people.c.held),
         **{name: literal(0) for name in zeros},
     }
     chosen = (

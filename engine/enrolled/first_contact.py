@@ -14,19 +14,21 @@ from uuid import UUID  # noqa: TC003 - pydantic reads it
 
 from pydantic import Field, StringConstraints, model_validator
 
-from engine import listing
 from engine.campaigns.channel_types import channel_of_type
 from engine.campaigns.feasible import check_hours
 from engine.campaigns.flows import FlowChange, FlowInput, TouchpointInput, create_flow, update_flow
-from engine.inputs import Input, InUse, Invalid, read
-from engine.limits.changes import limits_changed
-from engine.limits.config import CampaignLimits, Window, stored
+from engine.delivery.limit_changes import limits_changed
+from engine.kernel import listing
+from engine.kernel.inputs import Input, InUse, Invalid, read
+from engine.limits.config import CampaignLimits, stored
+from engine.limits.windows import Window  # noqa: TC001 - pydantic reads it
 from state.errors import NotFound
 from state.tables import Campaign
 from state.transitions import TargetStage
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
+
 
 __all__ = ["FirstContact", "get_first_contact", "set_first_contact", "touchpoints"]
 

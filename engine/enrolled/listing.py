@@ -19,8 +19,8 @@ from sqlalchemy import func, select
 from engine.enrolled.orders import Order, order_of
 from engine.enrolled.searching import Search, conditions
 from engine.enrolled.targets import Enrolled, check_campaign, of_target, with_customer
-from engine.inputs import Invalid
-from engine.listing import decode_cursor, encode_cursor
+from engine.kernel.inputs import Invalid
+from engine.kernel.listing import decode_cursor, encode_cursor
 from state.tables import Entity, Recipient
 
 if TYPE_CHECKING:
@@ -113,6 +113,6 @@ def _position(cursor: str, order: Order) -> tuple[tuple[Any, UUID], int]:
         key, value, entity_id, total = decode_cursor(cursor)
         if key == order.key:
             return (order.read(value), UUID(entity_id)), int(total)
-    except (ValueError, TypeError, AttributeError, Invalid):
+    except (ValueError, TypeError, AttributeError, OverflowError, Invalid):
         pass
     raise Invalid("cursor", "is not one that this list gave out, in this order")

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import Text, Uuid, cast, func, literal, or_, tuple_
+from sqlalchemy import Uuid, literal, or_, tuple_
 from sqlalchemy import and_ as both
 
 from engine.enrolled.analysis import ANALYSIS, ANALYSIS_COLUMNS
-from engine.inputs import Invalid
-from engine.suggestions import did_you_mean
-from state.sets import is_postgresql
+from engine.kernel.inputs import Invalid
+from engine.kernel.suggestions import did_you_mean
+from state.dialects import dialect_of
 from state.tables import Entity, Recipient
 from state.types import UtcDateTime
 
@@ -57,13 +57,7 @@ _ALWAYS = frozenset(("id", "customer_id", "created_at", "updated_at", "stage"))
 
 def attribute(session: Session, name: str) -> ColumnElement[str]:
     """An attribute of the customer, as text."""
-    return _member(session, Entity.attributes, name)
-
-
-def _member(session: Session, column: Any, name: str) -> ColumnElement[Any]:
-    if is_postgresql(session):
-        return column.op("->>", return_type=Text())(literal(name, Text))  # type: ignore[no-any-return]
-    return cast(func.json_extract(column, f'$."{name}"'), Text)
+    return dialect_of(session).member(Entity.attributes, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +130,6 @@ def order_of(session: Session, field: str, *, descending: bool) -> Order:
     if value is None and field.startswith("customer."):
         value = attribute(session, field.removeprefix("customer."))
     elif value is None:
-        value = _member(session, Recipient.analysis, field)
+        value = dialect_of(session).member(Recipient.analysis, field)
     word = "-" if descending else "+"
     return Order(f"{word}{field}", value, descending, field in _ALWAYS)

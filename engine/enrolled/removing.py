@@ -16,13 +16,13 @@ from sqlalchemy import delete, update
 
 from engine.campaigns.recipients import delete_recipient
 from engine.delivery.enrol import guard
-from engine.delivery.named import deliver_named
+from engine.delivery.enrolled_recipients import deliver_enrolled
 from engine.enrolled import keys
 from engine.enrolled.keys import Key
 from engine.enrolled.targets import Enrolled, get_target, hold_campaign, target_rows
 from state.change import clock_of
 from state.errors import NotFound
-from state.tables import Engagement, Execution, Recipient
+from state.tables import Attempt, Engagement, Execution, Recipient
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -70,7 +70,7 @@ def restore_target(session: Session, org_id: UUID, campaign_id: UUID, target_id:
     if restored is not None:
         entity_id, held = restored
         keys.hold(session, org_id, campaign_id, [Key(*key) for key in held or []])
-        deliver_named(session, campaign, [entity_id])
+        deliver_enrolled(session, campaign, [entity_id])
     return get_target(session, org_id, campaign_id, target_id)
 
 
@@ -87,7 +87,7 @@ def purge_target(session: Session, org_id: UUID, campaign_id: UUID, target_id: U
         raise NotFound("target", target_id)
     if gone.deleted_at is None:
         keys.release(session, org_id, campaign_id, gone.contact_keys or [])
-    for table in (Execution, Engagement):
+    for table in (Execution, Attempt, Engagement):
         session.execute(
             delete(table)
             .where(

@@ -17,7 +17,8 @@ from sqlalchemy import Text, case, cast, func, or_, select
 
 from engine.enrolled.orders import CUSTOMER, attribute
 from engine.enrolled.targets import of_target
-from engine.inputs import Invalid
+from engine.filters.predicate import holds_text
+from engine.kernel.inputs import Invalid
 from state.tables import Entity, Recipient
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def conditions(
 def _found_by(session: Session, q: str) -> ColumnElement[bool]:
     texts: list[Any] = [attribute(session, name) for name in CUSTOMER if name != "status"]
     texts += [Entity.external_id, Entity.title, Recipient.title]
-    matches = [text.icontains(q, autoescape=True) for text in texts]
+    matches = [holds_text(session, q, *texts)]
     digits = re.sub(r"[^0-9]+", "", q).lstrip("0")
     if len(digits) >= _DIGITS and re.fullmatch(r"[0-9 ()+./-]+", q.strip()):
         matches.append(cast(Recipient.contact_keys, Text).contains(digits))

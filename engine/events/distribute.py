@@ -13,36 +13,34 @@ from __future__ import annotations
 
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 import structlog
-from sqlalchemy import BigInteger, func, insert, select, text, update
+from sqlalchemy import BigInteger, func, insert, select, update
 
-from engine.commands import Notify
 from engine.events.names import wants
-from engine.runtime import wake
+from engine.kernel.commands import Notify
+from engine.kernel.runtime import wake
 from state.change import clock_of
-from state.sets import among, insert_into, is_postgresql, rows
+from state.locks import Lock, lock
+from state.sets import among, insert_into, rows
 from state.tables import Event, Webhook, WebhookDelivery, WebhookLane
+from state.types import NIL_UUID
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from uuid import UUID
 
     from sqlalchemy.orm import Session
     from sqlalchemy.types import TypeEngine
 
-    from engine.runtime import Runtime
+    from engine.kernel.runtime import Runtime
 
-__all__ = ["BATCH", "NO_CAMPAIGN", "distribute", "queue_deliveries"]
+__all__ = ["BATCH", "distribute", "queue_deliveries"]
 
 log = structlog.get_logger(__name__)
 
 #: Events of one transaction.
 BATCH = 1000
-#: The lane of events that are about no campaign.
-NO_CAMPAIGN = UUID(int=0)
-#: The key of the advisory lock under which one distributor acts.
-_LOCK = 0x4D757375
 
 
 def distribute(runtime: Runtime) -> int:
@@ -67,8 +65,7 @@ def distribute(runtime: Runtime) -> int:
 
 
 def _distribute(session: Session) -> int:
-    if is_postgresql(session):  # SQLite has one writer anyway
-        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    lock(session, Lock.EVENT_POSITIONS)
     fresh = session.execute(
         select(Event.id, Event.org_id, Event.name, Event.campaign_id)
         .where(Event.position.is_(None))
@@ -111,7 +108,7 @@ def _wanted(session: Session, events: Sequence[Any]) -> list[dict[str, Any]]:
         {
             "org_id": event.org_id,
             "webhook_id": webhook.id,
-            "campaign_id": event.campaign_id or NO_CAMPAIGN,
+            "campaign_id": event.campaign_id or NIL_UUID,
             "event_id": event.id,
             "event": event.name,
         }
@@ -133,7 +130,7 @@ def _open_lanes(session: Session, lanes: Iterable[tuple[UUID, UUID, UUID]]) -> N
     """A lane that had nothing is due now; one that waits for a retry goes on waiting.
 
     In one order, so that two writers never wait in a circle. Whoever closes a lane holds its row while it looks for
-    what is pending (engine.events.lanes), so a delivery is seen by one side or the other.
+    what is pending (engine.events.webhook_queues), so a delivery is seen by one side or the other.
     """
     now = clock_of(session).now()
     given = insert_into(session, WebhookLane).values(

@@ -25,13 +25,13 @@ from engine.events.payloads import payload
 from state.tables import Event
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, Sequence
     from typing import Any
     from uuid import UUID
 
-    from engine.runtime import Runtime
+    from engine.kernel.runtime import Runtime
 
-__all__ = ["EventHub", "Happened", "TooManyListeners"]
+__all__ = ["EventHub", "Happened"]
 
 log = structlog.get_logger(__name__)
 
@@ -40,12 +40,6 @@ INTERVAL_SECONDS = 0.5
 KEPT = 1000
 #: Events that one query reads.
 _PAGE = 500
-#: Listeners of one process.
-MOST = 2000
-
-
-class TooManyListeners(Exception):
-    """This process has as many as it takes; another one may have room."""
 
 
 class Happened(NamedTuple):
@@ -94,17 +88,22 @@ class EventHub:
         self._stopped = True
         loop = self._loop
         if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(lambda: loop.create_task(self._tell()))
+            loop.call_soon_threadsafe(lambda: loop.create_task(self.wake()))
 
     async def listen(
-        self, org_id: UUID, *, after: int | None, patterns: Sequence[str], heartbeat: float
-    ) -> AsyncIterator[Happened | None]:
+        self,
+        org_id: UUID,
+        *,
+        after: int | None,
+        patterns: Sequence[str],
+        heartbeat: float,
+        ended: asyncio.Event,
+    ) -> AsyncGenerator[Happened | None]:
         """Events behind position `after` (None: from now on) that `patterns` name, in order; None for a heartbeat.
 
-        Begins with a heartbeat, and ends when the hub stops.
+        Begins with a heartbeat, and ends when the hub stops or `ended` is set (see `wake`).
 
         Raises:
-            TooManyListeners: before anything else.
             sqlalchemy.exc.DBAPIError: the database went away.
         """
         room = await self._enter(org_id)
@@ -112,7 +111,7 @@ class EventHub:
             position = self._position if after is None else after
             if not self._stopped:
                 yield None
-            while not self._stopped:
+            while not self._stopped and not ended.is_set():
                 fresh, position = await self._behind(org_id, room, position)
                 for one in fresh:
                     if wants(patterns, one.name):
@@ -121,7 +120,7 @@ class EventHub:
                     continue
                 try:
                     async with asyncio.timeout(heartbeat), self._changed:
-                        await self._changed.wait_for(partial(self._news, room, position))
+                        await self._changed.wait_for(partial(self._news, room, position, ended))
                 except TimeoutError:
                     yield None
         finally:
@@ -136,8 +135,6 @@ class EventHub:
                 await asyncio.shield(poll)
 
     async def _enter(self, org_id: UUID) -> _Room:
-        if self.listeners >= MOST:
-            raise TooManyListeners(f"{MOST} listeners are here already")
         self._loop = asyncio.get_running_loop()
         async with self._entering:
             if self._poll is None:
@@ -151,9 +148,9 @@ class EventHub:
         self.listeners += 1
         return room
 
-    def _news(self, room: _Room, position: int) -> bool:
+    def _news(self, room: _Room, position: int, ended: asyncio.Event) -> bool:
         """Whether a listener at `position` has something to do."""
-        return self._stopped or (bool(room.recent) and room.recent[-1].position > position)
+        return self._stopped or ended.is_set() or (bool(room.recent) and room.recent[-1].position > position)
 
     async def _behind(self, org_id: UUID, room: _Room, position: int) -> tuple[list[Happened], int]:
         """What comes behind `position`, from memory or a page of it from the database, and where that ends."""
@@ -192,10 +189,11 @@ class EventHub:
             self._position = happened.position
             if (room := self._rooms.get(org_id)) is not None:
                 room.add(happened)
-        await self._tell()
+        await self.wake()
         return True
 
-    async def _tell(self) -> None:
+    async def wake(self) -> None:
+        """Have every listener look whether there is something new, or it is to end."""
         async with self._changed:
             self._changed.notify_all()
 

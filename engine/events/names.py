@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.inputs import Invalid
-from engine.suggestions import did_you_mean
+from engine.kernel.inputs import Invalid
+from engine.kernel.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,9 +37,10 @@ EVENTS: dict[str, str] = {
     "campaign.start_skipped": "a scheduled start was missed by more than its policy allows",
     "campaign.retriggered": "failed recipients of a campaign are delivered to again",
     "job.finished": "a delivery run is over; its report",
+    "person.erased": "a person was erased: nothing that says who they are is left",
     "recipient.sent": "a provider took their message",
     "recipient.failed": "their message cannot be delivered; the error code says why",
-    "recipient.excluded": "they were not written to, or their job was cancelled; the error code says why",
+    "recipient.excluded": "they were not written to; the error code says why",
     "recipient.delivered": "their provider says the message arrived",
     "recipient.delayed": "their provider says the message is late",
     "recipient.bounced": "their message came back",

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import exists, select
 
-from engine.commands import Distribute
 from engine.events.names import wants
-from engine.runtime import wake
+from engine.kernel.commands import Distribute
+from engine.kernel.runtime import wake
 from state.change import clock_of
 from state.tables import Event, Webhook
 

@@ -13,10 +13,11 @@ from uuid import uuid4
 from pydantic import Field, StringConstraints
 from sqlalchemy import delete, func, select
 
-from engine import listing
 from engine.events import names, signing
 from engine.events.distribute import queue_deliveries
-from engine.inputs import Input, Invalid, LongText, Rewritable
+from engine.kernel import listing
+from engine.kernel.inputs import Input, Invalid, LongText, Rewritable
+from engine.kernel.secrets import Place
 from state.change import clock_of
 from state.errors import NotFound
 from state.tables import Event, Webhook, WebhookDelivery, WebhookLane
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from engine.channels.secrets import Secrets
-    from engine.outbound import Guard
+    from engine.kernel.outbound import Guard
+    from engine.kernel.secrets import Secrets
 
 __all__ = [
     "MOST",
@@ -45,6 +46,7 @@ __all__ = [
     "redeliver",
     "redeliver_dead",
     "rotate_secret",
+    "secret_place",
     "update_webhook",
 ]
 
@@ -90,6 +92,11 @@ class WebhookChange(Rewritable, WebhookInput):
     events: Annotated[list[str], Field(max_length=len(names.PATTERNS))] = Field(default_factory=list)
 
 
+def secret_place(webhook_id: UUID) -> Place:
+    """Where a webhook's secret stands; the one before keeps the place that it was sealed for."""
+    return Place("webhook", "secret", webhook_id)
+
+
 def create_webhook(
     session: Session, org_id: UUID, given: WebhookInput, secrets: Secrets, guard: Guard
 ) -> tuple[Webhook, str | None]:
@@ -102,16 +109,17 @@ def create_webhook(
     if session.execute(count).scalar_one() >= MOST:
         raise Invalid("url", f"there are {MOST} webhooks already; delete one first")
     now = clock_of(session).now()
+    webhook_id = uuid4()
     made = None if given.secret is not None else signing.new_secret()
     patterns = names.check_patterns(given.events)
     webhook = Webhook(
-        id=uuid4(),
+        id=webhook_id,
         org_id=org_id,
         url=_url(given.url, guard),
         description=given.description,
         events=patterns,
         recipients=names.wants_recipients(patterns),
-        secret=_sealed(given.secret or made or "", secrets),
+        secret=_sealed(given.secret or made or "", webhook_id, secrets),
         active=given.active,
         created_at=now,
         updated_at=now,
@@ -126,10 +134,15 @@ def get_webhook(session: Session, org_id: UUID, webhook_id: UUID) -> Webhook:
     return listing.find(session, Webhook, org_id, webhook_id)
 
 
-def list_webhooks(session: Session, org_id: UUID) -> list[Webhook]:
-    """All of them, newest first."""
-    newest = (Webhook.created_at.desc(), Webhook.id)
-    return list(session.execute(select(Webhook).where(Webhook.org_id == org_id).order_by(*newest)).scalars())
+def list_webhooks(
+    session: Session,
+    org_id: UUID,
+    *,
+    limit: int = MOST,
+    next: str | None = None,  # noqa: A002
+) -> listing.Page[Webhook]:
+    """All of them, newest first, or a page; see `listing.page`."""
+    return listing.page(session, Webhook, org_id, limit=limit, next=next)
 
 
 def update_webhook(
@@ -313,15 +326,15 @@ def _again(row: WebhookDelivery) -> dict[str, Any]:
 def _replace(session: Session, webhook: Webhook, secret: str, secrets: Secrets, overlap: timedelta) -> None:
     webhook.previous_secret = webhook.secret
     webhook.previous_secret_until = clock_of(session).now() + overlap
-    webhook.secret = _sealed(secret, secrets)
+    webhook.secret = _sealed(secret, webhook.id, secrets)
 
 
-def _sealed(secret: str, secrets: Secrets) -> bytes:
+def _sealed(secret: str, webhook_id: UUID, secrets: Secrets) -> bytes:
     try:
         signing.key_of(secret)
     except ValueError as error:
         raise Invalid("secret", str(error)) from None
-    return secrets.seal({"secret": secret})
+    return secrets.seal({"secret": secret}, secret_place(webhook_id))
 
 
 def _url(url: str, guard: Guard) -> str:

@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import select, update
 
+from engine.engagement.engagement import Engaged, Kind, Medium, known_events, note
+from engine.engagement.erased import erased_among
+from engine.engagement.feedback import held
+from engine.engagement.placed_calls import placed_event
+from engine.engagement.stages import moved_to
 from engine.enrolled.analysis import analysed
-from engine.enrolled.stages import moved_to
 from engine.goals.signals import somebody_spoke
-from engine.insight.engagement import Engaged, Kind, Medium, known_events, note
-from engine.insight.feedback import held
 from state.change import clock_of
 from state.tables import Engagement, Recipient
 from state.transitions import TargetStage
@@ -34,11 +36,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from engine.channels.port import Message
-    from engine.insight.messages import Pair
-    from state.database import Database
+    from engine.engagement.messages import Pair
 
-__all__ = ["MOST", "Attempt", "Conversation", "conversations", "note_placed", "recipient_of", "take_attempt"]
+__all__ = ["MOST", "Attempt", "Conversation", "conversations", "recipient_of", "take_attempt"]
 
 #: Conversations of one target that are read, the latest.
 MOST = 50
@@ -77,35 +77,11 @@ class Conversation:
     """Its number in the engagement log, which grows with every entry."""
 
 
-def note_placed(database: Database, message: Message, conversation_id: str) -> None:
-    """Keep which conversation a message became, in a transaction of its own.
-
-    Raises:
-        sqlalchemy.exc.DBAPIError: the database is away. Nothing was written.
-    """
-    pair = (message.campaign_id, message.entity_id)
-    event_id = _placed(conversation_id)
-    with database.begin() as session:
-        org_id = message.org_id
-        if not held(session, org_id, {pair}) or known_events(session, org_id, [event_id]):
-            return
-        placed = Engaged(
-            *pair,
-            Medium.VOICE,
-            Kind.SENT,
-            clock_of(session).now(),
-            event_id,
-            {"conversation_id": conversation_id},
-            touchpoint_id=message.touchpoint_id,
-        )
-        note(session, org_id, [placed])
-
-
 def recipient_of(session: Session, org_id: UUID, conversation_id: str) -> Pair | None:
     """Whom a call went to that we placed; None: it is not known. Unique key (org_id, event_id)."""
     found = session.execute(
         select(Engagement.campaign_id, Engagement.entity_id).where(
-            Engagement.org_id == org_id, Engagement.event_id == _placed(conversation_id)
+            Engagement.org_id == org_id, Engagement.event_id == placed_event(conversation_id)
         )
     ).first()
     return (found[0], found[1]) if found is not None else None
@@ -116,7 +92,7 @@ def take_attempt(
 ) -> Literal["taken", "known", "nobody"]:
     """Write what became of a call; says whether it was new, known already, or about nobody."""
     people = held(session, org_id, {pair})
-    if pair not in people:
+    if pair not in people or erased_among(session, org_id, [pair[1]]):
         return "nobody"
     event_id = f"call:{attempt.conversation_id}"
     if known_events(session, org_id, [event_id]):
@@ -207,7 +183,3 @@ def _after(row: Recipient, attempt: Attempt, now: datetime) -> dict[str, Any]:
             {**fields, "analysis_source": "elevenlabs"}, now=now, goal=False, before=row.analysis
         )
     return values
-
-
-def _placed(conversation_id: str) -> str:
-    return f"placed:{conversation_id}"

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from pydantic import ValidationError
 
+from config.errors import MusterError
 from engine.channels.http.answers import excerpt, pick, retry_after
 from engine.channels.http.client import HttpClient, Unanswered
 from engine.channels.http.request import Request
@@ -26,7 +27,7 @@ from engine.channels.http.settings import Connection
 from engine.channels.scrub import Scrub
 from engine.goals.port import Analysis, AnalysisFailed, Usage, Verdict
 from engine.goals.prompt import asked, schema
-from engine.outbound import Guard
+from engine.kernel.outbound import Guard
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -170,7 +171,7 @@ class CompletionsAnalyser:
         return Usage(prompt, completion, cost)
 
 
-class _Trouble(Exception):
+class _Trouble(MusterError):
     """One attempt came to nothing.
 
     Args:

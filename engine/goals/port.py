@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from engine.inputs import Input
+from config.errors import MusterError
+from engine.kernel.inputs import Input
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -153,7 +154,7 @@ class Verdict:
     usage: Usage = Usage()
 
 
-class AnalysisFailed(Exception):
+class AnalysisFailed(MusterError):
     """There is no analysis, and nothing was written."""
 
     def __init__(

@@ -7,7 +7,7 @@ Three parts, so that nothing is held while an analyser thinks:
 3. `write` writes every field, the stage and the log entry, or nothing (one transaction, the row held).
 
 Of two at once each writes whole. The one that comes second stands, unless the other knows a later conversation: a
-later call is never undone by a verification that did not know it. The stage follows engine.enrolled.stages; one that
+later call is never undone by a verification that did not know it. The stage follows engine.engagement.stages; one that
 somebody gave a word of their own while the analyser was thinking is left to them.
 
 Who verified, when, by what, at which cost, and what came out is an entry of the engagement log (`verified`), which the
@@ -23,18 +23,18 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from sqlalchemy import select, update
 
-from engine import listing
+from engine.engagement.engagement import Engaged, Kind, Medium, note
+from engine.engagement.feedback import held
+from engine.engagement.stages import verified
 from engine.enrolled.analysis import analysed
 from engine.enrolled.identity import entity_of
-from engine.enrolled.stages import verified
 from engine.enrolled.targets import rows_of
 from engine.goals.calls import conversations
 from engine.goals.completions import CompletionsAnalyser
 from engine.goals.port import AnalysisFailed, Question
 from engine.goals.rules import RuleAnalyser
 from engine.goals.transcript import join_conversations
-from engine.insight.engagement import Engaged, Kind, Medium, note
-from engine.insight.feedback import held
+from engine.kernel import listing
 from state.change import clock_of
 from state.errors import NotFound, StateError
 from state.tables import Campaign, Recipient
@@ -46,9 +46,9 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from config.settings import Settings
+    from engine.engagement.messages import Pair
     from engine.goals.port import Analyser, Verdict
-    from engine.insight.messages import Pair
-    from engine.runtime import Runtime
+    from engine.kernel.runtime import Runtime
 
 __all__ = ["Asked", "NoConversation", "analyser_of", "gather", "judged", "verify_goal", "write"]
 

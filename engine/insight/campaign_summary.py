@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from engine.insight.outlook import Outlook
     from state.tables import Campaign, Job
 
-__all__ = ["CampaignSummary", "Error", "campaign_summary"]
+__all__ = ["CampaignNames", "CampaignSummary", "Error", "campaign_names", "campaign_summary"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +35,19 @@ class Error:
 
 
 @dataclass(frozen=True, slots=True)
-class CampaignSummary:
-    """One look."""
+class CampaignNames:
+    """What a campaign is made of."""
 
     targets: list[str]
     flow: str | None
     channels: list[str]
     """Those that its messages go over, in the flow's order."""
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignSummary(CampaignNames):
+    """One look."""
+
     outlook: Outlook
     errors: list[Error]
     """Of the present job, the commonest first."""
@@ -50,14 +56,23 @@ class CampaignSummary:
 def campaign_summary(session: Session, campaign: Campaign) -> CampaignSummary:
     """A campaign's. Of a job that has ended its report is read, of any other its recipients with an error."""
     seen = outlook(session, campaign)
+    names = campaign_names(session, campaign)
     return CampaignSummary(
-        targets=_targets(session, campaign),
-        flow=session.scalars(
-            select(Flow.name).where(Flow.org_id == campaign.org_id, Flow.id == campaign.flow_id)
-        ).one_or_none(),
-        channels=_channels(session, campaign),
+        targets=names.targets,
+        flow=names.flow,
+        channels=names.channels,
         outlook=seen,
         errors=[] if seen.job is None else _errors(session, campaign, seen.job),
+    )
+
+
+def campaign_names(session: Session, campaign: Campaign) -> CampaignNames:
+    """What a campaign is made of. Three statements."""
+    flow = select(Flow.name).where(Flow.org_id == campaign.org_id, Flow.id == campaign.flow_id)
+    return CampaignNames(
+        targets=_targets(session, campaign),
+        flow=session.scalars(flow).one_or_none(),
+        channels=_channels(session, campaign),
     )
 
 

@@ -1,6 +1,6 @@
 """What became of a campaign's e-mail: each recipient's `email_status`, and the counts of `getEmailStats`.
 
-`email_status` is what came back about the message (delivered, bounced, complained: engine.insight.feedback)
+`email_status` is what came back about the message (delivered, bounced, complained: engine.engagement.feedback)
 and, as long as nothing did, what the automation did: a success was `sent`, a failure `failed`. So delivery
 writes no second status, and a campaign that sends something else than e-mail has none.
 
@@ -10,15 +10,15 @@ Both are read from an index and from counters: the number of statements does not
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 
-from engine.campaigns.errors import Refusal, Refused
-from engine.delivery.default_channel import default_channel
-from engine.insight.engagement import Kind, Medium, sums
+from engine.channels.default_channel import default_channel
+from engine.engagement.email import MAIL_KINDS, EmailStatus
+from engine.engagement.engagement import Kind, Medium, sums
 from engine.insight.progress import campaign_progress, unplanned
+from engine.kernel.rule_violations import RuleCode, RuleViolation
 from state.tables import Campaign, Channel, Recipient, Touchpoint
 from state.transitions import AutomationStatus
 
@@ -29,36 +29,12 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 __all__ = [
-    "MAIL_KINDS",
     "EmailStats",
-    "EmailStatus",
     "email_stats",
     "email_status",
-    "medium_of",
     "outcome_of",
     "sends_email",
 ]
-
-#: Channel kinds whose messages are e-mail; `file` keeps what would have been sent.
-MAIL_KINDS = frozenset(("smtp", "file"))
-
-
-def medium_of(channel_kind: str) -> Medium:
-    """Where people receive what a channel of this kind sends."""
-    if channel_kind in MAIL_KINDS:
-        return Medium.EMAIL
-    return Medium(channel_kind) if channel_kind in set(Medium) else Medium.OTHER
-
-
-class EmailStatus(StrEnum):
-    """How far a recipient's e-mail got."""
-
-    SENT = "sent"
-    DELIVERED = "delivered"
-    BOUNCED = "bounced"
-    COMPLAINED = "complained"
-    FAILED = "failed"
-
 
 #: What the automation's outcome says while nothing has come back.
 _OUTCOMES = {
@@ -127,11 +103,11 @@ def email_stats(session: Session, org_id: UUID, campaign_id: UUID) -> EmailStats
     (state/tables/delivery.py); nothing is shown below zero.
 
     Raises:
-        Refused: CAMPAIGN_NOT_FOUND.
+        RuleViolation: CAMPAIGN_NOT_FOUND.
     """
     known = select(Campaign.id).where(Campaign.id == campaign_id, Campaign.org_id == org_id)
     if session.execute(known).first() is None:
-        raise Refused(Refusal.CAMPAIGN_NOT_FOUND, f"campaign {campaign_id} does not exist")
+        raise RuleViolation(RuleCode.CAMPAIGN_NOT_FOUND, f"campaign {campaign_id} does not exist")
     reported: dict[str, int] = dict.fromkeys(EmailStatus, 0)
     outcomes = _outcomes(session, org_id, campaign_id)
     soft = 0

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from engine.channels.addresses import normalise_email
-from engine.delivery.course import wait_ends
-from engine.insight.forecast import Ceiling, last_leaves_at
+from engine.delivery.flow_plan import wait_ends
+from engine.insight.forecast import Ceiling, departures, last_leaves_at
 from engine.insight.waiting import Scope
+from engine.kernel.addresses import normalise_email
 from engine.limits.effective import read_effective_limits
 from state.tables import Channel, Job, Touchpoint
 from state.transitions import JobStatus
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from engine.limits.effective import EffectiveLimits
     from state.tables import Campaign
 
-__all__ = ["DEFAULT_PACE", "SAMPLE", "Crowd", "expected_end", "usual_pace"]
+__all__ = ["DEFAULT_PACE", "SAMPLE", "Crowd", "expected_departures", "expected_end", "usual_pace"]
 
 #: Recipients a second where nothing is known yet: what one worker does over one modest mail server.
 DEFAULT_PACE = 200.0
@@ -45,6 +45,8 @@ _LEAST = 100
 #: Mail domains that are looked at by themselves: the commonest.
 _DOMAINS = 50
 _ONE_ZONE = "UTC"
+#: Instants of a curve.
+_POINTS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ def expected_end(
     begin: datetime,
     pace: float | None = None,
     waiting: Sequence[Waiting] = (),
+    limits: Mapping[UUID, EffectiveLimits | None] | None = None,
 ) -> datetime | None:
     """When the last of `crowd` has its last message; None where nobody can say, or beyond ten years.
 
@@ -94,6 +97,7 @@ def expected_end(
         begin: When the first may leave.
         pace: Recipients a second, measured; None: the usual one.
         waiting: What holds the campaign back now.
+        limits: Of channels, what limits the campaign there, as far as it was read.
     """
     stops = [one for one in waiting if one.stops_all]
     if any(one.until is None or one.code in ("breaker", "quota") for one in stops):
@@ -112,7 +116,10 @@ def expected_end(
     for _, channel in messages:
         over.setdefault(channel.id, []).append(channel)
     for channel, *again in over.values():
-        effective = read_effective_limits(session, campaign.org_id, campaign.id, channel.id)
+        if limits is not None and channel.id in limits:
+            effective = limits[channel.id]
+        else:
+            effective = read_effective_limits(session, campaign.org_id, campaign.id, channel.id)
         count = crowd.count * (1 + len(again))
         ends += _ends(effective, channel, crowd, count, begin=begin, pace=pace, held=held)
     if not over:  # actions alone
@@ -136,9 +143,7 @@ def _ends(
     """When the messages over one channel have left: all of them, and those to each mail domain that is limited."""
     ceilings = [*held, *(_ceilings(effective, begin) if effective is not None else ())]
     hours = None if effective is None else effective.hours
-    by_recipient = effective is not None and (effective.hours is not None or effective.by_domain)
-    sample = (crowd.sample() if by_recipient else ()) or ({},)
-    zones = [_ONE_ZONE if hours is None else hours.zone(one) for one in sample]
+    sample, zones = _sample(effective, crowd)
     share = count / len(zones)
     everybody = {zone: number * share for zone, number in Counter(zones).items()}
     yield last_leaves_at(begin, everybody, pace=pace, ceilings=ceilings, hours=hours)
@@ -160,13 +165,52 @@ def _ends(
         )
 
 
+def _sample(effective: EffectiveLimits | None, crowd: Crowd) -> tuple[Sequence[Mapping[str, Any]], list[str]]:
+    """Attributes of some recipients, and the time zone of each of them, as far as either matters; never nobody."""
+    by_recipient = effective is not None and (effective.hours is not None or effective.by_domain)
+    sample = (crowd.sample() if by_recipient else ()) or ({},)
+    hours = None if effective is None else effective.hours
+    return sample, [_ONE_ZONE if hours is None else hours.zone(one) for one in sample]
+
+
+def expected_departures(
+    session: Session, campaign: Campaign, crowd: Crowd, *, begin: datetime
+) -> list[tuple[datetime, float]]:
+    """How the first message of the flow leaves: instants in their order, and how many have left by then. Empty where
+    nobody can say, or nothing is sent. Limits of single mail domains are left out.
+
+    Args:
+        begin: When the first may leave.
+    """
+    for touchpoint, channel in _flow(session, campaign):
+        if touchpoint.type == "wait":
+            begin = max(begin, wait_ends(touchpoint.settings, begin))
+        if channel is None:
+            continue
+        effective = read_effective_limits(session, campaign.org_id, campaign.id, channel.id)
+        _, zones = _sample(effective, crowd)
+        share = crowd.count / len(zones)
+        found, left = [(begin, 0.0)], 0.0
+        for part in departures(
+            begin,
+            {zone: number * share for zone, number in Counter(zones).items()},
+            pace=max(usual_pace(session, campaign.org_id), 1e-6),
+            ceilings=[] if effective is None else [*_ceilings(effective, begin)],
+            hours=None if effective is None else effective.hours,
+        ):
+            if part is None:
+                return []
+            found += [(part.begin, left), (part.end, left := left + part.messages)]
+        return found[: -1 : 1 + len(found) // _POINTS] + found[-1:] if left else []
+    return []
+
+
 def _ceilings(effective: EffectiveLimits, now: datetime) -> Iterator[Ceiling]:
     """What is configured stays; what a provider asked for is forgotten after a while."""
     yield from (Ceiling(bucket.rate) for bucket in effective.rates)
-    if effective.slowdown is not None:
-        rate = effective.slowdown.rate_at(now, ceiling=None)
-        if rate is not None:
-            yield Ceiling(rate, effective.slowdown.until)
+    slowdown = effective.slowdown
+    if slowdown is not None and now < slowdown.until:
+        yield Ceiling(slowdown.known, slowdown.until)
 
 
 def _domain(address: Any) -> str | None:

@@ -61,10 +61,16 @@ class Outlook:
         return max(0.0, (self.completion - self.at).total_seconds())
 
 
-def outlook(session: Session, campaign: Campaign) -> Outlook:
-    """A campaign's. Some twenty small statements, whatever its size."""
+def outlook(session: Session, campaign: Campaign, progress: Progress | None = None) -> Outlook:
+    """A campaign's. Some fifteen small statements, whatever its size.
+
+    Args:
+        session: Where to read.
+        campaign: Which.
+        progress: How far it is, where that was read in this transaction.
+    """
     # The progress first: whoever reads that it is over then reads the status that came with it, or a later one.
-    progress = campaign_progress(session, campaign.org_id, campaign.id)
+    progress = progress or campaign_progress(session, campaign.org_id, campaign.id)
     situation = situation_of(session, campaign)
     waiting = waiting_of(session, situation)
     rate = per_minute(session, campaign.org_id, campaign.id, progress)
@@ -91,6 +97,7 @@ def _completion(
         begin=situation.now,
         pace=rate / 60,
         waiting=waiting,
+        limits=situation.limits,
     )
     # Index ix_slice_ready: whoever is tried again later is waited for.
     last_due = session.execute(

@@ -17,6 +17,7 @@ from state.tables import Job, JobPace, Slice
 from state.transitions import JobStatus, SliceState
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from uuid import UUID
 
     from sqlalchemy import ScalarSelect
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from engine.insight.progress import Progress
 
-__all__ = ["WINDOW", "note_pace", "per_minute"]
+__all__ = ["WINDOW", "note_pace", "per_minute", "recent_pace"]
 
 #: What the rate is measured over.
 WINDOW = timedelta(minutes=1)
@@ -81,6 +82,27 @@ def per_minute(session: Session, org_id: UUID, campaign_id: UUID, progress: Prog
     if since is None:
         return 0.0
     return _rate(done - int(before), now - since)
+
+
+def recent_pace(session: Session, org_id: UUID, campaign_id: UUID) -> list[tuple[datetime, float]]:
+    """What a campaign's jobs did in the last five minutes: the end of each interval between two notes, oldest first,
+    and outcomes a second within it. One statement; primary key (job_id, at).
+    """
+    mine = select(Job.id).where(Job.org_id == org_id, Job.campaign_id == campaign_id)
+    notes = session.execute(
+        select(JobPace.job_id, JobPace.at, JobPace.processed)
+        .where(JobPace.job_id.in_(mine), JobPace.at > clock_of(session).now() - _KEPT)
+        .order_by(JobPace.at)
+    )
+    before: dict[UUID, tuple[datetime, int]] = {}
+    rates: dict[datetime, float] = {}
+    for job_id, at, processed in notes:
+        earlier = before.get(job_id)
+        if earlier is not None:
+            seconds = (at - earlier[0]).total_seconds()
+            rates[at] = rates.get(at, 0.0) + (max(0, processed - earlier[1]) / seconds if seconds > 0 else 0)
+        before[job_id] = (at, processed)
+    return sorted(rates.items())
 
 
 def _running(session: Session, org_id: UUID, campaign_id: UUID) -> int:

@@ -14,7 +14,7 @@ from sqlalchemy import case, func, select
 
 from state.sets import among
 from state.tables import Job, Recipient, Slice
-from state.transitions import OPEN, STOPPED, AutomationStatus, SliceState
+from state.transitions import OPEN, AutomationStatus, SliceState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,8 +35,8 @@ class Progress:
     """Every automation status → recipients."""
     total: int
     excluded: int
-    """Of the cancelled, those who were not to be written to (suppressed, no address …), rather than those whom a
-    cancelled or failed job left behind."""
+    """Of the cancelled, those who were not to be written to (suppressed, no address …), rather than those whom
+    stopping a job left."""
     planned: bool
     """False while the audience is still being written; then `total` grows."""
     open_jobs: int
@@ -56,6 +56,11 @@ class Progress:
     def shown(self) -> dict[str, int]:
         """`counts` for people: a part that reads low during a lease is none (state/tables/delivery.py)."""
         return {status: max(0, count) for status, count in self.counts.items()}
+
+    @property
+    def unreached(self) -> int:
+        """Of the cancelled, those whom stopping a job left."""
+        return max(0, self.counts[AutomationStatus.CANCELLED] - self.excluded)
 
     @property
     def wanted(self) -> int:
@@ -107,7 +112,6 @@ def _gather(
 ) -> defaultdict[UUID, Progress]:
     """The progress of the jobs that `which` names, put together by `key`."""
     open_ = Job.status.in_(OPEN)
-    excluded = case((Job.status.in_(STOPPED), 0), else_=Job.cancelled)
     jobs = session.execute(
         select(
             key.label("key"),
@@ -116,7 +120,7 @@ def _gather(
             func.sum(Job.failed).label("failed"),
             func.sum(Job.cancelled).label("cancelled"),
             func.sum(Job.in_progress).label("in_progress"),
-            func.sum(excluded).label("excluded"),
+            func.sum(Job.unreached).label("unreached"),
             func.sum(case((open_ & Job.planned.is_(False), 1), else_=0)).label("unplanned"),
             func.sum(case((open_, 1), else_=0)).label("open"),
             func.sum(case((open_ & Job.held.is_(True), 1), else_=0)).label("held"),
@@ -126,16 +130,15 @@ def _gather(
         .where(*which)
         .group_by(key)
     )
-    # What is not folded is under a lease, and leased slices are in flight: index ix_slice_in_flight.
-    cancelled = Slice.cancelled - Slice.cancelled_folded
+    # What is not folded is under a lease, and leased slices are in flight: index ix_slice_in_flight. Whoever a lease
+    # cancelled is excluded: those whom stopping leaves are folded at once.
     leased = session.execute(
         select(
             key.label("key"),
             func.sum(Slice.in_progress - Slice.in_progress_folded).label("in_progress"),
             func.sum(Slice.success - Slice.success_folded).label("success"),
             func.sum(Slice.failed - Slice.failed_folded).label("failed"),
-            func.sum(cancelled).label("cancelled"),
-            func.sum(case((Job.status.in_(STOPPED), 0), else_=cancelled)).label("excluded"),
+            func.sum(Slice.cancelled - Slice.cancelled_folded).label("cancelled"),
         )
         .join(Job, Job.id == Slice.job_id)
         .where(*which, Slice.state != SliceState.DONE, Slice.woken_at.is_not(None))
@@ -152,17 +155,18 @@ def _progress(job: Any, unfolded: Any) -> Progress:
     def both(name: str) -> int:
         return int(getattr(job, name)) + (0 if unfolded is None else int(getattr(unfolded, name)))
 
+    cancelled = both("cancelled")
     counts = {
         AutomationStatus.IN_PROGRESS.value: both("in_progress"),
         AutomationStatus.SUCCESS.value: both("success"),
         AutomationStatus.FAILED.value: both("failed"),
-        AutomationStatus.CANCELLED.value: both("cancelled"),
+        AutomationStatus.CANCELLED.value: cancelled,
     }
     total = int(job.total)
     return Progress(
         counts={AutomationStatus.PENDING.value: total - sum(counts.values()), **counts},
         total=total,
-        excluded=both("excluded"),
+        excluded=cancelled - int(job.unreached),
         planned=not job.unplanned,
         open_jobs=int(job.open),
         held=bool(job.held),

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import exists, or_, select
 
-from engine.channels.media import address_finder
+from engine.filters.predicate import holds_text
+from engine.kernel.media import address_finder
 from state.sets import among
 from state.tables import Entity, Recipient
 
@@ -42,14 +43,16 @@ def contacts_of(session: Session, org_id: UUID, entity_ids: Iterable[UUID]) -> d
     return {row.id: RecipientContact(row.external_id, find(row.attributes)) for row in rows}
 
 
-def is_known_by(text: str) -> ColumnElement[bool]:
+def is_known_by(session: Session, text: str) -> ColumnElement[bool]:
     """The condition on Recipient: title, external id, e-mail address or phone number hold the text, in any case."""
     entity = exists().where(
         Entity.id == Recipient.entity_id,
         Entity.org_id == Recipient.org_id,
-        or_(
-            Entity.external_id.icontains(text, autoescape=True),
-            *(Entity.attributes[name].as_string().icontains(text, autoescape=True) for name in _SEARCHED),
+        holds_text(
+            session,
+            text,
+            Entity.external_id,
+            *(Entity.attributes[name].as_string() for name in _SEARCHED),
         ),
     )
-    return or_(Recipient.title.icontains(text, autoescape=True), entity)
+    return or_(holds_text(session, text, Recipient.title), entity)

@@ -11,19 +11,18 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, select
 
-from engine.audience.targets import audience
-from engine.campaigns.schedules import next_due
 from engine.delivery.retrigger import may_retrigger
-from engine.inputs import Invalid
+from engine.filters.targets import audience
 from engine.insight.outlook import outlook
+from engine.insight.scheduled_starts import next_due
 from engine.insight.timeline import timeline
-from engine.listing import MAX_LIMIT
+from engine.kernel.listing import MAX_LIMIT
 from state.change import clock_of
-from state.errors import NotFound
 from state.sampling import within
-from state.tables import Entity, Execution, Organization, Recipient, Target
+from state.sets import among
+from state.tables import Campaign, Entity, Execution, Organization, Recipient, Target
 from state.transitions import AutomationStatus
 
 if TYPE_CHECKING:
@@ -35,9 +34,8 @@ if TYPE_CHECKING:
     from engine.insight.outlook import Outlook
     from engine.insight.timeline import Entry
     from engine.insight.waiting import Waiting
-    from state.tables import Campaign
 
-__all__ = ["Attempted", "RecipientReport", "find_entity", "recipient_report"]
+__all__ = ["Attempted", "RecipientReport", "campaigns_of_entity", "recipient_report"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +64,31 @@ class RecipientReport:
     timeline: Sequence[Entry] = field(default_factory=list)
 
 
-def find_entity(session: Session, org_id: UUID, wanted: str) -> Entity:
-    """The entity of that id, external id or e-mail address.
+#: Campaigns of an entity that are told, the newest, and those that are looked through.
+_CAMPAIGNS, _LOOKED_THROUGH = 100, 5_000
 
-    Raises:
-        NotFound: nobody is known by it.
-        Invalid: several are.
-    """
-    try:
-        known = [Entity.id == UUID(wanted)]
-    except ValueError:
-        known = [Entity.external_id == wanted, Entity.attributes["email"].as_string() == wanted]
-    found = list(session.scalars(select(Entity).where(Entity.org_id == org_id, or_(*known)).limit(2)))
-    if not found:
-        raise NotFound("an entity of the id, external id or e-mail address", wanted)
-    if len(found) > 1:
-        raise Invalid("recipient", f"several are known by {wanted!r}: {found[0].id}, {found[1].id} …")
-    return found[0]
+
+def campaigns_of_entity(session: Session, org_id: UUID, entity_id: UUID) -> list[tuple[Campaign, Recipient]]:
+    """The campaigns that have an entity as a recipient, newest first. Two statements, by primary keys."""
+    newest = (
+        select(Campaign.id)
+        .where(Campaign.org_id == org_id)
+        .order_by(Campaign.created_at.desc(), Campaign.id)
+        .limit(_LOOKED_THROUGH)
+    )
+    found = session.execute(
+        select(Campaign, Recipient)
+        .join(Recipient, Recipient.campaign_id == Campaign.id)
+        .where(
+            among(session, Recipient.campaign_id, list(session.scalars(newest))),
+            Recipient.entity_id == entity_id,
+            Recipient.org_id == org_id,
+            Recipient.deleted_at.is_(None),
+        )
+        .order_by(Campaign.created_at.desc(), Campaign.id)
+        .limit(_CAMPAIGNS)
+    )
+    return [(campaign, recipient) for campaign, recipient in found]
 
 
 def recipient_report(session: Session, campaign: Campaign, entity: Entity) -> RecipientReport:
@@ -98,7 +104,7 @@ def recipient_report(session: Session, campaign: Campaign, entity: Entity) -> Re
     words = _Words(session, campaign, entity, seen)
     if recipient is None:
         return RecipientReport(entity, words.absent())
-    pending = recipient.automation_status in (AutomationStatus.PENDING, AutomationStatus.IN_PROGRESS)
+    pending = recipient.status in (AutomationStatus.PENDING, AutomationStatus.IN_PROGRESS)
     entries = timeline(session, campaign.org_id, campaign.id, entity.id, limit=MAX_LIMIT).results
     return RecipientReport(
         entity,
@@ -125,11 +131,11 @@ def _executions(
     told = [
         _attempted(row, row.id, row.status, row.ended_at)
         for row in earlier
-        if row.id != recipient.execution_id
+        if row.id != recipient.current_execution_id
     ]
-    status = recipient.automation_status
+    status = recipient.status
     if status is not None:
-        told.append(_attempted(recipient, recipient.execution_id, status, recipient.updated_at))
+        told.append(_attempted(recipient, recipient.current_execution_id, status, recipient.updated_at))
     return told
 
 
@@ -152,7 +158,7 @@ class _Words:
 
     def verdict(self, recipient: Recipient) -> str:
         """What became of a recipient."""
-        status = recipient.automation_status
+        status = recipient.status
         if recipient.deleted_at is not None:
             return f"removed from the campaign at {self._at(recipient.deleted_at)}; restoring brings it back"
         if status is None:

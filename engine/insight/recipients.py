@@ -17,14 +17,16 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
-from engine.campaigns.errors import Refusal, Refused
 from engine.delivery.by_status import Place, count_by_status, find_by_status
-from engine.inputs import Invalid
-from engine.insight.email import EmailStatus, outcome_of, sends_email
+from engine.engagement.email import EmailStatus
+from engine.filters.predicate import holds_text
+from engine.insight.email import outcome_of, sends_email
 from engine.insight.progress import campaign_progress, unplanned
 from engine.insight.recipient_contacts import is_known_by
-from engine.listing import Page, check_limit, decode_cursor, encode_cursor
-from engine.suggestions import did_you_mean
+from engine.kernel.inputs import Invalid
+from engine.kernel.listing import Page, check_limit, decode_cursor, encode_cursor
+from engine.kernel.rule_violations import RuleCode, RuleViolation
+from engine.kernel.suggestions import did_you_mean
 from state.tables import Campaign, Recipient
 from state.transitions import AutomationStatus, PortalStatus
 
@@ -50,31 +52,42 @@ def list_recipients(
     automation_status: Sequence[str] = (),
     portal_status: str | None = None,
     email_status: str | None = None,
+    error_code: str | None = None,
+    touchpoint_id: UUID | None = None,
 ) -> Page[Recipient]:
     """Recipients, `limit` (1..1000) at a time; `next` is the cursor of an earlier page of the same list.
 
     Filters, all of which must hold: `q` is in the title, whatever its case; `known_by` is there, or in the external id,
     e-mail address or phone number; `automation_status` is one of these (empty: any); `portal_status` and
-    `email_status` (engine.insight.email) are these.
+    `email_status` (engine.insight.email) are these; `error_code` is what they ended with; `touchpoint_id` is the step
+    that they are at, or ended at.
 
     Raises:
-        Refused: CAMPAIGN_NOT_FOUND.
+        RuleViolation: CAMPAIGN_NOT_FOUND.
         Invalid: an argument cannot be used.
     """
     check_limit(limit)
     known = select(Campaign.id).where(Campaign.id == campaign_id, Campaign.org_id == org_id)
     if session.execute(known).first() is None:
-        raise Refused(Refusal.CAMPAIGN_NOT_FOUND, f"campaign {campaign_id} does not exist")
+        raise RuleViolation(RuleCode.CAMPAIGN_NOT_FOUND, f"campaign {campaign_id} does not exist")
     # Soft-deleted targets are no recipients until they are restored.
     ours = [Recipient.org_id == org_id, Recipient.deleted_at.is_(None)]
     wanted = _filters(session, org_id, campaign_id, q, automation_status, portal_status, email_status)
     if known_by:
-        wanted.others.append(is_known_by(known_by))
+        wanted.others.append(is_known_by(session, known_by))
+    if error_code is not None:
+        wanted.others.append(Recipient.error_code == error_code)
+    if touchpoint_id is not None:
+        wanted.others.append(Recipient.touchpoint_id == touchpoint_id)
     if wanted.statuses is None:
         return _by_key(
             session, org_id, campaign_id, [*ours, *wanted.others], bool(wanted.others), limit, next
         )
     return _by_place(session, org_id, campaign_id, ours, wanted, limit, next)
+
+
+#: What a column of numbers holds.
+_LARGEST = 2**31
 
 
 class _Filters(NamedTuple):
@@ -101,7 +114,7 @@ def _filters(
     chosen = statuses or None
     indexed = False
     if q:
-        others.append(Recipient.title.icontains(q, autoescape=True))
+        others.append(holds_text(session, q, Recipient.title))
     if portal_status is not None:
         others.append(Recipient.portal_status == _word("portal_status", portal_status, PortalStatus))
         indexed = True
@@ -116,7 +129,7 @@ def _filters(
             chosen = {outcome} & (statuses or {outcome}) if mails else set()
             others.append(Recipient.email_status.is_(None))
     if chosen is not None and indexed:
-        return _Filters(None, [*others, Recipient.automation_status.in_(sorted(chosen))])
+        return _Filters(None, [*others, Recipient.status.in_(sorted(chosen))])
     return _Filters(None if chosen is None else sorted(chosen), others)
 
 
@@ -206,7 +219,7 @@ def _counted(session: Session, org_id: UUID, campaign_id: UUID, statuses: Sequen
         Recipient.deleted_at.is_not(None),
     ]
     if statuses:
-        deleted.append(Recipient.automation_status.in_(statuses))
+        deleted.append(Recipient.status.in_(statuses))
         counted = sum(progress.counts[status] + others[status] for status in statuses)
     else:
         counted = progress.total + others.total()
@@ -229,6 +242,9 @@ def _cursor(cursor: str | None, *, parts: int) -> _Cursor | None:
         given: list[Any] = [*decode_cursor(cursor), *[None] * (4 - parts)]
         entity_id, total, job_id, number = given
         job = None if job_id is None else UUID(job_id)
-        return _Cursor(Place(job, None if job is None else int(number), UUID(entity_id)), int(total))
-    except (ValueError, TypeError, AttributeError):
+        found = _Cursor(Place(job, None if job is None else int(number), UUID(entity_id)), int(total))
+    except (ValueError, TypeError, AttributeError, OverflowError):
         raise Invalid("next", "is not a cursor that this list gave out") from None
+    if not (0 <= found.total < _LARGEST and 0 <= (found.place.number or 0) < _LARGEST):
+        raise Invalid("next", "is not a cursor that this list gave out")
+    return found

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 
-from engine import listing
-from engine.campaigns.executions import JOB_WORDS
-from engine.campaigns.schedules import next_due
+from engine.insight.executions import JOB_WORDS
 from engine.insight.outlook import outlook
 from engine.insight.progress import unplanned
+from engine.insight.scheduled_starts import next_due
+from engine.kernel import listing
 from state.tables import Campaign, Recipient
 from state.transitions import AutomationStatus, JobStatus
 
@@ -29,10 +29,12 @@ if TYPE_CHECKING:
     from engine.insight.outlook import Outlook
     from engine.insight.progress import Progress
 
-__all__ = ["Running", "Trouble", "running"]
+__all__ = ["Running", "Trouble", "failure_codes", "running"]
 
 #: Error codes that are told apart; the rest of a campaign's failures is one sum.
 _CODES = 50
+#: Codes to choose from.
+_CODES_LISTED = 100
 #: In place of the code of a failure that was reported without one.
 _UNKNOWN = "UNKNOWN"
 
@@ -104,6 +106,14 @@ def running(session: Session, org_id: UUID, campaign_id: UUID) -> Running:
         status, job_id = "scheduled", scheduled.id
     failures = seen.progress.counts[AutomationStatus.FAILED] + unplanned(session, campaign_id)["failed"]
     return Running(status, job_id, seen, _errors(session, campaign_id, failures))
+
+
+def failure_codes(session: Session, org_id: UUID, campaign_id: UUID) -> list[str]:
+    """The codes that recipients ended with, in order, at most 100. Index ix_recipient_failed."""
+    codes = select(Recipient.error_code).where(
+        Recipient.campaign_id == campaign_id, Recipient.org_id == org_id, Recipient.error_code.is_not(None)
+    )
+    return sorted(str(code) for code in session.scalars(codes.distinct().limit(_CODES_LISTED)))
 
 
 def _errors(session: Session, campaign_id: UUID, failures: int) -> list[Trouble]:

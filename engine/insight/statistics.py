@@ -14,18 +14,20 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
-from uuid import UUID
 
 from babel.numbers import get_currency_precision
 from sqlalchemy import func, select
 
-from engine.inputs import Invalid
 from engine.insight.significance import Arm, interval, p_value
+from engine.kernel.inputs import Invalid
 from state.change import clock_of
 from state.sets import among
 from state.tables import DeliveryHour, EngagementHour, Target
+from state.types import NIL_UUID
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from sqlalchemy import ColumnElement
     from sqlalchemy.orm import InstrumentedAttribute, Session
 
@@ -39,6 +41,7 @@ __all__ = [
     "amount",
     "rate",
     "statistics",
+    "touchpoint_counts",
     "variant_counts",
 ]
 
@@ -54,7 +57,6 @@ PERIODS: dict[str, timedelta | None] = {
 METRICS = {"delivered": "delivered", "read": "read", "clicked": "clicked", "converted": "converted"}
 #: Where no message was sent: what is shown there is counted elsewhere.
 _SHOWN = ("portal", "entity_ui")
-_NOBODY = UUID(int=0)
 _PER_CENT = 100
 
 
@@ -160,6 +162,12 @@ def variant_counts(
     return scope.sums(DeliveryHour.variant, EngagementHour.variant)
 
 
+def touchpoint_counts(session: Session, org_id: UUID, campaign_id: UUID) -> dict[UUID, Counts]:
+    """Touchpoint → what came of it. Two statements."""
+    scope = _Scope(session, org_id, campaign_id, None, each_touchpoint=True)
+    return scope.sums(DeliveryHour.touchpoint_id, EngagementHour.touchpoint_id)
+
+
 class _Scope(NamedTuple):
     """Which roll-ups are read. Primary keys of both begin with the campaign."""
 
@@ -168,6 +176,8 @@ class _Scope(NamedTuple):
     campaign_id: UUID
     since: datetime | None
     touchpoint_id: UUID | None = None
+    each_touchpoint: bool = False
+    """Whether a recipient counts once at each touchpoint, instead of once in the campaign."""
 
     def sums(
         self, delivered_by: InstrumentedAttribute[Any], engaged_by: InstrumentedAttribute[Any]
@@ -183,9 +193,8 @@ class _Scope(NamedTuple):
             counts = found[key]
             counts.sent, counts.failed, counts.excluded = int(sent), int(failed), int(excluded)
             counts.cost = float(cost)
-        once = (
-            EngagementHour.recipients if self.touchpoint_id is None else EngagementHour.touchpoint_recipients
-        )
+        at_touchpoints = self.each_touchpoint or self.touchpoint_id is not None
+        once = EngagementHour.touchpoint_recipients if at_touchpoints else EngagementHour.recipients
         engaged = (once, EngagementHour.bots, EngagementHour.revenue)
         for key, kind, currency, recipients, bots, revenue in self.session.execute(
             select(engaged_by, EngagementHour.kind, EngagementHour.currency, *map(func.sum, engaged))
@@ -216,13 +225,13 @@ def _add(total: Counts, more: Counts) -> None:
 
 def _named(session: Session, org_id: UUID, segments: dict[UUID, Counts]) -> list[Part]:
     """Segments with the names of their targets; one that was deleted has none."""
-    wanted = [key for key in segments if key != _NOBODY]
+    wanted = [key for key in segments if key != NIL_UUID]
     found = session.execute(
         select(Target.id, Target.name).where(Target.org_id == org_id, among(session, Target.id, wanted))
     )
     names = {key: name for key, name in found}  # noqa: C416 - rows are no pairs to dict()
     parts = [
-        Part(None if key == _NOBODY else key, names.get(key, ""), counts) for key, counts in segments.items()
+        Part(None if key == NIL_UUID else key, names.get(key, ""), counts) for key, counts in segments.items()
     ]
     return sorted(parts, key=lambda part: (part.key is None, part.name, str(part.key)))
 

@@ -9,14 +9,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from engine.campaigns.errors import Refusal, Refused
 from engine.insight.outlook import outlook
-from engine.insight.progress import campaign_progress
+from engine.insight.progress import Progress, campaign_progress
+from engine.kernel.rule_violations import RuleCode, RuleViolation
 from state.sets import among
 from state.tables import Campaign, Job, Recipient, Slice
 from state.transitions import OPEN
@@ -42,6 +42,8 @@ class JobVersion:
     counts: tuple[tuple[str, int], ...]
     waits: tuple[Any, ...] = ()
     """Whether it is paused, until when it waits, and what for."""
+    progress: Progress | None = field(default=None, repr=False, compare=False)
+    """What `counts` are of."""
 
     @property
     def over(self) -> bool:
@@ -53,11 +55,11 @@ def job_version(session: Session, org_id: UUID, campaign_id: UUID) -> JobVersion
     """How a campaign's job stands, in four small statements whatever its size.
 
     Raises:
-        Refused: CAMPAIGN_NOT_FOUND.
+        RuleViolation: CAMPAIGN_NOT_FOUND.
     """
     known = select(Campaign.id).where(Campaign.id == campaign_id, Campaign.org_id == org_id)
     if session.execute(known).first() is None:
-        raise Refused(Refusal.CAMPAIGN_NOT_FOUND, f"campaign {campaign_id} does not exist")
+        raise RuleViolation(RuleCode.CAMPAIGN_NOT_FOUND, f"campaign {campaign_id} does not exist")
     job = session.execute(
         select(Job.id, Job.kind, Job.status, Job.held, Job.waits_until, Job.waits_for)
         .where(Job.org_id == org_id, Job.campaign_id == campaign_id)
@@ -66,25 +68,33 @@ def job_version(session: Session, org_id: UUID, campaign_id: UUID) -> JobVersion
     ).one_or_none()
     if job is None:
         return JobVersion(None, "", "", ())
-    counts = campaign_progress(session, org_id, campaign_id).counts
-    # While a lease lasts a part alone may read low (state/tables/delivery.py); nobody wants to see minus one.
+    progress = campaign_progress(session, org_id, campaign_id)
     return JobVersion(
         job.id,
         job.kind,
         job.status,
-        tuple((word, max(0, count)) for word, count in counts.items()),
+        tuple(progress.shown.items()),
         (job.held, job.waits_until, job.waits_for),
+        progress,
     )
 
 
-def job_status(session: Session, org_id: UUID, campaign_id: UUID) -> dict[str, Any]:
+def job_status(
+    session: Session, org_id: UUID, campaign_id: UUID, version: JobVersion | None = None
+) -> dict[str, Any]:
     """`{status, execution_summary: [{execution_id, execution_status}], execution_counts}`, or `{}`; of a job that is
     not over, `waiting` and `estimated_completion` too (engine.insight.outlook).
 
+    Args:
+        session: Where to read.
+        org_id: Whose campaign it is.
+        campaign_id: Which.
+        version: How its job stands, where that was read in this transaction.
+
     Raises:
-        Refused: CAMPAIGN_NOT_FOUND.
+        RuleViolation: CAMPAIGN_NOT_FOUND.
     """
-    version = job_version(session, org_id, campaign_id)
+    version = version or job_version(session, org_id, campaign_id)
     if version.job_id is None:
         return {}
     answer = {
@@ -93,7 +103,7 @@ def job_status(session: Session, org_id: UUID, campaign_id: UUID) -> dict[str, A
         "execution_counts": dict(version.counts),
     }
     if not version.over:
-        seen = outlook(session, session.get_one(Campaign, campaign_id))
+        seen = outlook(session, session.get_one(Campaign, campaign_id), version.progress)
         answer["waiting"] = [one.as_dict() for one in seen.waiting]
         if seen.completion is not None:
             answer["estimated_completion"] = seen.completion.isoformat()
@@ -117,12 +127,12 @@ def executions_of(session: Session, org_id: UUID, version: JobVersion) -> list[d
         if covered >= 2 * BOUND:  # the slice in progress may have few executions yet
             break
     rows = session.execute(
-        select(Recipient.execution_id, Recipient.automation_status)
+        select(Recipient.current_execution_id, Recipient.status)
         .where(
             Recipient.job_id == version.job_id,
             among(session, Recipient.slice_number, numbers),
             Recipient.org_id == org_id,
-            Recipient.execution_id.is_not(None),
+            Recipient.current_execution_id.is_not(None),
             Recipient.automation_status.is_not(None),
         )
         .order_by(Recipient.slice_number.desc(), Recipient.entity_id)

@@ -1,14 +1,16 @@
 """One recipient's whole story in one campaign: who let it in, what it was sent, what came back, and what bars it.
 
 Told from rows that are written anyway: the recipient, its executions (one for each touchpoint it has been through, and
-each time it was run again), the engagement log, and the suppression list. Nine statements at most.
+each time it was run again), their attempts, the engagement log, and the suppression list. Ten statements at most.
 
 | what | when |
 |---|---|
 | `recipient.enrolled` | a target let it in, or a report named it |
 | `recipient.retriggered` | it was run again |
 | `recipient.finished` | nothing is left of a flow of several touchpoints |
+| `message.deferred`, `action.deferred` | an attempt that did not succeed and is made again: `attempt` is its number |
 | `message.sent`, `.failed`, `.excluded`, `.waiting`, `.in_progress` | an execution of a message |
+| `message.cancelled` | its job was stopped before its turn |
 | `wait.over`, `action.done`, `action.failed`, `touchpoint.skipped` … | an execution of another touchpoint |
 | `email.read`, `sms.delivered`, `portal.seen`, `email.converted` … | the engagement log: where, and what |
 | `address.suppressed` | an address of the entity's was barred |
@@ -23,15 +25,17 @@ from uuid import UUID
 from sqlalchemy import select
 
 from engine.audience.suppression_list import regions_of
-from engine.campaigns.errors import Refusal, Refused
-from engine.channels.addresses import address_texts
-from engine.channels.media import AddressMedium, fold_address
-from engine.inputs import Invalid
-from engine.insight.money import major
-from engine.listing import check_limit, decode_cursor, encode_cursor
+from engine.delivery.cancel_codes import JOB_CANCELLED
+from engine.kernel.addresses import address_texts
+from engine.kernel.inputs import Invalid
+from engine.kernel.listing import check_limit, decode_cursor, encode_cursor
+from engine.kernel.media import AddressMedium, fold_address
+from engine.kernel.money import major
+from engine.kernel.rule_violations import RuleCode, RuleViolation
 from state.errors import NotFound
 from state.sets import among
 from state.tables import (
+    Attempt,
     Campaign,
     Engagement,
     Entity,
@@ -42,7 +46,7 @@ from state.tables import (
     Target,
     Touchpoint,
 )
-from state.tables.audience import EVERY_CAMPAIGN
+from state.types import NIL_UUID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -54,6 +58,8 @@ __all__ = ["Entry", "Timeline", "timeline"]
 
 #: Rows of the engagement log that are told, the latest; a recipient with more is a machine.
 _ENGAGEMENTS = 5_000
+#: Attempts that are told, the latest.
+_ATTEMPTS = 1_000
 _ENDS = {"success": "sent", "failed": "failed", "cancelled": "excluded"}
 _OTHERS = {"wait": {"success": "wait.over"}, "action": {"success": "action.done"}}
 
@@ -91,7 +97,7 @@ def timeline(
     """A page of one recipient's story.
 
     Raises:
-        Refused: CAMPAIGN_NOT_FOUND.
+        RuleViolation: CAMPAIGN_NOT_FOUND.
         NotFound: there is no such recipient.
         Invalid: `limit` is outside 1..1000, or `next` is no cursor of a timeline.
     """
@@ -100,7 +106,7 @@ def timeline(
         select(Campaign).where(Campaign.id == campaign_id, Campaign.org_id == org_id)
     ).scalar_one_or_none()
     if campaign is None:
-        raise Refused(Refusal.CAMPAIGN_NOT_FOUND, f"campaign {campaign_id} does not exist")
+        raise RuleViolation(RuleCode.CAMPAIGN_NOT_FOUND, f"campaign {campaign_id} does not exist")
     row = session.execute(
         select(Recipient).where(
             Recipient.campaign_id == campaign_id,
@@ -123,7 +129,7 @@ def _position(cursor: str | None) -> int:
     try:
         (position,) = decode_cursor(cursor)
         return max(0, int(position))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise Invalid("next", "is not a cursor that this list gave out") from None
 
 
@@ -163,6 +169,7 @@ class _Story:
         yield from self._jobs({one.job_id for one in earlier} | {self._row.job_id})
         for one in earlier:
             yield self._ended(one)
+        yield from self._attempts()
         yield from self._current({one.id for one in earlier})
         yield from self._engagement()
         yield from self._suppressions()
@@ -192,7 +199,7 @@ class _Story:
         step = self._step(one.touchpoint_id)
         return _entry(
             one.ended_at,
-            _what(one.status, step),
+            _what(one.status, step, one.error_code),
             execution_id=one.id,
             attempt=one.attempt,
             variant=one.variant,
@@ -201,17 +208,42 @@ class _Story:
             **self._named(step, one.touchpoint_id),
         )
 
+    def _attempts(self) -> Iterator[Entry]:
+        """Attempts that were made again."""
+        found = self._session.scalars(
+            select(Attempt)
+            .where(
+                Attempt.campaign_id == self._row.campaign_id,
+                Attempt.entity_id == self._row.entity_id,
+                Attempt.org_id == self._row.org_id,
+            )
+            .order_by(Attempt.answered_at.desc(), Attempt.number.desc())
+            .limit(_ATTEMPTS)
+        ).all()
+        for one in reversed(found):
+            step = self._step(one.touchpoint_id)
+            yield _entry(
+                one.answered_at,
+                f"{step.type if step is not None else 'message'}.deferred",
+                execution_id=one.execution_id,
+                attempt=one.number,
+                times=one.times if one.times > 1 else None,
+                error_code=one.error_code,
+                error_text=one.error_text,
+                **self._named(step, one.touchpoint_id),
+            )
+
     def _current(self, told: set[UUID]) -> Iterator[Entry]:
         """The execution that is on the recipient's row, unless it is told already: a flow of several ended with it."""
         row = self._row
-        if row.automation_status is None:
+        if row.status is None:
             return
-        if row.automation_status == "success" and row.execution_id in told:
+        if row.status == "success" and row.current_execution_id in told:
             yield _entry(row.updated_at, "recipient.finished")
             return
         step = self._step(row.touchpoint_id)
-        status = row.automation_status
-        what = _what(status, step)
+        status = row.status
+        what = _what(status, step, row.error_code)
         at = row.updated_at
         if status == "success":
             at = row.sent_at or at
@@ -226,7 +258,7 @@ class _Story:
         yield _entry(
             at,
             what,
-            execution_id=row.execution_id,
+            execution_id=row.current_execution_id,
             attempt=row.attempt,
             variant=row.variant,
             due_at=row.due_at,
@@ -294,13 +326,13 @@ class _Story:
             select(Suppression).where(
                 Suppression.org_id == row.org_id,
                 among(self._session, Suppression.address, {key for _, key in keys}),
-                Suppression.campaign_id.in_([EVERY_CAMPAIGN, row.campaign_id]),
+                Suppression.campaign_id.in_([NIL_UUID, row.campaign_id]),
             )
         )
         for one in found:
             if (one.medium, one.address) not in keys:
                 continue
-            scope = "all" if one.campaign_id == EVERY_CAMPAIGN else "campaign"
+            scope = "all" if one.campaign_id == NIL_UUID else "campaign"
             yield _entry(
                 one.created_at,
                 "address.suppressed",
@@ -312,13 +344,15 @@ class _Story:
             )
 
 
-def _what(status: str, step: Touchpoint | None) -> str:
+def _what(status: str, step: Touchpoint | None, error_code: str | None) -> str:
     """The stable id of an execution that ended."""
     if status == "skipped":
         return "touchpoint.skipped"
     kind = step.type if step is not None else "message"
     if kind != "message":
         return _OTHERS.get(kind, {}).get(status, f"{kind}.{status}")
+    if error_code == JOB_CANCELLED:
+        return "message.cancelled"
     return f"message.{_ENDS.get(status, status)}"
 
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, or_, select
 
-from engine.campaigns.schedules import next_due
-from engine.heartbeat import SILENT_AFTER, absences, last_seen
+from engine.insight.scheduled_starts import next_due
+from engine.kernel.heartbeat import SILENT_AFTER, absences, last_seen
 from engine.limits.adaptive import Slowdown
 from engine.limits.effective import read_effective_limits
 from engine.limits.mailbox_providers import provider_of_key
@@ -23,18 +23,20 @@ from state.tables import Campaign, Channel, DomainThrottle, Job, ProcessKind, Sl
 from state.transitions import OPEN, SENDING, CampaignStatus, JobStatus, SliceState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
     from sqlalchemy.orm import Session
+
+    from engine.limits.effective import EffectiveLimits
 
 __all__ = ["Scope", "Situation", "Waiting", "situation_of", "waiting_of"]
 
 #: Mail domains named at most.
 _DOMAINS = 20
 #: What `waits_for` of a held job says, and what that is called: its sender is refused (engine.delivery.sender_refused),
-#: or too much of its campaign came back (engine.campaigns.return_breaker).
+#: or too much of its campaign came back (engine.delivery.return_breaker).
 _PAUSED_FOR = {"sender": "sender_refused", "returns": "returned"}
 
 
@@ -104,6 +106,8 @@ class Situation:
     """The newest open one, else the newest."""
     channels: Sequence[Channel]
     """Those that its open jobs send through."""
+    limits: Mapping[UUID, EffectiveLimits | None]
+    """Of these channels, what limits the campaign there; None: nothing."""
     now: datetime
 
     @property
@@ -118,7 +122,7 @@ class Situation:
 
 
 def situation_of(session: Session, campaign: Campaign) -> Situation:
-    """A campaign's. Three statements by index."""
+    """A campaign's. Three statements by index, and two a channel."""
     mine = (Job.org_id == campaign.org_id, Job.campaign_id == campaign.id)
     jobs = list(
         session.scalars(
@@ -131,7 +135,10 @@ def situation_of(session: Session, campaign: Campaign) -> Situation:
             select(Job).where(*mine).order_by(Job.created_at.desc(), Job.id).limit(1)
         ).one_or_none()
     channels = _channels(session, campaign.org_id, jobs) if jobs else []
-    return Situation(campaign, jobs, last, channels, clock_of(session).now())
+    limits = {
+        one.id: read_effective_limits(session, campaign.org_id, campaign.id, one.id) for one in channels
+    }
+    return Situation(campaign, jobs, last, channels, limits, clock_of(session).now())
 
 
 def waiting_of(session: Session, situation: Situation) -> list[Waiting]:
@@ -262,10 +269,10 @@ _SLICES = {
 _OWNERS = {"channel": Scope.CHANNEL, "campaign": Scope.CAMPAIGN, "organization": Scope.ORGANIZATION}
 
 
-def _of_limits(session: Session, seen: Situation) -> Iterator[Waiting]:
+def _of_limits(_: Session, seen: Situation) -> Iterator[Waiting]:
     """Rates that are configured, or that a provider asked for: it goes on, no faster than that."""
     for channel in seen.channels if seen.sending else ():
-        effective = read_effective_limits(session, seen.org_id, seen.campaign.id, channel.id)
+        effective = seen.limits[channel.id]
         for bucket in effective.general(seen.now) if effective is not None else ():
             scope = _OWNERS[bucket.key.partition(":")[0]]
             subject = channel.name if scope is Scope.CHANNEL else ""
@@ -277,8 +284,8 @@ def _of_limits(session: Session, seen: Situation) -> Iterator[Waiting]:
 
 
 def _of_processes(session: Session, seen: Situation) -> Iterator[Waiting]:
-    """Workers and schedulers that are not there, of a campaign that has waited for them for a while. Where no process
-    was ever seen, nothing is known of any. Index (kind, seen_at).
+    """Workers and schedulers that are not there, or never were, of a campaign that has waited for them for a while.
+    Index (kind, seen_at).
     """
     begun = [job.created_at for job in seen.jobs if not job.held]
     if not seen.jobs:
@@ -287,8 +294,6 @@ def _of_processes(session: Session, seen: Situation) -> Iterator[Waiting]:
     if not begun or min(begun) > seen.now - SILENT_AFTER:
         return
     known = last_seen(session)
-    if not any(known.values()):
-        return
     for kind, sentence in absences(session).items():
         if seen.jobs or kind is ProcessKind.SCHEDULER:
             stops = kind is ProcessKind.WORKER or not seen.jobs

@@ -5,17 +5,21 @@
 - Left alone: the rate grows steadily (additive increase), and after a while nothing is held back any more. It grows
   with time, so that recovery needs no message, no write, and nobody's attention.
 - A channel finds its rate: it falls to a part of the rate at which it was refused, comes back quickly to just below
-  that, stays there for a while, and then tries more and more (as CUBIC does, RFC 9438 §4).
+  that, stays there for a while, and then tries more and more (as CUBIC does, RFC 9438 §4). It tries more only while it
+  is used: a time in which nothing was sent tells nothing of what would have been taken (as RFC 7661 has it).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
+    from uuid import UUID
 
 __all__ = [
     "FOUND_KEPT",
@@ -23,6 +27,7 @@ __all__ = [
     "RECOVERY",
     "FoundRate",
     "Slowdown",
+    "UseClock",
     "find_rate",
     "pause",
     "slow_down",
@@ -42,8 +47,11 @@ _STRONG_DECREASE, _STRONG_RETURN = 0.6, 0.9
 _FIRST_RETURN = 0.95
 #: Seconds in which it comes back, and at least so many messages long.
 _COMES_BACK, _IN_MESSAGES = 8.0, 6.0
-#: From there on it grows by itself in so many seconds, without and with the square.
-_GROWTH, _FASTER_GROWTH = 60.0, 20.0
+#: From there on it grows with the square of the time, to twice the rate after so many seconds: it stays for a while
+#: just below what was refused before it tries more.
+_DOUBLES = 25.0
+#: Seconds between two permits that count as use at most.
+_USED_FOR = 1.0
 _SLOWEST_CHANNEL = 1 / 60
 #: A provider is tried at least so often, in messages a second.
 _SLOWEST = 0.2
@@ -67,35 +75,72 @@ class Slowdown:
     """Nothing is sent, and the rate does not grow, before then."""
 
     @property
+    def known(self) -> float:
+        """Messages a second that the provider is known to take."""
+        return self.rate if self.returns_to is None else max(self.rate, self.returns_to)
+
+    @property
     def until(self) -> datetime:
         """When it is forgotten, unless it is found anew."""
         return self.since + (FOUND_KEPT if self.found else RECOVERY)
 
-    def rate_at(self, now: datetime, *, ceiling: float | None) -> float | None:
+    def rate_at(self, now: datetime, *, ceiling: float | None, used: float | None = None) -> float | None:
         """Messages a second now; None when nothing is held back any more.
 
         Args:
             ceiling: What is configured; None: nothing.
+            used: Seconds for which it was used; None: all the time.
         """
         if now >= self.until:
             return None
         grows_from = self.since if self.resumes_at is None else max(self.since, self.resumes_at)
         passed = max((now - grows_from).total_seconds(), 0.0)
         if self.found:
-            rate = self._found_after(passed)
+            rate = self._found_after(passed if used is None else min(passed, used))
         else:
             rate = self.rate + passed * (_STEP if ceiling is None else ceiling / RECOVERY.total_seconds())
         return None if ceiling is not None and rate >= ceiling else rate
 
     def _found_after(self, seconds: float) -> float:
-        seconds *= min(1.0, self.rate * _COMES_BACK / _IN_MESSAGES)  # slow ones take their time
+        seconds *= _pace_of_time(self.rate)
         base = self.rate
         if self.returns_to is not None and self.returns_to > base:
             if seconds < _COMES_BACK:
                 return base + (self.returns_to - base) * (1 - (1 - seconds / _COMES_BACK) ** 3)
             seconds -= _COMES_BACK
             base = self.returns_to
-        return base * (1 + seconds / _GROWTH + (seconds / _FASTER_GROWTH) ** 2)
+        return base * (1 + (seconds / _DOUBLES) ** 2)
+
+
+class UseClock:
+    """For how long one process has used the rates that channels found: they grow while they are used.
+
+    Args:
+        steady: Seconds, by a clock that never jumps.
+    """
+
+    def __init__(self, steady: Callable[[], float]) -> None:
+        self._steady = steady
+        self._lock = Lock()
+        self._used: dict[UUID, tuple[datetime, float, float]] = {}
+        """By channel: since when it has its rate, seconds of use, and when that was."""
+
+    def use(self, channel_id: UUID, slowdown: Slowdown, now: datetime) -> float:
+        """Seconds of use until now, when it is used again. Who has not used it yet begins where it has come back."""
+        steady, pace = self._steady(), _pace_of_time(slowdown.rate)
+        with self._lock:
+            since, seconds, last = self._used.get(channel_id, (None, 0.0, steady))
+            if since == slowdown.since:
+                seconds += min(steady - last, _USED_FOR / pace)
+            else:
+                seconds = min((now - slowdown.since).total_seconds(), _COMES_BACK / pace)
+            self._used[channel_id] = (slowdown.since, seconds, steady)
+        return seconds
+
+
+def _pace_of_time(rate: float) -> float:
+    """What a second counts: slow rates take their time."""
+    return min(1.0, rate * _COMES_BACK / _IN_MESSAGES)
 
 
 class FoundRate(NamedTuple):
@@ -119,16 +164,17 @@ def slow_down(allowed: float | None, observed: float) -> float:
     return max(allowed / 2, _SLOWEST)
 
 
-def find_rate(allowed: float | None, observed: float, *, again: bool) -> FoundRate:
+def find_rate(allowed: float | None, observed: float, *, again: bool, shared: bool = False) -> FoundRate:
     """The rate of a channel whose provider says that it is too fast.
 
     Args:
         allowed: What was allowed until now; None: anything.
         observed: Messages a second that were taken, of all slices.
         again: It says so again at once: the rate is far off.
+        shared: Others send as well, so that what was taken of this process may be next to nothing of it all.
     """
     if allowed is None:
-        taken = max(observed, 1.0)
+        taken = max(observed, _BEGIN) if shared or observed < 1 else observed
         return FoundRate(taken * _DECREASE, taken * _FIRST_RETURN)
     if again:
         return FoundRate(max(allowed * _STRONG_DECREASE, _SLOWEST_CHANNEL), allowed * _STRONG_RETURN)

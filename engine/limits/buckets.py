@@ -19,6 +19,8 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from config.errors import MusterError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
@@ -38,7 +40,7 @@ _BRISK, _MARGIN = 10.0, 0.98
 _LATE = 60.0
 
 
-class BucketsAway(Exception):
+class BucketsAway(MusterError):
     """Redis does not answer, so nobody knows what may be sent."""
 
 

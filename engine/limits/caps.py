@@ -12,11 +12,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import and_, case, delete, func, select, text
+from sqlalchemy import and_, case, delete, func, select
 
 from engine.limits.config import MAX_CAP_HOURS
 from state.change import clock_of
-from state.sets import among, insert_into, is_postgresql, literal_array
+from state.locks import Lock, lock_each
+from state.sets import among, insert_into
 from state.tables import Contact
 
 if TYPE_CHECKING:
@@ -30,12 +31,6 @@ if TYPE_CHECKING:
     from engine.limits.effective import Cap, EffectiveLimits
 
 __all__ = ["Hit", "count", "forget", "take_back"]
-
-# In the order of the keys, so that two waves over the same entities never wait for each other.
-_LOCK = text(
-    "SELECT pg_advisory_xact_lock(20052, hashtext(entity::text)) "
-    "FROM (SELECT entity FROM unnest(CAST(:keys AS uuid[])) AS entity ORDER BY hashtext(entity::text)) AS ordered"
-)
 
 
 class Hit(NamedTuple):
@@ -55,8 +50,7 @@ def count(
     """
     if not entity_ids:
         return {}
-    if is_postgresql(session):
-        session.execute(_LOCK, {"keys": literal_array(entity_ids)})
+    lock_each(session, Lock.FREQUENCY_CAP, entity_ids)
     hits: dict[UUID, Hit] = {}
     oldest = at - timedelta(hours=max(cap.cap.hours for cap in effective.caps))
     columns: list[ColumnElement[Any]] = []

@@ -12,19 +12,19 @@ Every part may be absent, which is no limit. A channel knows mail domains; a cam
 
 from __future__ import annotations
 
-import re
 from datetime import date  # noqa: TC003 - pydantic reads it
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from engine.channels.addresses import normalise_email
-from engine.inputs import Input
+from engine.kernel.addresses import normalise_email
+from engine.kernel.inputs import Input
+from engine.limits.hours import Hours
 from engine.limits.mailbox_providers import provider_named
+from engine.limits.windows import Window  # noqa: TC001 - pydantic reads it
 from engine.limits.zones import is_zone
 
 __all__ = [
-    "DAYS",
     "MAX_CAP_HOURS",
     "CampaignLimits",
     "ChannelLimits",
@@ -35,18 +35,14 @@ __all__ = [
     "ReturnBreaker",
     "TimeZone",
     "WarmUp",
-    "Window",
     "stored",
 ]
 
-Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-DAYS: tuple[Day, ...] = get_args(Day)
 #: The longest window of a frequency cap: contacts older than that are forgotten.
 MAX_CAP_HOURS = 24 * 92
 
 _MOST_A_DAY = 10**12
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
-_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d|24:00")
 
 
 class Rate(Input):
@@ -73,44 +69,6 @@ class FrequencyCap(Input):
     hours: int = Field(ge=1, le=MAX_CAP_HOURS)
     over: Literal["exclude", "delay"] = "exclude"
     """What becomes of a message above it: cancelled with FREQUENCY_CAP, or sent when the window allows it again."""
-
-
-def _time(text: str) -> str:
-    if not _TIME.fullmatch(text):
-        raise ValueError("is a time of day like 09:00, up to 24:00")
-    return text
-
-
-TimeOfDay = Annotated[str, AfterValidator(_time)]
-
-
-class Window(Input):
-    """Hours of some days, in the recipient's time zone. `from` after `to` runs into the next day."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-    days: Annotated[tuple[Day, ...], Field(min_length=1, max_length=7)] = DAYS
-    """On which it begins."""
-    begin: TimeOfDay = Field(default="00:00", alias="from")
-    end: TimeOfDay = Field(default="24:00", alias="to")
-
-    @model_validator(mode="after")
-    def _some_time(self) -> Window:
-        if self.begin == self.end:
-            raise ValueError("from and to are the same time; leave both out for the whole day")
-        if self.begin == "24:00":
-            raise ValueError("from: 24:00 is the next day's 00:00")
-        return self
-
-    @property
-    def minutes(self) -> tuple[int, int]:
-        """Begin and end in minutes after midnight of the day it begins on; the end may be the next day's."""
-        begin, end = _minutes(self.begin), _minutes(self.end)
-        return begin, end if end > begin else end + 24 * 60
-
-
-def _minutes(text: str) -> int:
-    return int(text[:2]) * 60 + int(text[3:])
 
 
 def _domain(name: str) -> str:
@@ -142,7 +100,7 @@ TimeZone = Annotated[str, Field(max_length=64), AfterValidator(_zone)]
 
 
 class ReturnBreaker(Input):
-    """How much of a campaign may come back before it is paused (engine.campaigns.return_breaker)."""
+    """How much of a campaign may come back before it is paused (engine.delivery.return_breaker)."""
 
     bounces: float | None = Field(default=5.0, gt=0, le=100)
     """Percent of the outcomes that were refused for good or bounced; null: any."""
@@ -205,8 +163,6 @@ class CampaignLimits(LimitsConfig):
 
     @model_validator(mode="after")
     def _some_hour(self) -> CampaignLimits:
-        from engine.limits.hours import Hours  # noqa: PLC0415 - which is made from these models
-
         if Hours([self]).never:
             raise ValueError("these send windows and quiet hours leave no time to send")
         return self

@@ -7,6 +7,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from config.settings import EMBEDDED
+from engine.limits.adaptive import UseClock
 from engine.limits.effective import EffectiveLimitsCache
 from engine.limits.mailbox_providers import MailboxProviders, system_resolver
 from engine.limits.pacing import rest
@@ -48,8 +49,11 @@ class LimitContext:
         """Of threads that wait for a mail domain alone: half of them at most."""
         self.may_be_patient = settings.worker_threads > 1
         if providers is None:
-            providers = MailboxProviders(system_resolver() if settings.mx_lookups else None)
+            providers = MailboxProviders(
+                system_resolver(settings.dns_server) if settings.mx_lookups else None
+            )
         self.providers = providers
+        self.use_clock = UseClock(steady)
         self.steady = steady
         self.rest = rest
         # Embedded, everything that Redis is used for is in this process.

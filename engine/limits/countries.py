@@ -48,8 +48,11 @@ _USUAL = {
     "democratic republic of the congo": "CD", "dr congo": "CD", "drc": "CD", "republic of the congo": "CG",
     "congo": "CG", "federal republic of germany": "DE", "bundesrepublik deutschland": "DE", "brd": "DE",
     "el": "GR", "ger": "DE", "sui": "CH", "ned": "NL", "den": "DK", "por": "PT", "gre": "GR", "cro": "HR",
-    "rsa": "ZA",
+    "rsa": "ZA", "p r china": "CN",
 }  # fmt: skip
+
+
+_GERMAN = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
 
 
 def zone_of_country(text: str) -> str | None:
@@ -115,4 +118,8 @@ def _names() -> dict[str, str]:
         for code, name in Locale(language).territories.items():
             if len(code) == _CODE and code in _first_zones():
                 found.setdefault(_plain(name), code)
+    # German without its letters: `Oesterreich`.
+    for code, name in Locale("de").territories.items():
+        if len(code) == _CODE and code in _first_zones():
+            found.setdefault(_plain(name.casefold().translate(_GERMAN)), code)
     return found

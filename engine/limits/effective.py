@@ -29,9 +29,11 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
+    from engine.limits.adaptive import UseClock
     from engine.limits.mailbox_providers import MailboxProviders
 
 __all__ = [
+    "PUT_BACK",
     "Cap",
     "EffectiveLimits",
     "EffectiveLimitsCache",
@@ -40,6 +42,9 @@ __all__ = [
     "mark_changed",
     "read_effective_limits",
 ]
+
+#: What the error code says of a recipient that was put back for a limit, so that another limit may end its wait.
+PUT_BACK = ("QUIET_HOURS", "FREQUENCY_CAP", "WARM_UP")
 
 #: How long a mail domain is remembered after it asked to slow down.
 _CALM = timedelta(days=1)
@@ -97,13 +102,18 @@ class EffectiveLimits:
         """Whether messages need permits."""
         return bool(self.rates or self.slowdown or self.by_domain)
 
-    def general(self, now: datetime) -> list[Bucket]:
-        """The buckets that every message is taken from."""
+    def general(self, now: datetime, clock: UseClock | None = None) -> list[Bucket]:
+        """The buckets that every message is taken from.
+
+        Args:
+            clock: Tells how long a rate that was found has been used; None: all the time.
+        """
         if self.slowdown is None:
             return list(self.rates)
         key = f"channel:{self.channel_id}"
         own = next((bucket for bucket in self.rates if bucket.key == key), None)
-        rate = self.slowdown.rate_at(now, ceiling=None if own is None else own.rate)
+        used = None if clock is None else clock.use(self.channel_id, self.slowdown, now)
+        rate = self.slowdown.rate_at(now, ceiling=None if own is None else own.rate, used=used)
         if rate is None:
             return list(self.rates)
         slowed = Bucket(key, rate, text=f"{_in_words(rate)}, the rate that the channel's provider takes")

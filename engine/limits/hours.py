@@ -8,21 +8,35 @@ its country's, else the organization's, else UTC.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from zoneinfo import ZoneInfo
 
-from engine.limits.config import DAYS
+from engine.limits.windows import DAYS
 from engine.limits.zones import zone_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from engine.limits.config import CampaignLimits, Window
+    from engine.limits.windows import Window
 
-__all__ = ["Hours"]
+__all__ = ["HourRules", "Hours"]
 
 _DAY = 24 * 60
 _WEEK = 7 * _DAY
+
+
+class HourRules(Protocol):
+    """The hours that a campaign or an organization allows."""
+
+    @property
+    def send_windows(self) -> Sequence[Window]:
+        """Nothing is sent outside of all of them; none: any time."""
+        ...
+
+    @property
+    def quiet_hours(self) -> Sequence[Window]:
+        """Nothing is sent within any of them."""
+        ...
 
 
 class Hours:
@@ -33,7 +47,7 @@ class Hours:
         default_zone: For recipients whose zone is not known (IANA); None: UTC.
     """
 
-    def __init__(self, rules: Sequence[CampaignLimits], *, default_zone: str | None = None) -> None:
+    def __init__(self, rules: Sequence[HourRules], *, default_zone: str | None = None) -> None:
         self._default_zone = default_zone or "UTC"
         self.limited = any(rule.send_windows or rule.quiet_hours for rule in rules)
         """Whether there is a rule at all."""

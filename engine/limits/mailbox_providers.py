@@ -17,10 +17,10 @@ from queue import Empty, Full, Queue
 from threading import Lock, Thread
 from typing import TYPE_CHECKING
 
-import dns.exception
-import dns.resolver
 import structlog
 from pydantic import BaseModel, ConfigDict, Field
+
+from engine.kernel.name_servers import resolver_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable
@@ -109,14 +109,19 @@ def _provider_of_exchanger(name: str) -> str | None:
     return next((_exchangers()[end] for end in ends if end in _exchangers()), None)
 
 
-def system_resolver() -> Callable[[str], list[str]] | None:
-    """Asks the system's resolver for the mail exchangers of a domain; None: there is no resolver.
+def system_resolver(server: str | None = None) -> Callable[[str], list[str]] | None:
+    """Asks a resolver for the mail exchangers of a domain; None: there is no resolver.
 
     The function raises dns.exception.DNSException.
+
+    Args:
+        server: Its address, with a port where it is not 53; None: the system's.
     """
+    import dns.resolver  # noqa: PLC0415 - most commands ask nobody
+
     try:
-        resolver = dns.resolver.Resolver()
-    except (dns.exception.DNSException, OSError):
+        resolver = resolver_of([server] if server else [])
+    except (dns.exception.DNSException, OSError, ValueError):
         return None
     resolver.lifetime = resolver.timeout = _TIMEOUT
 
@@ -199,6 +204,8 @@ class MailboxProviders:
             self._questions.task_done()
 
     def _look_up(self, domain: str) -> None:
+        import dns.resolver  # noqa: PLC0415 - most commands ask nobody
+
         assert self._find is not None  # noqa: S101 - nothing is asked for without it
         provider, lasts = None, _FAILED
         try:

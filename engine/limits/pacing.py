@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from engine.limits.buckets import HORIZON, BucketsAway, Denied, Grant, Wish
 
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from datetime import datetime
     from threading import Event
 
+    from engine.limits.adaptive import Slowdown, UseClock
     from engine.limits.buckets import Buckets
     from engine.limits.effective import EffectiveLimits
     from state.database import Clock
 
-__all__ = ["Pacing", "Wait", "Wave", "rest"]
+__all__ = ["Allowance", "Pacing", "Selection", "Wait", "rest"]
 
 T = TypeVar("T")
 
@@ -57,11 +58,20 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
-class Wave(Generic[T]):
+class Selection(Generic[T]):
     """Whom permits were leased for."""
 
     chosen: list[T]
     rest: list[T]
+
+
+class Allowance(NamedTuple):
+    """What permits were leased by."""
+
+    rate: float | None = None
+    """Messages a second, of the general limits; None: any."""
+    slowdown: Slowdown | None = None
+    """What was known of the rate that the channel's provider takes."""
 
 
 def rest(seconds: float, stopping: Event) -> None:
@@ -83,15 +93,19 @@ class Pacing:
         effective: EffectiveLimits,
         buckets: Buckets,
         clock: Clock,
+        use_clock: UseClock,
         *,
         steady: Callable[[], float] = time.monotonic,
         rest: Callable[[float, Event], object] = rest,
     ) -> None:
         self.effective = effective
+        self.allowance = Allowance()
+        """What the current permits were leased by."""
         self.patient = False
         """Whether this thread may wait for a mail domain when nothing else is left to send."""
         self._buckets = buckets
         self._clock = clock
+        self._use_clock = use_clock
         self._steady = steady
         self._rest = rest
         self._spare = 0
@@ -102,7 +116,7 @@ class Pacing:
 
     def choose(
         self, queue: Sequence[T], domain_of: Callable[[T], str | None], *, size: int
-    ) -> Wave[T] | Wait:
+    ) -> Selection[T] | Wait:
         """Lease permits for as many of `queue` as may leave next, in its order; or say why none may."""
         try:
             if self.effective.by_domain:
@@ -112,11 +126,11 @@ class Pacing:
             return self._away(error)
         if isinstance(taken, Denied):
             return self._wait(taken, everybody=True)
-        return Wave(list(queue[: taken.permits]), list(queue[taken.permits :]))
+        return Selection(list(queue[: taken.permits]), list(queue[taken.permits :]))
 
     def _choose_by_domain(
         self, queue: Sequence[T], domain_of: Callable[[T], str | None], size: int
-    ) -> Wave[T] | Wait:
+    ) -> Selection[T] | Wait:
         now = self._clock.now()
         domains = [domain_of(one) for one in queue]
         counts = Counter(domains)
@@ -160,11 +174,13 @@ class Pacing:
                 allowed = free > 0
                 free -= allowed
             (chosen if allowed else left_over).append(one)
-        return Wave(chosen, left_over)
+        return Selection(chosen, left_over)
 
     def _take(self, wishes: Sequence[Wish], unlimited: int, most: int) -> Grant | Denied:
         now = self._clock.now()
-        general = self.effective.general(now)
+        general = self.effective.general(now, self._use_clock)
+        slowest = min((bucket.rate for bucket in general), default=None)
+        self.allowance = Allowance(slowest, self.effective.slowdown)
         if not general and not wishes:  # what was limited has recovered meanwhile
             self._begins = self._steady()
             return Grant(min(unlimited, most), 0.0, min(unlimited, most), ())
@@ -182,7 +198,6 @@ class Pacing:
         if isinstance(taken, Grant):
             self._spare = max(0, self._spare - taken.permits)
             self._begins = self._steady() + taken.wait
-            slowest = min((bucket.rate for bucket in general), default=0.0)
             self._lasts = max(_GOOD, taken.permits / slowest) if slowest else _GOOD
         return taken
 
@@ -228,7 +243,7 @@ class Pacing:
         self._spare += permits
 
     def begin_empty(self) -> None:
-        """Let the channel's bucket, which has just been made, begin empty."""
+        """Let the channel's bucket, whose rate has just been found, begin empty."""
         for bucket in self.effective.general(self._clock.now()):
             with suppress(BucketsAway):  # then nothing is leased anyway
                 self._buckets.begin_empty(self.effective.org_id, bucket)

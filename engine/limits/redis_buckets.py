@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import redis
 
+from engine.kernel.redis_wakeups import redis_client
 from engine.limits.buckets import HORIZON, MOST, BucketsAway, Denied, Grant
-from engine.redis_wakeups import redis_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -8,8 +8,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
+from state.change import clock_of
 from state.sets import insert_into
 from state.tables import Channel, ChannelDay
 
@@ -20,11 +21,13 @@ if TYPE_CHECKING:
 
     from engine.limits.config import WarmUp
 
-__all__ = ["BLOCKED_FOR", "is_warm_up", "reserve", "tomorrow"]
+__all__ = ["BLOCKED_FOR", "forget", "is_warm_up", "reserve", "tomorrow"]
 
 #: What `blocked_for` of a channel says, and its reason begins with, that has sent what it may today.
 BLOCKED_FOR = "warm_up"
 _BEGINS = "warm-up:"
+#: How long what a channel sent on a day is kept: nothing asks for it once the day is over, wherever it is.
+_KEPT = timedelta(days=7)
 
 
 def is_warm_up(blocked_reason: str | None) -> bool:
@@ -72,3 +75,11 @@ def reserve(
             .execution_options(synchronize_session=False)
         )
     return given
+
+
+def forget(session: Session) -> None:
+    """Remove what channels sent on days that are over. As many rows as channels are warmed up, for a week."""
+    before = clock_of(session).now().astimezone(UTC).date() - _KEPT
+    session.execute(
+        delete(ChannelDay).where(ChannelDay.day < before).execution_options(synchronize_session=False)
+    )

@@ -2,12 +2,12 @@
 
 | written | is |
 |---|---|
-| `America/New_York`, `america/new york`, ` Europe/Berlin ` | that zone |
+| `America/New_York`, `america/new york`, ` Europe / Berlin `, `EUROPE-BERLIN` | that zone |
 | `New York`, `Berlin` | the zone of that city, if only one is called so |
 | `W. Europe Standard Time`, `Eastern Daylight Time` | Windows' name, by CLDR's table |
 | `UTC-5`, `GMT+02:00`, `-05:00`, `+0530` | the zone with that offset all the year |
 | `(UTC-05:00) Eastern Time (US & Canada)` | the zone of what it says first, else of the offset |
-| `PST`, `CEST`, `Pacific Time` | what nearly everybody means by it |
+| `EST`, `PST`, `CEST`, `Pacific Time (US & Canada)` | the place that nearly everybody means by it, in summer too |
 
 `CST`, `IST` and the like, which mean several, and bare numbers are not read.
 """
@@ -24,7 +24,10 @@ from babel.core import get_global
 __all__ = ["is_zone", "read_zone"]
 
 _LONGEST = 100
-_BLANKS = re.compile(r"[\s_]+")
+#: What stands between the words of a name, however it is written.
+_BETWEEN = re.compile(r"[\s_./\\]+|(?<=[a-z])-(?=[a-z])")
+_OF_AMERICA = re.compile(r"\s*\((?:us|usa|us (?:&|and) canada|usa (?:&|and) canada)\)$")
+_NO_OFFSET = re.compile(r"^\(\s*(?:utc|gmt)\s*\)")
 _OFFSET = re.compile(
     r"\(?\s*(?:utc|gmt)?\s*(?P<sign>[+\-\u2212\u2013])\s*(?P<hours>\d{1,2})(?:[:.]?(?P<minutes>\d{2}))?\s*(?:h|hours?)?"
     r"(?:\)\s*(?P<label>.*))?",
@@ -53,9 +56,9 @@ _CHANGING_OFFSETS = {
 }
 _USUAL = {
     "z": "UTC", "zulu": "UTC", "utc": "UTC", "gmt": "Etc/GMT", "coordinated universal time": "UTC",
-    "et": "America/New_York", "edt": "America/New_York", "eastern time": "America/New_York",
+    "et": "America/New_York", "est": "America/New_York", "edt": "America/New_York", "eastern time": "America/New_York",
     "us eastern": "America/New_York", "ct": "America/Chicago", "cdt": "America/Chicago",
-    "central time": "America/Chicago", "mt": "America/Denver", "mdt": "America/Denver",
+    "central time": "America/Chicago", "mt": "America/Denver", "mst": "America/Denver", "mdt": "America/Denver",
     "mountain time": "America/Denver", "pt": "America/Los_Angeles", "pst": "America/Los_Angeles",
     "pdt": "America/Los_Angeles", "pacific time": "America/Los_Angeles", "akst": "America/Anchorage",
     "akdt": "America/Anchorage", "alaska time": "America/Anchorage", "hawaii time": "Pacific/Honolulu",
@@ -82,11 +85,12 @@ def read_zone(text: str) -> str | None:
     """The zone (IANA) that a text means; None when nobody can say."""
     if len(text) > _LONGEST:
         return None
-    plain = _BLANKS.sub(" ", text.strip().strip("\ufeff")).strip().lower()
-    match = _OFFSET.fullmatch(plain)
+    said = _NO_OFFSET.sub("(utc+0)", text.strip().strip("\ufeff").strip().lower())
+    match = _OFFSET.fullmatch(said)
     if match is not None:
-        label = re.split(r"[,(]", match["label"] or "", maxsplit=1)[0].strip()
-        return _known().get(label) or _by_offset(match)
+        label = re.split(r"[,(:]", match["label"] or "", maxsplit=1)[0]
+        return _known().get(_plain(label)) or _by_offset(match)
+    plain = _plain(_OF_AMERICA.sub("", said))
     return _known().get(plain) or _by_windows(plain)
 
 
@@ -114,7 +118,7 @@ def _known() -> dict[str, str]:
     for zone in _current():
         cities.setdefault(_plain(zone.rpartition("/")[2]), set()).add(zone)
     known = {city: next(iter(zones)) for city, zones in cities.items() if len(zones) == 1}
-    return {**known, **_USUAL, **{_plain(name): name for name in names}}
+    return {**known, **{_plain(name): name for name in names}, **_USUAL}
 
 
 @lru_cache(maxsize=1)
@@ -126,8 +130,9 @@ def _current() -> list[str]:
 
 @lru_cache(maxsize=1)
 def _windows() -> dict[str, str]:
-    return {name.lower(): zone for name, zone in get_global("windows_zone_mapping").items()}
+    return {_plain(name): zone for name, zone in get_global("windows_zone_mapping").items()}
 
 
 def _plain(name: str) -> str:
-    return name.replace("_", " ").lower()
+    """In lower case, with single blanks between its words."""
+    return _BETWEEN.sub(" ", name.lower()).strip()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from engine.inputs import Input
+from engine.kernel.inputs import Input
 
-__all__ = ["Tracking", "kept"]
+__all__ = ["LONGEST_WINDOW", "Tracking", "kept"]
+
+#: Days; no campaign's attribution window is longer.
+LONGEST_WINDOW = 90
 
 
 class Tracking(Input):

@@ -98,16 +98,18 @@ class Rewritten:
         return _MARKED.sub(replaced, rendered)
 
 
-def rewrite(source: str, tokens: Tokens, touchpoint_id: UUID, wanted: Wanted, *, html: bool) -> Rewritten:
+def rewrite(
+    source: str, tokens: Tokens, campaign_id: UUID, touchpoint_id: UUID, wanted: Wanted, *, html: bool
+) -> Rewritten:
     """A part's source with what is wanted of it."""
     if _RAW.search(source):  # there `{{` is text
         return Rewritten(source, per_recipient=False)
-    what = _Whats(tokens, touchpoint_id)
+    what = _Whats(tokens, campaign_id, touchpoint_id)
     if html:
         if wanted.clicks:
             source = _replaced(source, what.in_html(source))
         if wanted.opens:
-            source = _with_picture(source, tokens, touchpoint_id)
+            source = _with_picture(source, tokens.what(campaign_id, touchpoint_id))
     elif wanted.clicks and wanted.text:
         source = _replaced(source, what.in_text(source))
     return Rewritten(source, what.per_recipient)
@@ -126,8 +128,9 @@ def _replaced(source: str, places: Iterator[_Place]) -> str:
 class _Whats:
     """The links of one part."""
 
-    def __init__(self, tokens: Tokens, touchpoint_id: UUID) -> None:
+    def __init__(self, tokens: Tokens, campaign_id: UUID, touchpoint_id: UUID) -> None:
         self._tokens = tokens
+        self._campaign_id = campaign_id
         self._touchpoint_id = touchpoint_id
         self.per_recipient = False
 
@@ -168,16 +171,16 @@ class _Whats:
         url = (unescape_attribute(value) if html else value).strip()
         if not _trackable(url):
             return None
-        return _CLICK + self._tokens.what(self._touchpoint_id, url)
+        return _CLICK + self._tokens.what(self._campaign_id, self._touchpoint_id, url)
 
 
 def _trackable(url: str) -> bool:
     return bool(_WEB.match(url)) and len(url) <= _LONGEST and url.isprintable()
 
 
-def _with_picture(source: str, tokens: Tokens, touchpoint_id: UUID) -> str:
+def _with_picture(source: str, what: str) -> str:
     picture = (
-        f'<img src="{_OPEN}{tokens.what(touchpoint_id)}.gif" width="1" height="1" alt="" '
+        f'<img src="{_OPEN}{what}.gif" width="1" height="1" alt="" '
         'style="display:block;border:0;width:1px;height:1px">'
     )
     ends = list(_BODY_END.finditer(source))

@@ -1,8 +1,10 @@
 """Signed, stateless addresses of opens and clicks: `/t/o/{who}/{what}.gif` and `/t/c/{who}/{what}`.
 
 *Who* is the recipient and when the message was made: 64 characters, signed once a message. *What* is the message
-(its touchpoint) and, of a click, where the link leads: signed once a template, because it is the same for everybody.
-A link whose address differs by recipient is signed for that recipient alone.
+(its touchpoint) and, of a click, where the link leads: signed once a template and campaign, because it is the same for
+everybody there, and good beside recipients of that campaign alone. A link whose address differs by recipient is signed
+for that recipient alone. Links in mail that was sent before they were bound to campaigns hold their old signature,
+which is accepted as well; what they tell is written only within their organization (engine.inbound.hits).
 
 Nothing is kept in any table, so the links work for as long as the key does, whatever becomes of the template.
 A redirect needs both signatures, so it leads nowhere but to where a message of ours did.
@@ -65,7 +67,8 @@ class Tokens:
         self.clicks = f"{base}/t/c/"
         """What stands before *who* in a link."""
         self._who = [hmac.digest(key, b"muster tracking who", "sha256") for key in keys]
-        self._what = [hmac.digest(key, b"muster tracking what", "sha256") for key in keys]
+        self._what = [hmac.digest(key, b"muster tracking campaign what", "sha256") for key in keys]
+        self._unbound = [hmac.digest(key, b"muster tracking what", "sha256") for key in keys]
 
     def who(self, campaign_id: UUID, entity_id: UUID, made_at: int) -> str:
         """The recipient's part; `made_at` in seconds since 1970."""
@@ -76,10 +79,10 @@ class Tokens:
         payload = key + made_at.to_bytes(4)
         return base64.urlsafe_b64encode(_mac(self._who[0], payload) + payload).decode()
 
-    def what(self, touchpoint_id: UUID, url: str = "", *, who: str = "") -> str:
-        """The message's part; with `who`, it is good for that recipient alone."""
+    def what(self, campaign_id: UUID, touchpoint_id: UUID, url: str = "", *, who: str = "") -> str:
+        """The message's part, good for recipients of the campaign; with `who`, for that one alone."""
         payload = touchpoint_id.bytes + url.encode()
-        mac = _mac(self._what[0], who.encode() + payload)
+        mac = _mac(self._what[0], campaign_id.bytes + who.encode() + payload)
         return base64.urlsafe_b64encode(mac + payload).rstrip(b"=").decode()
 
     def read_who(self, token: str) -> Who:
@@ -94,13 +97,14 @@ class Tokens:
         )
 
     def read_what(self, token: str, *, who: str) -> What:
-        """Raises LinkError: it is none of ours, was changed, is another recipient's, or leads out of the web."""
+        """Raises LinkError: it is none of ours, was changed, is another campaign's or recipient's, or leads out of the
+        web.
+        """
         mac, payload = _split(token)
-        if not any(
-            hmac.compare_digest(mac, _mac(key, bound + payload))
-            for key in self._what
-            for bound in (b"", who.encode())
-        ):
+        campaign, own = self.read_who(who).campaign_id.bytes, who.encode()
+        accepted = [(key, campaign + bound) for key in self._what for bound in (b"", own)]
+        accepted += [(key, bound) for key in self._unbound for bound in (b"", own)]
+        if not any(hmac.compare_digest(mac, _mac(key, bound + payload)) for key, bound in accepted):
             raise LinkError("this link is not valid; it may have been cut off or changed")
         url = payload[16:].decode()
         if url and not url.lower().startswith(_WEB):

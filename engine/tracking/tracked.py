@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from uuid import UUID
 
-    from engine.channels.port import Content
+    from engine.content.message import Content
     from engine.content.stored import AnyTemplate
     from engine.tracking.tokens import Tokens
 
@@ -54,7 +54,7 @@ class Tracker:
     ) -> None:
         self._wanted = wanted
         self._tokens = tokens
-        self._campaign = campaign_id.bytes
+        self._campaign_id = campaign_id
         self._touchpoint_id = touchpoint_id
         self._clock = clock
         self._marked = False
@@ -68,7 +68,7 @@ class Tracker:
     def _part(self, source: str | None, *, html: bool) -> str | None:
         if not source:
             return source
-        part = rewrite(source, self._tokens, self._touchpoint_id, self._wanted, html=html)
+        part = rewrite(source, self._tokens, self._campaign_id, self._touchpoint_id, self._wanted, html=html)
         self._marked = self._marked or part.per_recipient
         return part.source
 
@@ -76,11 +76,11 @@ class Tracker:
         """A rendered message as it goes to its recipient; `_id` is the entity's."""
         tokens, step = self._tokens, self._touchpoint_id
         entity = bytes.fromhex(attributes["_id"].replace("-", ""))
-        who = tokens.who_of(self._campaign + entity, int(self._clock()))
+        who = tokens.who_of(self._campaign_id.bytes + entity, int(self._clock()))
         clicks, opens = f"{tokens.clicks}{who}/", f"{tokens.opens}{who}/"
 
         def sign(url: str) -> str:
-            return clicks + tokens.what(step, url, who=who)
+            return clicks + tokens.what(self._campaign_id, step, url, who=who)
 
         html, text = content.html, content.text
         if html:

@@ -7,14 +7,15 @@ from typing import Any, Literal
 from alembic import context
 
 from state.tables import Base
-from state.types import Json, UtcDateTime
+from state.types import Json, Keys, UtcDateTime
 
 
 def _render(kind: str, item: Any, autogenerate: Any) -> str | Literal[False]:
     """How our own column types are written into a migration."""
-    if kind == "type" and isinstance(item, UtcDateTime):
-        autogenerate.imports.add("from state.types import UtcDateTime")
-        return "UtcDateTime()"
+    if kind == "type" and isinstance(item, (Keys, UtcDateTime)):
+        name = type(item).__name__
+        autogenerate.imports.add(f"from state.types import {name}")
+        return f"{name}()"
     if kind == "type" and item is Json:
         autogenerate.imports.add("from state.types import Json")
         return "Json"

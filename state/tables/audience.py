@@ -9,11 +9,9 @@ from sqlalchemy import Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from state.tables.base import Base, Identified, JsonObject, OrgId, Owned, Timestamped
+from state.types import NIL_UUID
 
-__all__ = ["EVERY_CAMPAIGN", "Entity", "FormerEntity", "Suppression", "Target"]
-
-#: In place of a campaign where all are meant, so that the unique key sees two of them as the same.
-EVERY_CAMPAIGN = UUID(int=0)
+__all__ = ["Entity", "FormerEntity", "Suppression", "Target"]
 
 
 class Entity(Identified, Owned, Timestamped, Base):
@@ -74,15 +72,13 @@ class Suppression(Identified, Owned, Base):
     __table_args__ = (UniqueConstraint("org_id", "address", "medium", "campaign_id"),)
 
     medium: Mapped[str] = mapped_column(String(8))
-    """email, phone, chat or other (engine.channels.media)."""
+    """email, phone, chat or other (engine.kernel.media)."""
     address: Mapped[str] = mapped_column(String(320))
     """In the one form of its medium."""
     channel_kind: Mapped[str | None] = mapped_column(String(32))
     """The kind of channel that it was put on the list for; absent: the medium was named."""
     reason: Mapped[str] = mapped_column(String(32))
     """unsubscribe, hard_bounce, complaint or manual."""
-    campaign_id: Mapped[UUID] = mapped_column(
-        default=EVERY_CAMPAIGN, server_default=text(f"'{EVERY_CAMPAIGN.hex}'")
-    )
+    campaign_id: Mapped[UUID] = mapped_column(default=NIL_UUID, server_default=text(f"'{NIL_UUID.hex}'"))
     """The one campaign that must not use it; all zeros: none of the organization may."""
     created_at: Mapped[datetime]

@@ -14,8 +14,8 @@ __all__ = ["AuditRecord"]
 
 
 class AuditRecord(Owned, Base):
-    """One transaction of one author: what it changed, or what was taken out. Written once, never changed; retention
-    alone removes it.
+    """One transaction of one author: what it changed, or what was taken out. Written once, never changed, but
+    that an erased person is taken out; retention alone removes it.
     """
 
     __tablename__ = "audit_record"

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from state.tables.base import Base, Identified, JsonObject, Owned, Timestamped
 from state.types import ExactJson
 
-__all__ = ["Campaign", "Channel", "Flow", "Template", "TemplateAttachment", "Touchpoint"]
+__all__ = ["Campaign", "Channel", "Flow", "Picture", "Template", "TemplateAttachment", "Touchpoint"]
 
 
 class Channel(Identified, Owned, Timestamped, Base):
@@ -76,6 +76,8 @@ class Template(Identified, Owned, Timestamped, Base):
     """Values for variables that an entity lacks."""
     mjml: Mapped[str | None] = mapped_column(Text)
     """What `html` was made from; absent: it was written as HTML."""
+    inline_css: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """What `<style>` says is written into the elements' own `style` when it is compiled."""
     headers: Mapped[JsonObject | None]
     """More headers of the message, name to value; values may hold variables."""
     data: Mapped[JsonObject | None]
@@ -108,6 +110,23 @@ class TemplateAttachment(Identified, Owned, Timestamped, Base):
     size: Mapped[int]
     """Bytes of `content`."""
     content: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+
+
+class Picture(Identified, Owned, Base):
+    """A picture that messages show from Muster's own address. Its id is all that who loads it must know."""
+
+    __tablename__ = "picture"
+    __table_args__ = (UniqueConstraint("org_id", "digest"), Index(None, "org_id", "created_at"))
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32))
+    """SHA-256 of `content`: the same picture is kept once."""
+    name: Mapped[str] = mapped_column(String(255), default="")
+    """Of the file that it came in."""
+    content_type: Mapped[str] = mapped_column(String(32))
+    size: Mapped[int]
+    """Bytes of `content`."""
+    content: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+    created_at: Mapped[datetime]
 
 
 class Flow(Identified, Owned, Timestamped, Base):
@@ -189,7 +208,7 @@ class Campaign(Identified, Owned, Timestamped, Base):
     ends_at: Mapped[datetime | None]
     """The instant it ends, on the day `end_date`; absent: the end of that day."""
     misfire_hours: Mapped[float] = mapped_column(default=6.0, server_default="6")
-    """How late a scheduled start may be, after which it is skipped (engine.campaigns.scheduling)."""
+    """How late a scheduled start may be, after which it is skipped (engine.campaigns.start_scheduled)."""
     reach: Mapped[float] = mapped_column(default=100.0, server_default="100")
     """Percent of the audience that it has been told to reach; nobody else joins, and below 100 it does not
     complete by itself."""
@@ -197,7 +216,7 @@ class Campaign(Identified, Owned, Timestamped, Base):
     paused_by: Mapped[str | None] = mapped_column(String(150))
     """Who or what paused it: a key's name, `budget`; means nothing while it is not paused."""
     returns_seen: Mapped[JsonObject | None]
-    """`{"outcomes", "bounced", "complained"}` when it was last paused for them (engine.campaigns.return_breaker)."""
+    """`{"outcomes", "bounced", "complained"}` when it was last paused for them (engine.delivery.return_breaker)."""
     created_by: Mapped[str | None] = mapped_column(String(150))
     audience: Mapped[JsonObject | None]
     """`{"segments", "filters", "schema"}` as somebody wrote them, of which `target_ids` are made."""
@@ -213,4 +232,6 @@ class Campaign(Identified, Owned, Timestamped, Base):
     """What agents see beside an entity of the audience (engine.campaigns.next_best_actions)."""
     first_contact: Mapped[JsonObject | None]
     """How enrolled targets are contacted (engine.enrolled.first_contact), of which its own flow is made."""
+    texts_kept_from: Mapped[datetime | None]
+    """Recipients' texts (engine.people.recipient_texts) are gone of what ended until then; absent: all are kept."""
     extras: Mapped[JsonObject] = mapped_column(ExactJson, default=dict)

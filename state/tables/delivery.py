@@ -9,25 +9,35 @@ recipient without a lease changes all three (engine.delivery.counters). Sums are
 negative for as long as a lease (a failure that was counted by its slice and retriggered away from its job). Pending is
 what is left of `size`, or of the job's `total`.
 
+Whom a lease has on the wire is said by its slice alone, in `claimed`, which is committed before a message leaves: a
+recipient's own row is written once, with its outcome. In flight is who is claimed and has none (`Recipient.in_flight`),
+and answers call that in_progress (`Recipient.status`). Stored is in_progress only of whoever is between two
+touchpoints. So a lease that died leaves in doubt exactly those of its slice's `claimed` that have no outcome.
+
 No index of `recipient` holds `automation_status`, or anything else that a usual delivery changes: on PostgreSQL
-claiming and settling write a row on its own page and no index (heap-only tuples), for which a part of each page is left
-free.
+an outcome writes a row on its own page and no index (heap-only tuples), for which a part of each page is left free.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, and_, case, exists, select, text
+from sqlalchemy.ext.hybrid import hybrid_property
+from sqlalchemy.orm import Mapped, column_property, mapped_column
 
+from state.execution_ids import execution_id_of
 from state.tables.base import Base, Identified, JsonObject, Owned, Timestamped, partial_index
 from state.tables.enrolment import Enrolled, enrolled_indexes
-from state.types import Derived
+from state.transitions import AutomationStatus
+from state.types import Derived, Keys, is_among
 
-__all__ = ["HOLDS", "DeliveryHour", "Execution", "Job", "JobPace", "Recipient", "Slice"]
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
+
+__all__ = ["HOLDS", "Attempt", "DeliveryHour", "Execution", "Job", "JobPace", "Recipient", "Slice"]
 
 #: Percent of a page of `recipient` that is written at first; the rest is for the versions that delivery makes of a row.
 FILL_FACTOR = 50
@@ -84,6 +94,8 @@ class Job(Identified, Owned, Timestamped, Base):
     success: Mapped[int] = mapped_column(default=0)
     failed: Mapped[int] = mapped_column(default=0)
     cancelled: Mapped[int] = mapped_column(default=0)
+    unreached: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    """Of the cancelled, those whom stopping the job left (JOB_CANCELLED); the others were excluded."""
     in_progress: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     """Recipients in progress as of the last fold of each slice: those between two touchpoints."""
     slices_total: Mapped[int] = mapped_column(default=0)
@@ -142,6 +154,12 @@ class Slice(Owned, Base):
     lease_epoch: Mapped[int] = mapped_column(default=0)
     lease_expires_at: Mapped[datetime | None]
     lease_owner: Mapped[str | None] = mapped_column(String(128))
+    claimed: Mapped[list[UUID] | None] = mapped_column(Keys)
+    """Entities of the recipients that the lease has on the wire, as of its latest transaction. Those that have an
+    outcome by somebody else meanwhile, or are no recipients any more, are in it and not in flight."""
+    claimed_step: Mapped[int | None]
+    """How many touchpoints of the flow lie before the one that they are claimed for (`touchpoint_id`, `variant`);
+    absent: it is the only one of its flow."""
     in_progress: Mapped[int] = mapped_column(default=0)
     """Its recipients that are in progress: on the wire, or between two touchpoints."""
     in_progress_folded: Mapped[int] = mapped_column(default=0, server_default=text("0"))
@@ -220,18 +238,17 @@ class Recipient(Timestamped, Enrolled, Base):
     )
     """The same of whoever is in no slice: reported by others, or held out."""
     execution_id: Mapped[UUID | None]
-    """Of the current execution: fresh at its first claim, kept over its attempts, so that a provider or a
-    mailbox can recognise a repeat."""
+    """Of the current execution: what it is at its first claim (state.execution_ids), written with the first outcome and
+    kept over its attempts, so that a provider or a mailbox can recognise a repeat."""
     attempt: Mapped[int] = mapped_column(default=0)
-    """Counted at claim, so that a recipient that kills its worker ends failed, not in a loop."""
-    in_flight: Mapped[bool] = mapped_column(default=False)
-    """Claimed and not settled. Under an expired lease this is doubt."""
+    """Those that ended: with an outcome, or with their worker, so that a recipient that kills its worker ends failed,
+    not in a loop."""
     due_at: Mapped[datetime | None]
     error_code: Mapped[str | None] = mapped_column(String(64))
     error_text: Mapped[str | None] = mapped_column(Text)
     step: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     """How many touchpoints of the flow lay before the one it is at; where it goes on if that one is removed. Between
-    two of them it is in_progress, not in flight, and due at `due_at`."""
+    two of them it is in_progress, and due at `due_at`."""
     touchpoint_id: Mapped[UUID | None]
     """Of a flow of several: the touchpoint it is at, or waits for. Absent: it has not begun."""
     sent_at: Mapped[datetime | None]
@@ -257,7 +274,47 @@ class Recipient(Timestamped, Enrolled, Base):
     email_status_updated_at: Mapped[datetime | None]
     email_bounce_type: Mapped[str | None] = mapped_column(String(12))
     email_feedback: Mapped[JsonObject | None]
-    """The details of it, opens and clicks among them (engine.insight.feedback)."""
+    """The details of it, opens and clicks among them (engine.engagement.feedback)."""
+
+    if TYPE_CHECKING:
+        in_flight: Mapped[bool]
+        current_execution_id: Mapped[UUID | None]
+
+    @hybrid_property
+    def status(self) -> str | None:
+        """What answers say: the automation status, or in_progress of whoever is in flight."""
+        return AutomationStatus.IN_PROGRESS if self.in_flight else self.automation_status
+
+    @status.inplace.expression
+    @classmethod
+    def _status(cls) -> ColumnElement[str | None]:
+        return case((cls.in_flight, AutomationStatus.IN_PROGRESS.value), else_=cls.automation_status)
+
+
+_open = Recipient.automation_status.in_((AutomationStatus.PENDING, AutomationStatus.IN_PROGRESS))
+_claimed_by = (
+    Slice.job_id == Recipient.job_id,
+    Slice.number == Recipient.slice_number,
+    is_among(Recipient.entity_id, Slice.claimed),
+)
+_claimed_at = case((Slice.claimed_step.is_not(None), Slice.touchpoint_id))
+_begun_execution_id = (
+    select(execution_id_of(Slice.job_id, Slice.number, Recipient.entity_id, _claimed_at))
+    .where(*_claimed_by)
+    .correlate_except(Slice)
+    .scalar_subquery()
+)
+#: Claimed by the lease of its slice, and without an outcome. Under a lease that died this is doubt. Primary key.
+Recipient.in_flight = column_property(
+    and_(_open, exists().where(*_claimed_by).correlate_except(Slice)).label("in_flight")
+)
+#: The id of its execution, also of the first while that is in flight and stands in no row. Primary key.
+Recipient.current_execution_id = column_property(
+    case(
+        (Recipient.execution_id.is_(None) & _open, _begun_execution_id),
+        else_=Recipient.execution_id,
+    ).label("current_execution_id")
+)
 
 
 class RecipientAddress(Base):
@@ -299,6 +356,29 @@ class Execution(Base):
     """How many touchpoints lay before it then."""
     variant: Mapped[str | None] = mapped_column(String(64))
     """Of that touchpoint; absent: it has none."""
+
+
+class Attempt(Base):
+    """An attempt of a recipient's execution that did not succeed and was made again; the last one stands on the
+    recipient, or in `Execution`. No foreign keys, as recipients: deleting a campaign deletes them by name.
+    """
+
+    __tablename__ = "attempt"
+
+    campaign_id: Mapped[UUID] = mapped_column(primary_key=True)
+    entity_id: Mapped[UUID] = mapped_column(primary_key=True)
+    execution_id: Mapped[UUID] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    """1, 2, … within the execution."""
+    org_id: Mapped[UUID]
+    touchpoint_id: Mapped[UUID | None]
+    """Absent: the only one of its flow."""
+    answered_at: Mapped[datetime]
+    error_code: Mapped[str | None] = mapped_column(String(64))
+    error_text: Mapped[str | None] = mapped_column(Text)
+    """What was answered; of several under this number, last."""
+    times: Mapped[int] = mapped_column(default=1)
+    """How often it was made: what costs no attempt (throttled, the provider down) is made again under its number."""
 
 
 class DeliveryHour(Owned, Base):

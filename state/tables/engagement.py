@@ -42,7 +42,7 @@ class Engagement(Owned, Base):
     channel: Mapped[str] = mapped_column(String(16))
     """email, portal, entity_ui, or another kind of channel."""
     kind: Mapped[str] = mapped_column(String(16))
-    """delivered, read, clicked, bounced … (engine.insight.engagement)."""
+    """delivered, read, clicked, bounced … (engine.engagement.engagement)."""
     happened_at: Mapped[datetime]
     event_id: Mapped[str | None] = mapped_column(String(255))
     """The reporter's own id: the same event is taken once. NULLs do not collide."""

@@ -8,7 +8,7 @@ none of it. Counters are absent as well: absent + 1 is absent, so that delivery 
 Who writes what:
 
 - `stage`: "new" when enrolled; "contacted" and "unreachable" by delivery's settlements, "engaged" by what the recipient
-  did, "goal_met" and "goal_missed" by verify-goal (engine.enrolled.stages has the rule); anything by PATCH.
+  did, "goal_met" and "goal_missed" by verify-goal (engine.engagement.stages has the rule); anything by PATCH.
 - `whatsapp_sent`, `email_sent`, `last_contacted_at`, `last_email_at`: delivery's settlements.
 - `calls_made`, `last_conv_id`: whoever takes in a call attempt (and `last_contacted_at` with it).
 - `analysis` and the columns made of it: `engine.enrolled.analysis.analysed`, from one mapping of the contract's fields.
@@ -113,7 +113,7 @@ class TargetKey(Base):
     kind: Mapped[str] = mapped_column(String(8))
     """email or phone."""
     value: Mapped[str] = mapped_column(String(320))
-    """As channels compare it (engine.channels.addresses): e-mail in lower case, phone in E.164."""
+    """As channels compare it (engine.kernel.addresses): e-mail in lower case, phone in E.164."""
     org_id: Mapped[UUID]
     holders: Mapped[int]
     """How many live targets have it. A bulk enrolment names customers, and two may share an address."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Index, LargeBinary, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -27,6 +28,8 @@ class Organization(Identified, Base):
     """A rate, a frequency cap, send windows, quiet hours and a time zone (engine.limits.config); absent: none."""
     limits_epoch: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     """Counts changes of any limit in the organization, so that whoever sends sees that there is a new one."""
+    limits_changed_at: Mapped[datetime | None]
+    """When somebody last changed one: whoever was put back for a limit before is looked at again. Absent: never."""
 
 
 class ApiKey(Identified, Owned, Base):
@@ -43,6 +46,10 @@ class ApiKey(Identified, Owned, Base):
     created_at: Mapped[datetime]
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime | None]
+    """From when on it opens nothing; absent: it is good until it is revoked."""
+    networks: Mapped[list[Any] | None]
+    """The networks that it may be used from; absent: anywhere."""
 
 
 class IdempotencyKey(Identified, Owned, Base):

@@ -1,4 +1,4 @@
-"""Processes that run, as they say themselves."""
+"""Processes that run, as they say themselves, and what the sweeper's chores did last."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from state.tables.base import Base, Identified
 
-__all__ = ["Process", "ProcessKind"]
+__all__ = ["ChoreRun", "Process", "ProcessKind"]
 
 
 class ProcessKind(StrEnum):
@@ -32,4 +32,21 @@ class Process(Identified, Base):
     pid: Mapped[int]
     started_at: Mapped[datetime]
     seen_at: Mapped[datetime]
-    """Its last heartbeat (engine.heartbeat)."""
+    """Its last heartbeat (engine.kernel.heartbeat)."""
+
+
+class ChoreRun(Base):
+    """What a chore of the sweeper did when it was last done (engine.kernel.chores). It belongs to no organization."""
+
+    __tablename__ = "chore_run"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    done_at: Mapped[datetime]
+    succeeded_at: Mapped[datetime | None]
+    """None: it never did."""
+    seconds: Mapped[float]
+    """How long it took."""
+    failures: Mapped[int]
+    """In a row, up to now."""
+    error: Mapped[str] = mapped_column(String(100))
+    """The kind of error that it failed with; empty: it succeeded."""

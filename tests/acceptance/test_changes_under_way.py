@@ -14,15 +14,17 @@ from dataclasses import dataclass, field
 from itertools import cycle
 from typing import TYPE_CHECKING
 
+import pytest
+from pydantic import SecretStr
 from sqlalchemy import select
 
 from config.settings import Settings
 from engine.audience.entities import delete_entity, patch_entity
-from engine.audience.suppression import Barred, bar
 from engine.campaigns import lifecycle
-from engine.channels.media import AddressMedium
 from engine.delivery.freshness import FRESH_FOR
-from engine.runtime import Runtime
+from engine.engagement.suppression import Barred, bar
+from engine.kernel.media import AddressMedium
+from engine.kernel.runtime import Runtime
 from state.tables import Entity, Recipient
 from tests.harness.seeds import seed, smtp_settings
 from tests.harness.stack import Stack
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
     from tests.harness.journal import Journal
     from tests.harness.seeds import Seeded
+
+pytestmark = pytest.mark.slow
 
 FULL = os.environ.get("MUSTER_SCALE") == "full"
 SIZE = 50_000 if FULL else 6_000
@@ -110,7 +114,8 @@ def test_nobody_is_written_to_as_they_were_a_wave_before(tmp_path: Path) -> None
 
 def _deliver(stack: Stack, seeded: Seeded, addresses: dict[UUID, str]) -> tuple[UUID, Changes]:
     """Activate, and delete, change and suppress people at random until the job is over."""
-    runtime = Runtime(Settings(redis_url=stack.redis.url), database=stack.database)
+    settings = Settings(redis_url=stack.redis.url, secret_key=SecretStr(stack.env["MUSTER_SECRET_KEY"]))
+    runtime = Runtime(settings, database=stack.database)
     with runtime.transaction() as session:
         job = lifecycle.activate(session, seeded.org_id, seeded.campaign_id, window=runtime.settings.window)
         assert job is not None

@@ -21,13 +21,15 @@ from tests.harness.providers import SmtpSink
 from tests.harness.rabbitmq import RabbitMQ
 from tests.harness.seeds import smtp_settings
 from tests.harness.stack import Stack
-from tests.harness.waiting import wait_until
+from tests.harness.waiting import patience, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.acceptance.client import Client
     from tests.harness.journal import Journal
+
+pytestmark = pytest.mark.slow
 
 #: Of a worker process, by default; what it has on the wire at most is the product.
 WAVE: int = Settings.model_fields["wave_size"].default
@@ -125,7 +127,7 @@ def test_over_redis(tmp_path: Path) -> None:
 
 def unsubscribe(link: str) -> None:
     """What a mail program does when its user wants no more (RFC 8058)."""
-    answer = httpx.post(link, data={"List-Unsubscribe": "One-Click"}, timeout=30)
+    answer = httpx.post(link, data={"List-Unsubscribe": "One-Click"}, timeout=patience(60))
     assert answer.is_success, answer.text
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.acceptance.client import Client
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.slow]
 
 EACH = 40
 GOOD, REFUSED, DEFERRED = "good.example", "refused.example", "deferred.example"

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import func, insert, select
 
-from engine.triggers import arm
+from engine.kernel.triggers import arm
 from state.tables import DeliveryHour, Engagement, Entity, Execution
 from tests.delivery.accounts import check
 from tests.delivery.kit import Bench
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from state.database import Database
+
+pytestmark = pytest.mark.slow
 
 SIZE = 10_000
 #: Where the worker is killed: before, between and inside the waves of each message, and while it is swept up after.

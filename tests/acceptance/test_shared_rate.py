@@ -9,6 +9,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import pytest
+
 from state.tables import Channel
 from tests.acceptance.client import signed_in
 from tests.harness.answering import AnsweringProvider
@@ -20,7 +22,12 @@ if TYPE_CHECKING:
 
     from tests.acceptance.client import Client
 
+pytestmark = pytest.mark.slow
+
 RATE, EACH, FREE = 20, 150, 600
+PROBES = 1.5
+"""Refusals a second at most, on average: a rate is found by going beyond it now and then, a lease of two messages each
+time; a worker that forgot it is refused about twenty times a second."""
 EVERYBODY = {"filter": {"items": [{"key": "email", "operator": "NOT_EMPTY"}], "combination": "AND"}}
 MAIL = {"security": "none", "from_email": "news@shop.example", "host": "127.0.0.1"}
 
@@ -58,21 +65,24 @@ def test_campaigns_share_the_rate_that_was_found(tmp_path: Path) -> None:
         client.change_status(third, "active")
         assert FREE == client.finish(third)["execution_counts"]["success"]
         assert len(account.told()["taken"]) < 2 * EACH, "it was over before those that wait"
-        before, refused = found(), account.told()["refused"]
         stack.workers[0].kill()
+        kept, at_kill = found(), account.told()
         stack.begin_worker()
-        assert before[0] == found()[0] or before[1] < found()[1], "it is kept"
         for campaign in (first, second):
             assert EACH == client.finish(campaign)["execution_counts"]["success"]
         seconds, told = time.monotonic() - began, account.told()
+        refused, busy = (told[name] - at_kill[name] for name in ("refused", "seconds"))
         print(  # noqa: T201 - the figures are what the test is for
             f"\n{2 * EACH} at {RATE} a second over 2 campaigns and 2 workers, one killed: {seconds:.1f} s, ideal "
-            f"{2 * EACH / RATE:.1f} s, {told['refused']} refused, {told['refused'] - refused} of them after the kill"
+            f"{2 * EACH / RATE:.1f} s, {told['refused']} refused, {refused} of them in the {busy} s that were used "
+            f"after the kill; rates at the kill and in the end: {kept[0]:.1f} and {found()[0]:.1f}"
         )
         assert 2 * EACH == len(set(told["taken"]))
         assert max(Counter(told["taken"]).values()) <= 2, (
             "what the dead worker had on the wire may come twice"
         )
         assert not other.told()["refused"]
-        assert told["refused"] <= 60, "all keep to what one has found"
+        assert kept[0] is not None
+        assert kept[1] <= found()[1], "it is kept"
+        assert refused <= PROBES * (busy + 1), "all keep to what one has found, also who begins behind it"
         assert found()[0] <= 1.3 * RATE

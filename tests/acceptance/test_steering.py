@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from tests.acceptance.client import Client
 
+pytestmark = pytest.mark.slow
+
 FULL = os.environ.get("MUSTER_SCALE") == "full"
 SIZE = 50_000 if FULL else 5_000
 PAUSES = 10

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.services
 @pytest.fixture
 def small(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
     """A pool of two that waits half a second, whose clock is read whenever it can be."""
-    monkeypatch.setattr("state.database.BUSY_TIMEOUT", timedelta(seconds=0.5))
+    monkeypatch.setattr("state.dialects.postgresql.BUSY_TIMEOUT", timedelta(seconds=0.5))
     database = Database(postgresql_url, pool_size=2)
     database.clock = DatabaseClock(database.engine, every=timedelta(0))
     yield database
@@ -47,7 +47,7 @@ def test_a_pool_that_is_exhausted_is_an_outage(small: Database) -> None:
         pass
     assert is_connection_loss(caught.value)
     with small.read() as session:
-        assert small.steady_for(session) < timedelta(minutes=1)
+        assert small.uptime(session) < timedelta(minutes=1)
 
 
 def test_an_outage_does_not_stop_the_clock_and_costs_no_connection(postgresql_url: str) -> None:
@@ -67,7 +67,7 @@ def test_an_outage_does_not_stop_the_clock_and_costs_no_connection(postgresql_ur
 
 def test_a_host_that_says_no_good_bye_is_given_up_within_a_lease(postgresql_url: str) -> None:
     database = Database(postgresql_url, pool_size=2)
-    with database.alone() as connection:
+    with database.autocommit() as connection:
         number = connection.connection.dbapi_connection.fileno()  # type: ignore[union-attr]
         with socket.socket(fileno=socket.dup(number)) as wire:
             milliseconds = wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)

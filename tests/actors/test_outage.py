@@ -10,15 +10,15 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError
 
 from config.settings import Settings
-from engine.campaigns.scheduling import start_due
-from engine.runtime import Runtime
+from engine.campaigns.start_scheduled import start_due
+from engine.kernel.runtime import Runtime
 from state.database import Database
 from tests.servers.proxy import Proxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.slow]
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def database(postgresql_url: str, proxy: Proxy) -> Iterator[Database]:
 
 def steady(database: Database) -> timedelta:
     with database.read() as session:
-        return database.steady_for(session)
+        return database.uptime(session)
 
 
 def test_an_outage_is_noted_by_whoever_meets_it(database: Database, proxy: Proxy) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from actors.services import Embedded, SchedulerService, WorkerService
 from config.settings import EMBEDDED, Settings
 from engine.campaigns import lifecycle
-from engine.runtime import Runtime
+from engine.kernel.runtime import Runtime
 from state.tables import Base, Campaign, Channel, Organization, Template
 from tests.delivery.kit import Bench
 from tests.harness.waiting import wait_until
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from actors.services import Service
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

@@ -14,16 +14,17 @@ from actors import registry
 from actors.broker import connect as connect_broker
 from actors.middleware import standard
 from config.settings import EMBEDDED
-from engine.commands import COMMANDS, QUEUES, Activate, Execute, Sweep
-from engine.redis_wakeups import redis_client
-from engine.wakeups import WakeupError, connect
+from engine.kernel.commands import COMMANDS, QUEUES, Activate, Execute, Sweep
+from engine.kernel.connect_wakeups import connect
+from engine.kernel.redis_wakeups import redis_client
+from engine.kernel.wakeups import WakeupError
 from tests.conftest import REDIS, missing_service
 from tests.harness.rabbitmq import RabbitMQ
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from engine.commands import Command
+    from engine.kernel.commands import Command
 
 
 @pytest.fixture(params=["redis", "rabbitmq", "embedded"])

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from actors.context import Context
+from actors.registry import ACTORS
 from engine.channels import registry
-from engine.delivery.execute import Executor
+from engine.delivery.lease import Executor
 from engine.insight.waiting import Waiting, situation_of, waiting_of
 from engine.limits.context import LimitContext
 from engine.limits.redis_buckets import RedisBuckets
@@ -17,6 +20,8 @@ from state.tables import Campaign, Job
 from tests.channels.http_rig import LOOPBACK
 from tests.delivery.kit import Bench
 from tests.harness.answering import AnsweringProvider
+from tests.harness.sweeping import sweep
+from tests.servers.postfix import Postfix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,7 +53,7 @@ class ProviderBench(Bench):
 
     def __init__(self, database: Database, org_id: UUID) -> None:
         super().__init__(database, org_id)
-        self._servers: list[AnsweringProvider] = []
+        self._servers: list[AnsweringProvider | Postfix] = []
 
     def new_executor(self) -> Executor:
         """A worker as after a restart; it waits for permits as the time passes."""
@@ -65,6 +70,13 @@ class ProviderBench(Bench):
             ("http", _api(server.port)) if "http" in rules else ("smtp", _mail_server(server.port))
         )
         self.senders.channel = registry.build(kind, settings, {}, LOOPBACK)  # type: ignore[assignment]
+        return server.told
+
+    def postfix(self, *, messages: int, unit: int) -> Callable[[], dict[str, Any]]:
+        """The same with a real Postfix that takes so many messages in so many seconds."""
+        server = Postfix(messages=messages, unit=unit)
+        self._servers.append(server)
+        self.senders.channel = registry.build("smtp", _mail_server(server.port), {}, LOOPBACK)  # type: ignore[assignment]
         return server.told
 
     def people(self, count: int, *, domains: int) -> list[str]:
@@ -84,6 +96,31 @@ class ProviderBench(Bench):
                 self.database.clock.forward(seconds=step)  # type: ignore[attr-defined]
             Event().wait(0.02)
         raise AssertionError(f"it did not happen: {self.statuses()}")
+
+    def run_as_a_worker(self, done: Callable[[], bool], *, threads: int = 8) -> None:
+        """The same as a worker process does it, with so many threads, while somebody sweeps."""
+        stop = Event()
+        context = Context(self.runtime, self.executor, self.dispatcher)
+
+        def work() -> None:
+            while not stop.is_set():
+                try:
+                    command = self.wakeups.sent.pop(0)
+                except IndexError:
+                    stop.wait(0.02)
+                else:
+                    ACTORS[type(command)](context, command)
+
+        with ThreadPoolExecutor(threads) as pool:
+            workers = [pool.submit(work) for _ in range(threads)]
+            try:
+                while not done() and not any(worker.done() for worker in workers):
+                    sweep(self.runtime)
+                    stop.wait(0.1)
+            finally:
+                stop.set()
+        for worker in workers:
+            worker.result()
 
     def is_over(self) -> bool:
         """Whether no job has anything left to do."""

@@ -8,9 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from engine.campaigns import lifecycle
-from engine.campaigns.return_breaker import PAUSED_BY, Returns, is_refusal
 from engine.channels.port import Delivered, Rejected
-from engine.insight.feedback import Feedback, take_feedback
+from engine.delivery.return_breaker import PAUSED_BY, Returns, is_refusal
+from engine.engagement.feedback import Feedback, take_feedback
 from engine.insight.waiting import situation_of, waiting_of
 from engine.limits.config import CampaignLimits, ReturnBreaker, stored
 from state.tables import Campaign, Event, Organization
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from uuid import UUID
 
-    from engine.channels.port import Message, Outcome
+    from engine.channels.port import Outcome
+    from engine.content.message import Message
     from state.database import Database
 
 

@@ -67,6 +67,25 @@ def test_an_operators_rule_comes_first(tmp_path):
     assert timedelta(seconds=30) == verdict.duration
 
 
+def test_words_alone_do_not_take_back_what_a_server_accepted(tmp_path):
+    """RFC 5321 §4.2.1: it has the message, and whoever sent it again would send it twice. An operator whose server says
+    250 to what it throws away names the code.
+    """
+    path = tmp_path / "rules.toml"
+    words = RULE.format(name="full").replace('code = "450"\n', "")
+    path.write_text(
+        words + RULE.format(name="thrown-away").replace("450", "250").replace("queue of", "thrown")
+    )
+    classifier = classifier_of(path)
+
+    def rule_of(text: str) -> str:
+        return classifier.classify(ProviderAnswer(Protocol.SMTP, 250, None, text, Phase.END)).rule.name
+
+    assert rule_of("Ok, the queue of news is full") == "accepted"
+    assert rule_of("Ok, this account has been closed") == "accepted"
+    assert rule_of("Ok, thrown away, it is full") == "thrown-away"
+
+
 def test_an_operators_rule_replaces_the_one_of_its_name(tmp_path):
     """So that a rule that ships can be taken away."""
     path = tmp_path / "rules.toml"

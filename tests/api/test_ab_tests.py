@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from sqlalchemy import select
 
-from engine.commands import Activate
+from engine.kernel.commands import Activate
 from state.tables import Touchpoint
 from tests.api.world import make_campaign
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from ipaddress import ip_network
@@ -14,10 +16,14 @@ import structlog
 from config.logging import configure_logging
 from config.settings import Settings
 from engine.channels import registry
-from engine.channels.secrets import Secrets
-from engine.outbound import Guard
+from engine.channels.smtp.lookup import Lookup
+from engine.channels.smtp.mail_domain import MailDomain, examine_domain
+from engine.kernel.outbound import Guard
+from engine.kernel.secrets import Secrets, channel_place
 from state.tables import Channel, Flow, IdempotencyKey, Job
 from tests.api.world import make_campaign, make_job
+from tests.servers.dns import DnsServer
+from tests.servers.smtp import SmtpServer
 
 PASSWORD = "hunter2-never-shown"
 SMTP = {
@@ -61,7 +67,10 @@ def test_credentials_are_kept_encrypted_and_never_sent_back(api, client):
     assert "credentials" not in made
     kept = row(api, made)
     assert PASSWORD.encode() not in kept.credentials
-    assert Secrets.of(api.runtime.settings).open(kept.credentials)["password"] == PASSWORD
+    assert (
+        Secrets.of(api.runtime.settings).open(kept.credentials, channel_place(kept.id))["password"]
+        == PASSWORD
+    )
     with api.database.read() as session:
         assert PASSWORD not in repr([(one.answer, one.headers) for one in session.query(IdempotencyKey)])
 
@@ -182,6 +191,50 @@ def test_testing_asks_the_provider(api, client, stranger):
     assert answer.json()["ok"] is False
     assert answer.json()["message"]
     assert stranger.post(f"/v1/channel/{good}:test").status_code == 404
+
+
+def test_testing_looks_at_the_domains_records(api, client, monkeypatch):
+    """As `muster doctor --domain` does, in bounded time; what no name server of the public's knows is not asked for."""
+    records = {
+        "shop.example": {"TXT": ["v=spf1 mx -all"], "MX": ["10 mx.shop.example."]},
+        "mx.shop.example": {"A": ["8.8.4.9"]},
+        "_dmarc.shop.example": {"TXT": ["v=DMARC1; p=none"]},
+    }
+    with DnsServer(records) as names, SmtpServer() as mail:
+        changed = api.runtime.settings.model_copy(update={"dns_server": names.address})
+        monkeypatch.setattr(api.runtime, "settings", changed)
+        settings = {
+            "host": "127.0.0.1",
+            "port": mail.port,
+            "security": "none",
+            "from_email": "news@shop.example",
+        }
+        channel = {"name": "mail", "kind": "smtp", "settings": settings}
+        made = client.post("/v1/channel", json=channel).json()["_id"]
+        answer = client.post(f"/v1/channel/{made}:test").json()
+        found = {one["name"]: one for one in answer["records"]}
+        assert answer["ok"] is True
+        assert (True, True) == (found["SPF"]["ok"], found["DMARC"]["ok"])
+        assert "ok" not in found["DKIM"], "worth a look"
+        assert "dkim_domain" in found["DKIM"]["remedy"]
+        asked = len(names.asked)
+        settings["from_email"] = "news@wiki.internal"
+        inside = client.post("/v1/channel", json=channel).json()["_id"]
+        (one,) = client.post(f"/v1/channel/{inside}:test").json()["records"]
+        assert (False, "wiki.internal is no public domain") == (one["ok"], one["found"])
+        assert asked == len(names.asked)
+
+
+def test_records_take_bounded_time():
+    """A name server that never answers is asked for so long, and no more."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        lookup = Lookup([f"127.0.0.1:{silent.getsockname()[1]}"], within=0.3)
+        began = time.monotonic()
+        findings = examine_domain(MailDomain("shop.example", host="mx.shop.example"), lookup)
+        assert time.monotonic() - began < 3
+    assert {"SPF", "DMARC"} <= {one.name for one in findings if one.ok is False}
+    assert any("took too long" in one.found for one in findings)
 
 
 def test_a_channel_that_a_flow_names_stays(api, client):

@@ -114,6 +114,16 @@ def test_a_body_of_too_many_values_is_refused(api):
         assert (answer.status_code, answer.json()["code"]) == (413, "BODY_TOO_LARGE")
 
 
+def test_a_body_of_too_many_template_marks_is_refused_however_they_are_written(api):
+    many = bodies.TEMPLATE_MARKS + 1
+    with api.client("viewer") as client:
+        for mark in ("{{a}}", "{%a%}", "\\u007b\\u007ba}}", "{\\u007Ba}}"):
+            body = '{"name": "t", "type": "message", "message": "' + mark * many + '"}'
+            answer = client.post("/channel-service/v1/touchpoints/_validate", content=body)
+            assert answer.status_code == 413, mark
+            assert "outputs and tags" in answer.json()["message"]
+
+
 def test_a_body_is_as_long_as_its_route_needs(api):
     long = json.dumps({"name": "t", "subject": "s", "html": "<p>" + "a" * bodies.USUAL_BODY + "</p>"})
     with api.client() as client:

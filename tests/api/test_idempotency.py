@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
 
-from engine import idempotency
 from engine.api.targeting import portals as endpoints
 from engine.campaigns import portals
-from engine.idempotency import ABANDONED, KEPT, KeyConflict, Reservation, Stored
-from engine.inputs import Invalid
+from engine.kernel import idempotency
+from engine.kernel.idempotency import ABANDONED, KEPT, Fingerprints, KeyConflict, Reservation, Stored
+from engine.kernel.inputs import Invalid
 from state.tables import IdempotencyKey, Portal
 from tests.api.world import add_recipients, make_campaign, make_job
 
@@ -161,9 +163,9 @@ def test_nothing_is_reserved_without_a_key(api, client):
         assert session.query(IdempotencyKey).count() == 0
 
 
-def reserve(database, org_id, request=b"r" * 32):
+def reserve(database, org_id, request=b"r", keys=(b"key",)):
     with database.begin() as session:
-        return idempotency.reserve(session, org_id, "k", request)
+        return idempotency.reserve(session, org_id, "k", Fingerprints(keys, request))
 
 
 def finish(database, taken):
@@ -177,7 +179,7 @@ def test_a_reservation_that_is_abandoned_may_be_taken_over(database, org_id, clo
     with pytest.raises(KeyConflict, match="still runs"):
         reserve(database, org_id)
     clock.forward(seconds=1)
-    taken = reserve(database, org_id, b"x" * 32)
+    taken = reserve(database, org_id, b"x")
     assert isinstance(taken, Reservation)
     with pytest.raises(KeyConflict, match="taken over"):
         finish(database, lost)
@@ -185,7 +187,7 @@ def test_a_reservation_that_is_abandoned_may_be_taken_over(database, org_id, clo
         assert not idempotency.renew(session, lost)
         idempotency.release(session, lost)
     finish(database, taken)
-    assert isinstance(reserve(database, org_id, b"x" * 32), Stored)
+    assert isinstance(reserve(database, org_id, b"x"), Stored)
 
 
 def test_a_reservation_that_is_renewed_is_kept(database, org_id, clock):
@@ -230,6 +232,18 @@ def test_of_many_reservations_at_once_one_is_given(database, org_id):
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(attempt, range(8))) == 1
+
+
+def test_what_is_kept_of_a_request_needs_the_key(database, org_id):
+    """Nobody who has the database alone can find out whose request it was; a new key still knows it."""
+    finish(database, reserve(database, org_id))
+    with database.read() as session:
+        kept = session.query(IdempotencyKey.fingerprint).scalar()
+    digest = hashlib.sha256(len(b"r").to_bytes(8, "big") + b"r").digest()
+    assert kept == hmac.digest(b"key", digest, "sha256")
+    assert isinstance(reserve(database, org_id, keys=(b"new", b"key")), Stored)
+    with pytest.raises(KeyConflict, match="another request"):
+        reserve(database, org_id, keys=(b"new",))
 
 
 def test_keys_are_trimmed():

@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from engine.api_keys import create_key
+from engine.authentication.api_keys import create_key
+from engine.kernel.principal import principal_of
 from engine.organizations import create_organization
-from engine.principal import principal_of
 
 if TYPE_CHECKING:
     from tests.api.conftest import Api

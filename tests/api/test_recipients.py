@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from engine.commands import Retrigger
+from engine.kernel.commands import Retrigger
 from state.tables import Execution, Job, Recipient
 from tests.api.world import add_recipients, make_campaign, make_job
 

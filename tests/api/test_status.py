@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from engine.commands import Activate, Cancel
+from engine.kernel.commands import Activate, Cancel
 from state.tables import Campaign, Job, Target
 from tests.api.world import make_campaign, make_job
 

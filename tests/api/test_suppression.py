@@ -7,8 +7,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from engine.audience.suppression import suppressed
-from engine.channels.media import AddressMedium
+from engine.engagement.suppression import suppressed
+from engine.kernel.media import AddressMedium
 from tests.api.world import make_campaign
 
 
@@ -196,3 +196,30 @@ def test_a_list_that_was_joined_has_a_second_header_and_delimiters_at_its_ends(c
     )
     assert (answer.status_code, answer.json()["created"]) == (200, 2)
     assert [error["line"] for error in answer.json()["errors"]] == [6]
+
+
+def test_an_import_takes_no_campaign_that_the_organization_does_not_have(api, client, stranger):
+    ours, gone = str(make_campaign(api.database, api.org_id)), str(uuid4())
+    theirs = stranger.post("/v1/campaign", json={"name": "theirs"}).json()["_id"]
+    lines = [
+        f"email,{number}@x.example,{campaign}" for number, campaign in enumerate((ours, gone, theirs, ""))
+    ]
+    answer = client.post(
+        "/v1/suppression:import", content="\n".join(["medium,address,campaign_id", *lines])
+    ).json()
+    assert (2, 0, 2) == (answer["created"], answer["skipped"], answer["rejected"])
+    assert [(3, gone), (4, theirs)] == [(one["line"], one["message"].split()[2]) for one in answer["errors"]]
+    assert 2 == client.get("/v1/suppression").json()["total"]
+
+
+def test_no_exported_cell_is_a_formula_and_all_are_imported_as_they_were(client, stranger):
+    odd = ["=cmd|x@x.example", "-1+1@x.example", "+49x@x.example"]
+    for address in odd:
+        assert 201 == client.post("/v1/suppression", json={"medium": "email", "address": address}).status_code
+    given = {"medium": "chat", "address": "@ada_lovelace"}
+    assert 201 == client.post("/v1/suppression", json=given).status_code
+    exported = client.get("/v1/suppression:export").text
+    cells = [line.split(",")[1] for line in exported.splitlines()[1:]]
+    assert {"'" + address for address in [*odd, "@ada_lovelace"]} == set(cells)
+    assert 4 == stranger.post("/v1/suppression:import", content=exported).json()["created"]
+    assert exported == stranger.get("/v1/suppression:export").text

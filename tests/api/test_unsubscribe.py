@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from engine.audience.suppression import Barred, bar, suppressed
-from engine.channels.media import AddressMedium
-from engine.channels.secrets import Secrets
 from engine.content.links import Invitation, LinkError, Links
-from state.tables import Engagement, Event, Suppression
+from engine.engagement.suppression import Barred, bar, suppressed
+from engine.kernel.media import AddressMedium
+from engine.kernel.secrets import Secrets
+from state.tables import Engagement, Entity, Event, Organization, Suppression
 from tests.api.world import add_recipients, make_campaign
 
 if TYPE_CHECKING:
@@ -142,3 +142,49 @@ def test_whatever_a_mail_program_posts_is_one_click(api: Api) -> None:
 
 def test_a_link_of_an_organization_that_is_gone_leads_nowhere(api: Api) -> None:
     assert 404 == httpx.post(link(api, invitation())).status_code
+
+
+def test_the_page_says_who_writes_in_the_readers_language_and_what_else_they_get(api: Api) -> None:
+    spring, autumn, other = (
+        make_campaign(api.database, api.org_id, name=name) for name in ("Spring", "Autumn <i>", "Not theirs")
+    )
+    (entity_id,) = add_recipients(api.database, api.org_id, spring, ["success"])
+    add_recipients(api.database, api.org_id, autumn, ["success"], ids=[entity_id])
+    with api.database.begin() as session:
+        now = api.database.clock.now()
+        attributes = {"email": "ada@example.com", "language": "de"}
+        session.add(
+            Entity(
+                id=entity_id,
+                org_id=api.org_id,
+                schema="contact",
+                title="Ada",
+                attributes=attributes,
+                created_at=now,
+                updated_at=now,
+            )
+        )
+        sender = session.get_one(Organization, api.org_id).name
+    whom = invitation(org_id=api.org_id, campaign_id=spring, entity_id=entity_id)
+    url = link(api, whom)
+    page = httpx.get(url)
+    assert sender in page.text
+    assert "Wollen Sie sich abmelden?" in page.text, "as the entity reads, where the browser says nothing"
+    assert "Unsubscribe?" in httpx.get(url, headers={"accept-language": "en-GB"}).text
+    assert "<script" not in page.text
+    assert "<style" not in page.text
+    assert "unsafe" not in page.headers["content-security-policy"]
+    assert "Autumn &lt;i&gt;" in page.text
+    assert "Not theirs" not in page.text
+    page = httpx.post(url, data={"scope": f"campaign:{autumn}"})
+    assert f'value="back:{autumn}"' in page.text
+    with api.database.read() as session:
+        there = invitation(org_id=api.org_id, campaign_id=autumn)
+        assert suppressed(session, there, AddressMedium.EMAIL, ["ada@example.com"])
+        here = invitation(org_id=api.org_id, campaign_id=spring)
+        assert not suppressed(session, here, AddressMedium.EMAIL, ["ada@example.com"])
+    assert f'value="campaign:{autumn}"' in httpx.post(url, data={"scope": f"back:{autumn}"}).text
+    assert [] == suppressions(api)
+    for wrong in (f"campaign:{other}", "back:x"):
+        assert httpx.post(url, data={"scope": wrong}).status_code == 404
+    assert [] == suppressions(api)

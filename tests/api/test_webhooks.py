@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import select
 
 from engine.events.distribute import distribute
 from engine.events.outbox import record
-from state.tables import WebhookDelivery
+from state.tables import IdempotencyKey, WebhookDelivery
 
 if TYPE_CHECKING:
     import httpx
@@ -118,8 +119,23 @@ def test_an_idempotency_key_makes_one_webhook(client: httpx.Client) -> None:
     answers = [
         client.post(PATH, json={"url": URL, "events": ["*"]}, headers=headers).json() for _ in range(2)
     ]
+    assert answers[0]["data"].pop("secret").startswith("whsec_")
     assert answers[0] == answers[1]
     assert 1 == len(client.get(PATH).json()["data"]["webhooks"])
+
+
+@pytest.mark.parametrize("rotated", [False, True])
+def test_the_kept_answer_holds_no_secret(api: Api, client: httpx.Client, rotated: bool) -> None:
+    headers = {"idempotency-key": "once"}
+    if rotated:
+        answer = client.post(f"{PATH}/{made(client)['id']}:rotate-secret", json={}, headers=headers)
+    else:
+        answer = client.post(PATH, json={"url": URL, "events": ["*"]}, headers=headers)
+    secret = answer.json()["data"]["secret"]
+    with api.database.read() as session:
+        (kept,) = session.scalars(select(IdempotencyKey.answer))
+    assert kept
+    assert secret.encode() not in kept
 
 
 def test_the_log_pages_and_repeats(api: Api, client: httpx.Client) -> None:

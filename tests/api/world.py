@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from engine.campaigns import campaigns, flows, templates
-from engine.inputs import read
+from engine.kernel.inputs import read
 from state.tables import Campaign, Job, Recipient, Slice, Target
 
 if TYPE_CHECKING:
@@ -67,11 +67,17 @@ def make_job(database: Database, org_id: UUID, campaign_id: UUID, **values: Any)
 
 
 def add_recipients(
-    database: Database, org_id: UUID, campaign_id: UUID, statuses: list[str], **values: Any
+    database: Database,
+    org_id: UUID,
+    campaign_id: UUID,
+    statuses: list[str],
+    *,
+    ids: list[UUID] | None = None,
+    **values: Any,
 ) -> list[UUID]:
-    """Recipients in these statuses; their entity ids, in that order."""
+    """Recipients in these statuses; their entity ids, in that order: `ids`, or new ones."""
     now = database.clock.now()
-    ids = [uuid4() for _ in statuses]
+    ids = ids or [uuid4() for _ in statuses]
     with database.begin() as session:
         session.add_all(
             Recipient(

@@ -5,12 +5,15 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
+import pytest
 from sqlalchemy import func, select
 
 from engine.audience import importing
 from engine.audience.entities import upsert_entity
 from engine.audience.importing import import_entities
 from state.tables import Entity
+
+pytestmark = pytest.mark.slow
 
 WRITERS = 4
 

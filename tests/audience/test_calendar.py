@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import insert, select, update
 
-from engine.audience.targets import TargetInput, audience, create_target
-from engine.inputs import read
+from engine.filters.targets import TargetInput, audience, create_target
+from engine.kernel.inputs import read
 from state.tables import Entity, Organization
 
 #: In New York it is still the 31st of March, on Kiritimati noon of the 1st of April has passed.

@@ -11,6 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import pytest
 from sqlalchemy import event, func, select, text
 
 from engine.audience.importing import import_entities
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from state.database import Database
+
+pytestmark = pytest.mark.slow
 
 FULL = os.environ.get("MUSTER_SCALE") == "full"
 ENTITIES, CAMPAIGNS, CHANGED, IMPORTERS = (200_000, 50, 10_000, 8) if FULL else (8_000, 10, 1_000, 8)
@@ -73,7 +76,7 @@ def test_changed_entities_are_enrolled_exactly_once(database: Database, org_id: 
 
     assert ENTITIES == run(everybody())
     assert 0 == count(database, Recipient)
-    if database.is_postgresql:
+    if database.dialect.name == "postgresql":
         with database.begin() as session:
             session.execute(text("ANALYZE entity"))
     statements = 0

@@ -16,7 +16,7 @@ from engine.audience.entities import (
     patch_entity,
     upsert_entity,
 )
-from engine.inputs import Invalid
+from engine.kernel.inputs import Invalid
 from state.errors import NotFound
 from state.tables import Entity, Organization
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.audience.dates import DATE_WORDS, Days, Second, read_date
-from engine.audience.filters import FilterError, Operator, parse_filters
-from engine.inputs import Invalid
+from engine.filters.dates import DATE_WORDS, Days, Second, read_date
+from engine.filters.filters import FilterError, Operator, parse_filters
+from engine.kernel.inputs import Invalid
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
@@ -98,6 +98,26 @@ def test_groups_nest_one_level_deep():
 def test_other_shapes_are_refused(bad):
     with pytest.raises(FilterError, match="entity_filters"):
         parse_filters(bad)
+
+
+@pytest.mark.parametrize(
+    "value", ["1,234.50", "12,5", "1.234,5", "1 000", "1\u202f000", "1'000", "50 %", "€5", "\u22125"]
+)
+@pytest.mark.parametrize("operator", ["LESS_THAN", "GREATER_THAN_OR_EQUAL"])
+def test_a_number_as_another_country_writes_it_has_no_order(value, operator):
+    condition = {"key": "score", "operator": operator, "value": value}
+    with pytest.raises(FilterError, match=r"does not read as a number; write it like 1234\.5"):
+        parse_filters({"filter": {"items": [condition]}})
+    assert parse_filters({"filter": {"items": [{**condition, "data_type": "string"}]}}) is not None
+    assert parse_filters({"filter": {"items": [{**condition, "operator": "EQUALS"}]}}) is not None
+
+
+@pytest.mark.parametrize(
+    "value", ["17", "-1.5", "15.01.2026", "2026-01-15", "10.0.0.1", "M", "1e5", "12345678901234567"]
+)
+def test_other_values_of_an_order_are_no_such_numbers(value):
+    condition = {"key": "score", "operator": "LESS_THAN", "value": value}
+    assert parse_filters({"filter": {"items": [condition]}}) is not None
 
 
 json_values = st.recursive(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from engine.audience.filters import MAX_CONDITIONS, MAX_ITEMS, MAX_TEXTS, FilterError, parse_filters
-from engine.audience.targets import TargetInput, count, create_target
-from engine.inputs import read
+from engine.filters.filters import MAX_CONDITIONS, MAX_ITEMS, MAX_TEXTS, FilterError, parse_filters
+from engine.filters.targets import TargetInput, count, create_target
+from engine.kernel.inputs import read
+
+pytestmark = pytest.mark.slow
 
 #: What costs the databases most.
 KINDS = {

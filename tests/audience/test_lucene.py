@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from engine.audience.filters import parse_filters
-from engine.audience.lucene import lucene
+from engine.filters.filters import parse_filters
+from engine.filters.lucene import lucene
 
 
 def query(*items, combination="AND", schema="contact"):

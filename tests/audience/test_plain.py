@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from engine.audience.filters import parse_filters
-from engine.audience.plain import tree_of
-from engine.inputs import Invalid
+from engine.filters.filters import parse_filters
+from engine.filters.plain import tree_of
+from engine.kernel.inputs import Invalid
 from tests.audience.test_predicate import ABSENT, save, selected
 
 

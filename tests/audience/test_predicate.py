@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, insert, select
 
 from engine.audience.attributes import read_entity
-from engine.audience.filters import FilterError, parse_filters
-from engine.audience.predicate import predicate
+from engine.filters.filters import FilterError, parse_filters
+from engine.filters.predicate import predicate
 from state.tables import Entity
 from tests.audience.reference import ABSENT, WORDS, matches
 
@@ -317,9 +317,12 @@ def odd_filters(random):
         yield {"items": items, "combination": random.choice(["AND", "OR"])}
 
 
-def test_two_thousand_filters_over_odd_values_differ_nowhere(database, org_id):
-    """The same people in each database as by the plain rules, over whatever an attribute may hold, in any time zone."""
-    random = Random(15)  # noqa: S311 - values, not secrets
+@pytest.mark.parametrize("seed", range(4))
+def test_two_thousand_filters_over_odd_values_differ_nowhere(database, org_id, seed):
+    """The same people in each database as by the plain rules, over whatever an attribute may hold, in any time zone.
+    Five hundred of each seed.
+    """
+    random = Random(seed)  # noqa: S311 - values, not secrets
     odd = [*DAYS, *NUMERALS, *WORDS_IN_TEXTS, *NUMBERS, True, False, None, [], {}]
     rows = [{"a": value, "b": {"c": value}, "l": [{"c": value}, {"c": random.choice(odd)}]} for value in odd]
     rows += [{"a": random.sample(odd, 3)} for _ in range(20)]
@@ -347,5 +350,5 @@ def test_two_thousand_filters_over_odd_values_differ_nowhere(database, org_id):
             odd_ones = [people[ids.index(id_)] for id_ in wanted ^ passed]
             assert not odd_ones, (tree, now)
             tried += 1
-            if tried == 2000:
+            if tried == 500:
                 return

@@ -8,8 +8,8 @@ import pytest
 
 from engine.audience.importing import import_entities
 from engine.audience.preview import preview_target
-from engine.audience.targets import TargetInput, create_target
-from engine.inputs import read
+from engine.filters.targets import TargetInput, create_target
+from engine.kernel.inputs import read
 
 PEOPLE = [
     {

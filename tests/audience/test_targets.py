@@ -8,8 +8,8 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import func, select
 
-from engine.audience.filters import FilterError
-from engine.audience.targets import (
+from engine.filters.filters import FilterError
+from engine.filters.targets import (
     TargetChange,
     TargetInput,
     audience_page,
@@ -21,7 +21,7 @@ from engine.audience.targets import (
     matching_ids,
     update_target,
 )
-from engine.inputs import Invalid, read
+from engine.kernel.inputs import Invalid, read
 from state.errors import NotFound
 from state.tables import Entity, Organization
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from sqlalchemy import delete
 
-from engine.audience import where
-from engine.audience.filters import (
+from engine.filters import where
+from engine.filters.filters import (
     MAX_CONDITIONS,
     Condition,
     FilterError,
@@ -21,8 +21,8 @@ from engine.audience.filters import (
     conditions_of,
     parse_filters,
 )
-from engine.audience.two_levels import Junction, TooManyConditions, as_group
-from engine.audience.where_text import write_where
+from engine.filters.two_levels import Junction, TooManyConditions, as_group
+from engine.filters.where_text import write_where
 from state.tables import Entity
 from tests.audience.reference import matches
 from tests.audience.test_predicate import NOW, attributes, conditions, save, selected, texts

@@ -9,7 +9,7 @@ import pytest
 from engine.audience.formats import CSV, NDJSON, XLSX, records_in
 from engine.audience.lines import ImportRefused
 from engine.audience.reading import Columns
-from engine.audience.written_numbers import DecimalMark, plain_number
+from engine.filters.written_numbers import DecimalMark, plain_number
 
 
 @pytest.mark.parametrize(

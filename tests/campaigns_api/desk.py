@@ -9,11 +9,12 @@ from sqlalchemy import select
 
 from actors.context import Context
 from actors.registry import ACTORS
-from engine.delivery.execute import Executor
-from engine.delivery.sender import SendLoop
-from engine.events.postman import Postman
+from engine.delivery.lease import Executor
+from engine.events.webhook_dispatcher import WebhookDispatcher
+from engine.kernel.send_loop import SendLoop
 from state.tables import Channel, Entity, Event, Job, Recipient, Target, Template
 from tests.delivery.kit import ScriptedChannel, ScriptedSenders
+from tests.harness.processes import beat
 from tests.harness.sweeping import sweep
 
 if TYPE_CHECKING:
@@ -60,10 +61,10 @@ class Desk:
         self.channel: ScriptedChannel = self.senders.channel
         self.loop = SendLoop()
         self.executor = Executor(api.runtime, self.senders, self.loop)  # type: ignore[arg-type]
-        self.postman = Postman(api.runtime, self.loop)
+        self.dispatcher = WebhookDispatcher(api.runtime, self.loop)
 
     def close(self) -> None:
-        self.postman.stop()
+        self.dispatcher.stop()
         self.loop.close()
 
     # What the examples name.
@@ -169,7 +170,8 @@ class Desk:
 
     def work(self, *, most: int = 10_000) -> int:
         """Run every command on its way, and those that they cause, in order; returns how many."""
-        context = Context(self.api.runtime, self.executor, self.postman)
+        beat(self.database, "worker", "scheduler")
+        context = Context(self.api.runtime, self.executor, self.dispatcher)
         done = 0
         while self.api.wakeups.sent and done < most:
             command = self.api.wakeups.sent.pop(0)

@@ -9,9 +9,9 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from engine.campaigns.dry_running import run_dry
 from engine.campaigns.dry_runs import restart_silent
-from engine.commands import RunDry
+from engine.campaigns.execute_dry_run import run_dry
+from engine.kernel.commands import RunDry
 from state.tables import DryRun, Entity, Recipient, Suppression, Template
 from tests.harness.seeds import smtp_settings
 from tests.targeting.world import equals

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, update
 
-from engine.campaigns import jobs
+from engine.delivery import jobs
 from state.sampling import PLACES, place, place_of
 from state.tables import Entity, Job, Target
 from tests.harness.sweeping import sweep

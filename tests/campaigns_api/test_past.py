@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.inputs import Invalid
-from engine.instants import is_past, read_instant, refuse_past
+from engine.kernel.inputs import Invalid
+from engine.kernel.instants import is_past, read_instant, refuse_past
 from tests.campaigns_api.test_scheduling import execution, instant, later, scheduled
 
 if TYPE_CHECKING:

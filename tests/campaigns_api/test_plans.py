@@ -9,9 +9,9 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import select
 
-from engine.audience.filters import parse_filters
-from engine.delivery.execute import Executor
+from engine.delivery.lease import Executor
 from engine.delivery.sender import Senders
+from engine.filters.filters import parse_filters
 from state.tables import Campaign, Channel, Entity, Experiment, Recipient, Suppression, Target
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ def test_counts_equal_what_the_delivery_then_records(real: Desk, once: bool) -> 
     [channel] = plan["channels"]
     assert (channel["messages"], channel["domains"]) == (messages, {"example.com": messages})
     assert plan["cost"] == pytest.approx(messages * 0.02)
+    assert [one["messages"] for one in (plan["departures"][0], plan["departures"][-1])] == [0, messages]
     assert plan["fails"]
 
     real.ask("POST", f"/{campaign}/execute", json={})

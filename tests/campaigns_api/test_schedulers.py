@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import func, select
 
-from engine.campaigns import authoring, execution
-from engine.inputs import read
+from engine.campaigns import authoring, execute_campaign
+from engine.kernel.inputs import read
 from state.tables import Event, Job, ScheduledRun, Target, Template
 from tests.harness.seeds import seed
 from tests.harness.stack import Stack
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from sqlalchemy.orm import Session
+
+pytestmark = pytest.mark.slow
 
 STARTS = 200
 #: They fall due within so many seconds: well inside a minute.
@@ -40,7 +42,9 @@ def prepare(session: Session, org_id: UUID, template: UUID, target: str) -> list
             "messages": [{"template": str(template)}],
         }
         campaign = authoring.write_campaign(session, org_id, read(authoring.Plan, plan))
-        keys.append(execution.execute(session, org_id, campaign.id, window=4, due_at=tomorrow).execution_id)
+        keys.append(
+            execute_campaign.execute(session, org_id, campaign.id, window=4, due_at=tomorrow).execution_id
+        )
     return keys
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engine.campaigns.scheduling import start_due
-from engine.triggers import arm
+from engine.campaigns.start_scheduled import start_due
+from engine.kernel.triggers import arm
 from tests.delivery.kit import Crash
 
 if TYPE_CHECKING:

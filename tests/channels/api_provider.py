@@ -62,7 +62,7 @@ class ApiProvider(Server):
         return [UUID(entry["key"]) for entry in self.taken]
 
     def _control(self, method: str, path: str, body: object = None) -> Any:
-        connection = http.client.HTTPConnection("127.0.0.1", self.control_port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.control_port, timeout=60)
         try:
             connection.request(method, path, None if body is None else json.dumps(body))
             answer = connection.getresponse()

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from engine.channels.secrets import Secrets
-from engine.delivery.execute import Executor
+from engine.delivery.lease import Executor
 from engine.delivery.sender import Senders
+from engine.kernel.secrets import Secrets, channel_place
 from state.tables import Channel, Template
 from tests.delivery.kit import Bench
 
@@ -47,7 +47,7 @@ class House:
             channel = session.scalars(select(Channel).order_by(Channel.created_at.desc())).first()
             assert channel is not None
             channel.kind, channel.settings = getattr(self.rig, "kind", "smtp"), self.rig.settings
-            channel.credentials = secrets.seal(self.rig.credentials)
+            channel.credentials = secrets.seal(self.rig.credentials, channel_place(channel.id))
             for row in session.scalars(select(Template)):
                 row.text = "Hello 0195a000-0000-7000-8000-0000000000ff"
                 for name, value in template.items():

@@ -7,7 +7,7 @@ from email.policy import SMTP
 from uuid import UUID
 
 from engine.channels import registry
-from tests.channels.http_rig import LOOPBACK
+from tests.channels.http_rig import LOOPBACK, SILENCE, SILENT
 from tests.servers.smtp import SmtpServer
 
 __all__ = ["SETTINGS", "SmtpRig"]
@@ -18,9 +18,6 @@ SETTINGS = {
     "from_email": "news@muster.example",
     "helo": "client.example",
     "concurrency": 5,
-    "connect_timeout": 2,
-    "command_timeout": 0.4,
-    "data_timeout": 0.4,
 }
 
 
@@ -33,11 +30,14 @@ class SmtpRig:
         self.server = SmtpServer(**options).__enter__()
         self.settings = {**SETTINGS, "port": self.server.port, **(settings or {})}
         self.credentials = credentials or {}
+        self._scenario = "healthy"
 
     def channel(self):
-        return registry.build("smtp", self.settings, self.credentials, LOOPBACK)
+        patience = {"command_timeout": SILENCE, "data_timeout": SILENCE} if self._scenario in SILENT else {}
+        return registry.build("smtp", {**patience, **self.settings}, self.credentials, LOOPBACK)
 
     def arrange(self, scenario):
+        self._scenario = scenario
         server = self.server
         server.heal()
         match scenario:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.channels.addresses import (
+from engine.kernel.addresses import (
     AnyFinder,
     EmailFinder,
     PhoneFinder,
@@ -138,6 +138,13 @@ def test_a_number_is_found_under_its_usual_names():
     assert find({"Mobile-Phone": 15112345678}) == "+4915112345678"
     assert find({"phone": {"number": "x", "value": "030 123456"}}) == "+4930123456"
     assert find({"phones": "030 123456"}) is None
+
+
+@pytest.mark.parametrize("blank", ["\u00a0", "\u2009", "\u202f", "\u3000", "\t"])
+def test_any_blank_may_stand_between_the_digits_of_a_number(blank):
+    assert "+4915112345678" == normalise_phone(f"+49{blank}151{blank}12345678")
+    assert "+4915112345678" == normalise_phone(f"0151{blank}1234{blank}5678", "DE")
+    assert normalise_phone("0151 1234\n5678", "DE") is None, "two lines are two things"
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 from typing import ClassVar
 
+import apprise
 import pytest
 
+from engine.channels import apprise as apprise_module
 from engine.channels import registry
-from engine.channels.port import Content, Deferred, Delivered, Doubtful, Down, Rejected, Throttled
+from engine.channels.port import Deferred, Delivered, Doubtful, Down, Rejected, Throttled
 from engine.channels.registry import InvalidChannel
+from engine.content.message import Content
 from tests.channels.conformance import SECRET, WireConformance, message
 from tests.channels.http_rig import EXPECTED, ApiRig, outcome_in
 
@@ -34,7 +37,7 @@ class AppriseRig(ApiRig):
             {},
             {"url": f"ntfy://{SECRET}:{SECRET}@127.0.0.1:{provider.port}/{{{{ message.address }}}}"},
         )
-        self.settings = {"concurrency": 5, "connect_timeout": 2, "timeout": 0.4, **settings}
+        self.settings = {"concurrency": 5, **settings}
 
     def address(self, number):
         return f"topic{number}"
@@ -90,6 +93,31 @@ def test_what_is_logged_elsewhere_stays_as_it_was(rig, caplog):
     logging.getLogger("urllib3.connectionpool").debug("from somebody else")
     assert "from somebody else" in caplog.text
     assert "POST" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    ["template=/etc/passwd", "keyfile=/etc/passwd", "subfile=x", "attach=/etc/passwd", "pgppub=x", "Template=x",
+     "format=text&%74emplate=/etc/passwd", "overflow=split;keyfile=x", "store=/tmp", "{{ message.address }}=x"],
+)  # fmt: skip
+def test_no_url_names_a_file_of_the_worker(parameter):
+    with pytest.raises(InvalidChannel) as error:
+        registry.build("apprise", {}, {"url": f"json://example.com/?{parameter}"})
+    ((field, message),) = error.value.errors
+    assert field == "credentials.url"
+    assert "is not allowed" in message
+
+
+def test_parameters_that_are_allowed_are_apprises_own_and_others_are_headers():
+    known = {name for one in apprise.Apprise().details()["schemas"] for name in one["details"]["args"]}
+    assert known | {"cto", "rto"} >= apprise_module._PARAMETERS
+    for query in (
+        "?format=markdown&overflow=split",
+        "?+X-Token=a&-method=b&:key=c",
+        "?to={{ message.address }}",
+        "",
+    ):
+        registry.build("apprise", {}, {"url": f"json://example.com/{query}"})
 
 
 @pytest.mark.parametrize(

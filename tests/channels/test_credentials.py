@@ -18,6 +18,7 @@ from engine.channels import registry
 from state.tables import Base, Channel, Recipient
 from tests.channels.conformance import SECRET, run
 from tests.channels.house import House
+from tests.channels.http_rig import SILENCE
 from tests.channels.smtp_rig import SmtpRig
 from tests.channels.test_apprise import AppriseRig
 from tests.channels.test_http import HttpRig
@@ -87,6 +88,7 @@ def deliver_in_every_scenario(database, org_id, rig, folder, scenarios):
 def test_no_row_and_no_log_holds_the_secret(name, provider, database, org_id, tmp_path, told):
     dialect, kind = RIGS[name]
     rig = kind(provider(dialect))
+    rig.settings["timeout"] = SILENCE
     if name == "apprise":
         rig.settings["address"] = "telegram_chat_id"  # a topic of ntfy's is no e-mail address
     codes, statuses, _ = deliver_in_every_scenario(database, org_id, rig, tmp_path, SCENARIOS)
@@ -99,7 +101,8 @@ def test_no_row_and_no_log_holds_the_secret(name, provider, database, org_id, tm
 
 def test_no_row_and_no_log_holds_a_mail_servers_password(database, org_id, tmp_path, told):
     login = {"username": "shop", "password": SECRET}
-    rig = SmtpRig(credentials=login, users={"shop": SECRET})
+    silent = {"command_timeout": SILENCE, "data_timeout": SILENCE}
+    rig = SmtpRig(settings=silent, credentials=login, users={"shop": SECRET})
     try:
         scenarios = [one for one in SCENARIOS if one != "account"]
         _, statuses, _ = deliver_in_every_scenario(database, org_id, rig, tmp_path, scenarios)

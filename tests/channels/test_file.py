@@ -17,8 +17,9 @@ import pytest
 from engine.channels import file as file_module
 from engine.channels import registry
 from engine.channels.file import FileChannel, FileCredentials, FileSettings
-from engine.channels.port import Content, Delivered, Doubtful, Down, Surroundings
+from engine.channels.port import ChannelContext, Delivered, Doubtful, Down
 from engine.channels.registry import InvalidChannel
+from engine.content.message import Content
 from tests.channels.conformance import CAMPAIGN, Conformance, Report, message, messages, run, send_and_close
 
 
@@ -28,7 +29,7 @@ class FileRig:
         self.settings = settings
 
     def channel(self):
-        return FileChannel(FileSettings(**self.settings), FileCredentials(), Surroundings(self.root.parent))
+        return FileChannel(FileSettings(**self.settings), FileCredentials(), ChannelContext(self.root.parent))
 
     def arrange(self, scenario):
         if scenario == "down":
@@ -149,7 +150,8 @@ def test_a_disk_that_refuses_is_down(tmp_path, monkeypatch, form, trouble):
         raise OSError(trouble, os.strerror(trouble))
 
     monkeypatch.setattr(file_module.os, "write", refuse)
-    monkeypatch.setattr(file_module.Path, "open", refuse)
+    if form == "eml":
+        monkeypatch.setattr(file_module, "open_private", refuse)
     report = run(send_and_close(rig.channel(), messages(4)))
     assert report.kinds == {"Down": 4}
     assert {outcome.text.partition(":")[0] for outcome in report.outcomes.values()} == {os.strerror(trouble)}
@@ -179,14 +181,14 @@ def test_a_cancelled_write_is_in_doubt(rig, monkeypatch):
 
     def slow(handle, data):
         begun.set()
-        go_on.wait(5)
+        go_on.wait(60)
         return real(handle, data)
 
     monkeypatch.setattr(file_module.os, "write", slow)
 
     async def go():
         task = asyncio.create_task(rig.channel().send(wave, report, threading.Event()))
-        await asyncio.to_thread(begun.wait, 5)
+        await asyncio.to_thread(begun.wait, 60)
         task.cancel()
         await asyncio.wait([task])
         go_on.set()
@@ -209,3 +211,16 @@ def test_a_directory_of_its_own(tmp_path):
     assert [path.name for path in (tmp_path / "outbox" / "spring" / "sale").iterdir()] == [
         f"{CAMPAIGN}.jsonl"
     ]
+
+
+@pytest.mark.parametrize("form", ["jsonl", "eml"])
+def test_files_and_folders_are_their_owners(tmp_path, form):
+    before = os.umask(0)
+    try:
+        rig = FileRig(tmp_path / "outbox", directory="a/b", format=form)
+        run(send_and_close(rig.channel(), messages(1)))
+    finally:
+        os.umask(before)
+    made = list((tmp_path / "outbox").rglob("*"))
+    assert any(path.is_file() for path in made)
+    assert {(path.is_dir(), path.stat().st_mode & 0o777) for path in made} == {(True, 0o700), (False, 0o600)}

@@ -10,8 +10,11 @@ from typing import ClassVar
 import pytest
 
 from engine.channels import registry
-from engine.channels.port import Content, Deferred, Delivered, Doubtful, Down, Rejected, Throttled
+from engine.channels.http.leaves import split_holes
+from engine.channels.http.settings import RequestSettings
+from engine.channels.port import Deferred, Delivered, Doubtful, Down, Rejected, Throttled
 from engine.channels.registry import InvalidChannel
+from engine.content.message import Content
 from tests.channels.conformance import (
     SECRET,
     Report,
@@ -22,7 +25,7 @@ from tests.channels.conformance import (
     send,
     send_and_close,
 )
-from tests.channels.http_rig import EXPECTED, ApiRig
+from tests.channels.http_rig import EXPECTED, SILENCE, ApiRig
 
 
 class HttpRig(ApiRig):
@@ -85,7 +88,7 @@ def test_what_is_sent_when_nothing_is_said(rig):
         ("refusal echo", Rejected("HTTP_400", "400 you sent ***")),
         ("gateway", Doubtful("HTTP_504", "504 <h1>gateway time-out</h1>")),
         ("redirect", Down("HTTP_302", "302 (redirects are not followed)")),
-        ("stall", Doubtful("HTTP_TIMEOUT", "no answer within 0.4 seconds")),
+        ("stall", Doubtful("HTTP_TIMEOUT", f"no answer within {SILENCE} seconds")),
         ("garbage", Doubtful("HTTP_GARBAGE", "the answer is not HTTP")),
         ("half", Delivered(None)),
     ],
@@ -334,3 +337,13 @@ def test_a_wave_that_is_cancelled_while_it_connects_is_not_in_doubt(rig):
     run(go())
     report.assert_complete(wave)
     assert set(report.kinds) <= {"Deferred", "Released"}
+
+
+@pytest.mark.parametrize("unit", ["{", "{{", "{{ a", "}}", "{{ a }}"])
+def test_a_url_is_split_in_linear_time_and_loses_nothing(unit):
+    text = unit * 200_000
+    pieces = split_holes(text)
+    assert text == "".join(pieces)
+    assert len(pieces) % 2 == 1
+    with pytest.raises(ValueError, match="8192"):
+        RequestSettings(url="https://api.example.com/" + text)

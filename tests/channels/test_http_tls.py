@@ -29,7 +29,7 @@ def sent_to(context, lent=LOOPBACK, credentials=None, **settings):
     async def go():
         server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
         port = server.sockets[0].getsockname()[1]
-        given = {"url": f"https://127.0.0.1:{port}/send", "connect_timeout": 5, **settings}
+        given = {"url": f"https://127.0.0.1:{port}/send", **settings}
         one = message()
         report = await send_and_close(
             registry.build("http", given, {"bearer": SECRET, **(credentials or {})}, lent), [one]

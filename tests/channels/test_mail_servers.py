@@ -8,8 +8,8 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from engine.channels import registry
-from engine.channels.port import Delivered, Down, Surroundings
-from engine.outbound import Guard
+from engine.channels.port import ChannelContext, Delivered, Down
+from engine.kernel.outbound import Guard
 from tests.channels.conformance import message, run, send_and_close
 from tests.channels.http_rig import LOOPBACK
 from tests.channels.smtp_rig import SETTINGS, SmtpRig
@@ -30,18 +30,18 @@ def outcome(settings, lent=LOOPBACK):
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_a_server_inside_is_reached_only_where_the_operator_allows_it(rig, host):
     settings = {**rig.settings, "host": host}
-    refused = outcome(settings, Surroundings())
+    refused = outcome(settings, ChannelContext())
     assert (type(refused), refused.code) == (Down, "SMTP_ADDRESS_REFUSED")
     assert "127" not in refused.text
     assert rig.messages == []
-    allowed = Surroundings(guard=Guard([ip_network("127.0.0.0/8"), ip_network("::1")]))
+    allowed = ChannelContext(guard=Guard([ip_network("127.0.0.0/8"), ip_network("::1")]))
     assert isinstance(outcome(settings, allowed), Delivered)
 
 
 @pytest.mark.parametrize("host", ["10.0.0.1", "[::1]", "169.254.169.254", "2130706433", "168.63.129.16"])
 def test_an_address_inside_is_refused_when_it_is_written(host):
     with pytest.raises(registry.InvalidChannel, match=r"settings\.host: it is not a public address"):
-        registry.build("smtp", {**SETTINGS, "host": host}, {}, Surroundings(guard=Guard()))
+        registry.build("smtp", {**SETTINGS, "host": host}, {}, ChannelContext(guard=Guard()))
 
 
 @pytest.mark.parametrize(
@@ -50,10 +50,10 @@ def test_an_address_inside_is_refused_when_it_is_written(host):
 def test_of_public_addresses_mails_ports_are_open(port, taken):
     settings = {**SETTINGS, "host": "8.8.8.8", "port": port}
     if taken:
-        registry.build("smtp", settings, {}, Surroundings(guard=Guard()))
+        registry.build("smtp", settings, {}, ChannelContext(guard=Guard()))
         return
     with pytest.raises(registry.InvalidChannel, match=r"settings\.host: the port is none"):
-        registry.build("smtp", settings, {}, Surroundings(guard=Guard()))
+        registry.build("smtp", settings, {}, ChannelContext(guard=Guard()))
 
 
 def test_what_another_service_says_is_not_told():

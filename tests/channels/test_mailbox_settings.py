@@ -6,9 +6,9 @@ import pytest
 
 from engine.channels import registry
 from engine.channels.mailbox_settings import MailboxSettings
-from engine.channels.port import Surroundings
+from engine.channels.port import ChannelContext
 from engine.channels.registry import InvalidChannel
-from engine.outbound import AddressRefused, Guard
+from engine.kernel.outbound import AddressRefused, Guard
 
 MAIL = {"host": "mail.example", "from_email": "news@shop.example"}
 
@@ -16,7 +16,7 @@ MAIL = {"host": "mail.example", "from_email": "news@shop.example"}
 def build(mailbox, credentials=None, **settings):
     given = {"mailbox_password": "x"} if credentials is None else credentials
     return registry.build(
-        "smtp", {**MAIL, **settings, "mailbox": mailbox}, given, Surroundings(guard=Guard())
+        "smtp", {**MAIL, **settings, "mailbox": mailbox}, given, ChannelContext(guard=Guard())
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.channels import registry
-from engine.channels.media import AddressMedium, FoldedAddress, Regions, fold_address, folded, medium_of_kind
+from engine.kernel.media import AddressMedium, FoldedAddress, Regions, fold_address, folded, medium_of_kind
 
 GERMANY = Regions("DE")
 MOBILE = "+4915112345678"

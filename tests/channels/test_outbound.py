@@ -15,8 +15,8 @@ from engine.channels import registry
 from engine.channels.http.client import HttpClient, Unanswered
 from engine.channels.http.request import Request
 from engine.channels.http.settings import Connection
-from engine.channels.port import Delivered, Down, Surroundings
-from engine.outbound import Guard, guarding
+from engine.channels.port import ChannelContext, Delivered, Down
+from engine.kernel.outbound import Guard, guarding
 from tests.channels.conformance import message, run, send_and_close
 from tests.channels.test_apprise import AppriseRig
 from tests.channels.test_http import HttpRig
@@ -27,7 +27,7 @@ from tests.channels.test_whatsapp import WhatsAppRig
 from tests.harness.rebinding import Rebinding
 
 #: Stands for the public, because no test leaves this machine; the rest of loopback stands for the inside.
-ONE_HOST = Surroundings(guard=Guard([ip_network("127.0.0.1/32")]))
+ONE_HOST = ChannelContext(guard=Guard([ip_network("127.0.0.1/32")]))
 INSIDE = "127.0.0.2"
 
 RIGS = {
@@ -83,9 +83,9 @@ def serve():
         server.server_close()
 
 
-def outcome(kind, settings, credentials, surroundings):
+def outcome(kind, settings, credentials, channel_context):
     sent = message()
-    channel = registry.build(kind, settings, credentials, surroundings)
+    channel = registry.build(kind, settings, credentials, channel_context)
     return run(send_and_close(channel, [sent])).outcomes[sent.execution_id]
 
 
@@ -117,16 +117,16 @@ def test_unless_it_is_allowed_no_kind_reaches_this_machine(provider, dialect):
 )
 def test_addresses_inside_are_refused_before_anything_is_sent(host, address):
     given = {"url": f"http://{host}:9/", "method": "GET"}
-    refused = outcome("http", given, {}, Surroundings())
+    refused = outcome("http", given, {}, ChannelContext())
     assert refused.code == "HTTP_ADDRESS_REFUSED"
     assert refused.text == ("it is not a public address; MUSTER_CHANNEL_ALLOWED_NETWORKS may allow it")
     with pytest.raises(registry.InvalidChannel, match=r"settings\.url: it is not a public address"):
-        registry.build("http", given, {}, Surroundings(guard=Guard()))
+        registry.build("http", given, {}, ChannelContext(guard=Guard()))
 
 
 def test_a_name_of_this_machine_is_refused_by_all_its_addresses(serve):
     url, asked = serve("127.0.0.1")
-    refused = outcome("http", {"url": url.replace("127.0.0.1", "localhost")}, {}, Surroundings())
+    refused = outcome("http", {"url": url.replace("127.0.0.1", "localhost")}, {}, ChannelContext())
     assert (type(refused), refused.code) == (Down, "HTTP_ADDRESS_REFUSED")
     assert "not" in refused.text
     assert asked == []

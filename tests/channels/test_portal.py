@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import select
 
 from engine.channels import registry
-from engine.channels.port import Content, Delivered, Down, Message, Rejected, Surroundings
-from engine.insight.engagement import Kind, Medium, sums
+from engine.channels.port import ChannelContext, Delivered, Down, Rejected
+from engine.content.message import Content, Message
+from engine.engagement.engagement import Kind, Medium, sums
 from state.database import Database
 from state.tables import Campaign, Engagement, Recipient
 from tests.channels.conformance import Conformance, message, messages, run, send_and_close
@@ -30,7 +31,7 @@ class PortalRig:
         self.sent = {}
 
     def channel(self):
-        lent = Surroundings(database=_Away(self) if self.away is not None else None)
+        lent = ChannelContext(database=_Away(self) if self.away is not None else None)
         return registry.build("portal", {}, {}, lent)
 
     def arrange(self, scenario):

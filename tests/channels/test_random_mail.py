@@ -11,13 +11,17 @@ import random
 from email import message_from_bytes
 from email.policy import SMTP, compat32
 
-from engine.channels.addresses import normalise_email
+import pytest
+
 from engine.channels.port import Delivered
 from engine.content.enclosed import Attachment, check_attachment
 from engine.content.headers import one_line
 from engine.content.templates import CompiledTemplate
+from engine.kernel.addresses import normalise_email
 from tests.channels.conformance import message, run, send_and_close
 from tests.content.reader import headers_of, mailboxes_of, parameter_of, text_of
+
+pytestmark = pytest.mark.slow
 
 COUNT = int(os.environ.get("MUSTER_RANDOM_MAILS", "200"))
 #: Messages of one template: with one file, and one set of names of headers.

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from engine.channels import registry
 from engine.channels.http.answers import Answer
-from engine.channels.port import Content, Deferred, Delivered, Doubtful, Down, Rejected, Throttled
+from engine.channels.port import Deferred, Delivered, Doubtful, Down, Rejected, Throttled
 from engine.channels.registry import InvalidChannel
 from engine.channels.sms.segments import count_segments
+from engine.content.message import Content
 from tests.channels.conformance import SECRET, WireConformance, message
 from tests.channels.http_rig import EXPECTED, ApiRig, outcome_in
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import threading
-import time
 from email.policy import SMTP
 
 import pytest
 
 from engine.channels import registry
 from engine.channels.port import (
-    Content,
     Deferred,
     Delivered,
     Doubtful,
@@ -24,6 +22,7 @@ from engine.channels.port import (
 )
 from engine.channels.registry import InvalidChannel
 from engine.content.links import read_return_path
+from engine.content.message import Content
 from tests.channels.conformance import (
     SECRET,
     Report,
@@ -34,6 +33,7 @@ from tests.channels.conformance import (
     send,
     send_and_close,
 )
+from tests.channels.http_rig import SILENCE
 from tests.channels.smtp_rig import SETTINGS
 from tests.harness.waiting import wait_until
 
@@ -99,7 +99,8 @@ def outcomes(rig, wave):
     ],
 )
 def test_a_servers_answer_has_its_outcome(smtp, pipelining, stage, reply, kind, code):
-    rig = smtp(pipelining=pipelining)
+    silent = {"command_timeout": SILENCE, "data_timeout": SILENCE} if "stall" in reply else {}
+    rig = smtp(pipelining=pipelining, settings=silent)
     rig.server.rule(stage, reply)
     for outcome in outcomes(rig, messages(3)):
         assert (type(outcome), outcome.code) == (kind, code)
@@ -244,7 +245,7 @@ LARGE = Content("Large", "line of a large message\n" * 200_000)
 
 
 def test_a_large_message_arrives_whole(smtp):
-    rig = smtp(settings={"data_timeout": 10, "command_timeout": 10})
+    rig = smtp()
     assert [type(outcome) for outcome in outcomes(rig, [message(content=LARGE), *messages(3)])] == [
         Delivered
     ] * 4
@@ -317,7 +318,7 @@ def test_idle_connections_are_given_back(smtp):
         await send(channel, messages(20))
         stats = rig.server.stats
         given_back = lambda: stats["quits"] >= stats["connections"]  # noqa: E731
-        await asyncio.to_thread(wait_until, given_back, "idle connections are given back", deadline=5)
+        await asyncio.to_thread(wait_until, given_back, "idle connections are given back", deadline=60)
         assert (await send(channel, messages(20))).kinds == {"Delivered": 20}
         await channel.close()
 
@@ -355,7 +356,7 @@ def test_a_servers_limit_of_connections_is_not_an_error(smtp, pipelining):
 
 @pytest.mark.parametrize("where", ["greeting", "mail", "message"])
 def test_stop_releases_what_waits_while_the_server_is_silent(smtp, where):
-    rig = smtp(settings={"connect_timeout": 3, "command_timeout": 3, "data_timeout": 3})
+    rig = smtp(settings={"connect_timeout": 60, "command_timeout": 60, "data_timeout": 60})
     rig.server.rule(where, "stall")
     wave, stop, most_released = messages(50), threading.Event(), asyncio.Event()
     report = Report(until=50 - 2 * 5, reached=most_released)
@@ -366,12 +367,9 @@ def test_stop_releases_what_waits_while_the_server_is_silent(smtp, where):
         silent = lambda: rig.server.stats["faults"]  # noqa: E731
         await asyncio.to_thread(wait_until, silent, "the server is silent")
         stop.set()
-        stopped = time.monotonic()
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(30):  # half of what the channel waits for the server
             await most_released.wait()
-        released = report.with_outcome(Released)
-        assert len(released) >= 50 - 2 * 5
-        assert all(report.at[key] - stopped < 0.5 for key in released)
+        assert len(report.with_outcome(Released)) >= 50 - 2 * 5
         task.cancel()
         await asyncio.wait([task])
         await channel.close()

@@ -9,7 +9,8 @@ from collections import Counter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.channels.port import Content, Delivered, Doubtful
+from engine.channels.port import Delivered, Doubtful
+from engine.content.message import Content
 from tests.channels.conformance import Report, message, messages, run
 from tests.channels.smtp_rig import SmtpRig
 

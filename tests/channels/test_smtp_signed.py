@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from engine.channels.port import Content
+from engine.content.message import Content
 from tests.channels.conformance import WireConformance, message, run, send_and_close
 
 KEY = generate_private_key(65537, 2048)

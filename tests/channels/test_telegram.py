@@ -7,8 +7,9 @@ from typing import ClassVar
 import pytest
 
 from engine.channels import registry
-from engine.channels.port import Content, Deferred, Delivered, Down, Rejected, Throttled
+from engine.channels.port import Deferred, Delivered, Down, Rejected, Throttled
 from engine.channels.registry import InvalidChannel
+from engine.content.message import Content
 from tests.channels.conformance import SECRET, WireConformance, message
 from tests.channels.http_rig import EXPECTED, ApiRig, outcome_in
 

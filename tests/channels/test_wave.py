@@ -22,7 +22,7 @@ def driven(work, *, count=20, workers=4, stop=None, cancel_after=None, report=No
         if cancel_after is not None:
             await cancel_after()
             task.cancel()
-        await asyncio.wait([task], timeout=5)
+        await asyncio.wait([task], timeout=60)
 
     run(go())
     report.assert_complete(sent)

@@ -9,8 +9,9 @@ import pytest
 
 from engine.channels import registry
 from engine.channels.http.answers import Answer
-from engine.channels.port import Content, Deferred, Delivered, Down, Rejected, Throttled
+from engine.channels.port import Deferred, Delivered, Down, Rejected, SenderRefused, Throttled
 from engine.channels.registry import InvalidChannel
+from engine.content.message import Content
 from tests.channels.conformance import SECRET, WireConformance, message
 from tests.channels.http_rig import EXPECTED, ApiRig, outcome_in
 
@@ -44,7 +45,14 @@ class TestWhatsApp(WireConformance):
     [
         ("permanent", Rejected("WHATSAPP_131026", "Message undeliverable.")),
         ("window", Rejected("WHATSAPP_131047", "Re-engagement message.")),
-        ("template", Rejected("WHATSAPP_132001", "Template does not exist in the translation.")),
+        (
+            "template",
+            SenderRefused(
+                "WHATSAPP_132001",
+                "Template does not exist in the translation.",
+                "WhatsApp does not send this template: look at its name, language and state in Meta's console.",
+            ),
+        ),
         ("opted out", Rejected("WHATSAPP_131050", "User has stopped marketing messages.", "unsubscribe")),
         ("transient", Deferred("WHATSAPP_131000", "Something went wrong.")),
         ("pair rate", Deferred("WHATSAPP_131056", "pair rate limit hit.")),

@@ -56,6 +56,12 @@ def proxied_house(street: Street) -> House:
 
 
 @pytest.fixture
+def far_house(street: Street) -> House:
+    """Muster reaches PostgreSQL on another host, `house.far_host`."""
+    return street.house(Kind.FAR)
+
+
+@pytest.fixture
 def rabbitmq_house(street: Street) -> House:
     """The broker is RabbitMQ, reached through `house.proxy`."""
     return street.house(Kind.RABBITMQ)
@@ -63,7 +69,7 @@ def rabbitmq_house(street: Street) -> House:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of one kind of house after one another: changing houses takes longer than most faults."""
-    kinds = ("house", "proxied_house", "rabbitmq_house")
+    kinds = ("house", "proxied_house", "far_house", "rabbitmq_house")
 
     def kind(item: pytest.Item) -> int:
         names = getattr(item, "fixturenames", ())

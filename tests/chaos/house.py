@@ -12,11 +12,13 @@ from contextlib import ExitStack
 from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 from config.settings import Settings
-from engine.runtime import Runtime
+from engine.kernel.runtime import Runtime
 from tests.harness.rabbitmq import RabbitMQ
 from tests.harness.stack import Stack
+from tests.servers.far_host import FarHost
 from tests.servers.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -35,6 +37,14 @@ THREADS = 4
 LEASE = timedelta(seconds=2 if QUICK else 3)
 SWEEP = timedelta(seconds=0.5 if QUICK else 1)
 GRACE = timedelta(seconds=10)
+SILENCE = {
+    "connect_timeout": 2,
+    "tcp_user_timeout": 1000,
+    "keepalives_idle": 1,
+    "keepalives_interval": 1,
+    "keepalives_count": 1,
+}
+"""When a host counts as gone: within a lease, as the defaults are within a lease of the default length."""
 
 _ENVIRONMENT = {
     "MUSTER_LEASE": str(LEASE.total_seconds()),
@@ -52,6 +62,7 @@ class Kind(Enum):
     PLAIN = "nothing; the broker is Redis"
     PROXIED = "a proxy before PostgreSQL; the broker is Redis"
     RABBITMQ = "a proxy before RabbitMQ, which is the broker"
+    FAR = "another host before PostgreSQL; the broker is Redis"
 
 
 class House:
@@ -59,7 +70,7 @@ class House:
 
     Args:
         directory: For the logs.
-        kind: What `proxy` leads to.
+        kind: What `proxy`, or `far_host`, leads to.
     """
 
     def __init__(self, directory: Path, kind: Kind = Kind.PLAIN) -> None:
@@ -74,6 +85,11 @@ class House:
         rabbitmq = self._parts.enter_context(RabbitMQ()) if self.kind is Kind.RABBITMQ else None
         self._parts.enter_context(self.stack)
         self.proxy = self._parts.enter_context(Proxy(rabbitmq.port if rabbitmq else postgres.port))
+        if self.kind is Kind.FAR:
+            self.far_host = self._parts.enter_context(FarHost(postgres.port))
+            where = f"{self.far_host.address}:{self.far_host.port}"
+            url = postgres.url.replace(f"127.0.0.1:{postgres.port}", where)
+            env["MUSTER_DATABASE_URL"] = f"{url}?{urlencode(SILENCE)}"
         if self.kind is Kind.PROXIED:
             env["MUSTER_DATABASE_URL"] = postgres.url_on(self.proxy.port)
         if rabbitmq:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.chaos.house import LEASE
-from tests.chaos.scene import Scene, last
+from tests.chaos.house import LEASE, SILENCE
+from tests.chaos.scene import RECOVERY, Scene, last
+from tests.chaos.test_workers import IN_FLIGHT
 from tests.harness.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from tests.chaos.house import House
 
 pytestmark = pytest.mark.chaos
+
+#: Seconds that PostgreSQL stalls for: two leases, and longer than what counts as a slow answer (state.database).
+STALL = max(2 * LEASE.total_seconds(), 6.0)
 
 
 def test_cut(proxied_house: House, tmp_path: Path) -> None:
@@ -65,3 +69,41 @@ def test_network_is_gone_for_longer_than_a_lease(proxied_house: House, tmp_path:
         house.proxy.forward()
         recovery = scene.recovery(scene.mark())
         scene.judge("network to PostgreSQL gone for two leases", recovery=recovery)
+
+
+def test_stalls_for_longer_than_a_lease(proxied_house: House, tmp_path: Path) -> None:
+    """Connections live and nothing passes: as PostgreSQL on a disk that hangs. Workers that live come back with their
+    outcomes, whoever's statement is answered first.
+    """
+    house = proxied_house
+    with Scene(house, tmp_path, schedulers=4) as scene:
+        scene.begin()
+        scene.wait_for_share(0.3)
+        house.proxy.stall()
+        last(STALL)
+        house.proxy.forward()
+        recovery = scene.recovery(scene.mark())
+        scene.check_counters()
+        scene.judge("PostgreSQL stalls for two leases", recovery=recovery)
+
+
+def test_host_is_cut_off_without_a_good_bye(far_house: House, tmp_path: Path) -> None:
+    """No packet of it arrives any more, and none says so: it is noticed by silence, on connections that wait for an
+    answer as on those that ask for one. Where a connection attempt outlasts a lease, as here, what
+    the workers had on the wire may be taken from them before they are back.
+    """
+    house = far_house
+    with Scene(house, tmp_path, schedulers=4) as scene:
+        scene.begin()
+        scene.wait_for_share(0.3)
+        house.far_host.cut()
+        last(2 * LEASE.total_seconds())
+        house.far_host.heal()
+        recovery = scene.recovery(scene.mark())
+        scene.check_counters()
+        scene.judge(
+            "host of PostgreSQL cut off for two leases",
+            duplicated=2 * IN_FLIGHT,
+            recovery=recovery,
+            allowed=RECOVERY + SILENCE["connect_timeout"],
+        )

@@ -1,4 +1,4 @@
-"""kill -9 at every named point (`engine.triggers.POINTS`) of a real worker or scheduler.
+"""kill -9 at every named point (`engine.kernel.triggers.POINTS`) of a real worker or scheduler.
 
 The worker that dies has one thread and is alone until then, so that the point decides who is in doubt: nobody, or the
 one wave that was on the wire.
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.triggers import POINTS
+from engine.kernel.triggers import POINTS
 from tests.chaos.house import LEASE, QUICK, WAVE
 from tests.chaos.scene import Scene
 from tests.harness.waiting import wait_until

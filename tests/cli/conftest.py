@@ -18,8 +18,7 @@ from typer.testing import CliRunner
 from actors.cli.app import app
 from state import migrate
 from state.database import Database
-from state.tables import Base
-from tests.conftest import postgresql_database
+from tests.conftest import delete_rows, postgresql_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,9 +147,7 @@ def acme(request: pytest.FixtureRequest) -> Iterator[Muster]:
     muster.ok("org", "create", "acme")
     yield muster
     database = muster.database()
-    with database.engine.begin() as connection:
-        tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
-        connection.exec_driver_sql(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+    delete_rows(database)
     database.close()
 
 

@@ -56,7 +56,7 @@ def test_it_is_made_with_all_it_needs_and_led_through_its_life(populated: Muster
     assert populated.ok("campaign", "pause", "Norway", "--json").json["status"] == "paused"
     waiting = populated.ok("campaign", "show", "Norway", "--json").json["waiting"]
     assert (waiting[0]["code"], waiting[0]["scope"]) == ("paused", "campaign")
-    assert populated.ok("campaign", "resume", "Norway").out == "Norway: activating\n"
+    assert populated.ok("campaign", "resume", "Norway", "--yes").out == "Norway: activating\n"
     assert populated.ok("campaign", "deactivate", "Norway").out.startswith("Norway: deactivated; ")
     assert populated.ok("campaign", "cancel", "Norway").out == "Norway: cancelled\n"
     assert populated("campaign", "activate", "Norway", "--yes").code == 1
@@ -65,7 +65,7 @@ def test_it_is_made_with_all_it_needs_and_led_through_its_life(populated: Muster
 def test_it_is_executed_in_parts_scheduled_and_copied(populated: Muster, text: Path) -> None:
     populated.ok("channel", "create", "files", "--kind", "file")
     populated.ok("campaign", "create", "Norway", *NORWAY, "--text", text)
-    planned = populated.ok("campaign", "schedule", "Norway", "2099-01-01T10:00", "--priority", "low")
+    planned = populated.ok("campaign", "schedule", "Norway", "2099-01-01T10:00", "--yes", "--priority", "low")
     assert planned.out.startswith("Norway: scheduled for 2099-01-01 ")
     assert re.search(r"[+-]\d\d:\d\d$", planned.out.strip()), "with its offset"
     started = populated.ok("campaign", "execute", "Norway", "--yes", "--percentage", "10", "--json").json
@@ -81,7 +81,7 @@ def test_it_is_executed_in_parts_scheduled_and_copied(populated: Muster, text: P
     for past in ("2020-01-01T10:00", "2020-01-01T10:00+14:00"):
         refused = populated("campaign", "schedule", "Norway", past)
         assert (refused.code, "is in the past" in refused.err) == (2, True), refused
-    shown = populated.ok("campaign", "schedule", "Norway", "2099-01-01T09:00+01:00", "--json").json
+    shown = populated.ok("campaign", "schedule", "Norway", "2099-01-01T09:00+01:00", "--yes", "--json").json
     assert datetime.fromisoformat(shown["starts_at"]) == datetime(2099, 1, 1, 8, tzinfo=UTC)
     assert datetime.fromisoformat(planned.out.rpartition(" for ")[2].strip()).tzinfo is not None
     populated.ok("campaign", "pause", "Norway")
@@ -94,7 +94,12 @@ def test_nobody_is_written_to_without_an_answer(
     populated.ok("channel", "create", "files", "--kind", "file")
     create = ("campaign", "create", "Sweden", "--where", "country = Sweden", "--subject", "x", "--text", text)
     populated.ok("campaign", "create", "Norway", *NORWAY, "--text", text)
-    starts = (("campaign", "activate", "Norway"), ("campaign", "execute", "Norway"), (*create, "--activate"))
+    starts = (
+        ("campaign", "activate", "Norway"),
+        ("campaign", "execute", "Norway"),
+        ("campaign", "schedule", "Norway", "2099-01-01T10:00"),
+        (*create, "--activate"),
+    )
     for start in starts:
         refused = populated(*start)
         assert (refused.code, "--yes" in refused.err) == (2, True), refused
@@ -110,19 +115,30 @@ def test_nobody_is_written_to_without_an_answer(
     told = populated.ok("campaign", "execute", "Norway", "--percentage", "100", "--yes")
     assert "Norway: 3 recipients" in told.err
     assert _rows(populated)["job"] == 2
+    populated.ok("campaign", "pause", "Norway")
+    no = populated("campaign", "resume", "Norway", stdin="n\n")
+    assert (no.code, "Norway: 3 recipients, over files (file)" in no.err) == (1, True), no
+    assert populated.ok("campaign", "show", "Norway", "--json").json["status"] == "paused"
+    running = populated("campaign", "delete", "Norway", "--yes")
+    assert (running.code, "muster campaign cancel" in running.err) == (1, True), running
 
 
 def test_it_is_listed_newest_first_and_by_status(populated: Muster, text: Path) -> None:
     for name in ("One", "Two"):
         populated.ok("campaign", "create", name, *NORWAY, "--text", text)
     populated.ok("campaign", "cancel", "One")
-    assert [one["name"] for one in populated.ok("campaign", "list", "--json").json] == ["Two", "One"]
-    listed = populated.ok("campaign", "list", "--status", "cancelled", "--json").json
+    assert [one["name"] for one in populated.ok("campaign", "list", "--json").json["results"]] == [
+        "Two",
+        "One",
+    ]
+    listed = populated.ok("campaign", "list", "--status", "cancelled", "--json").json["results"]
     assert [one["name"] for one in listed] == ["One"]
-    assert [one["name"] for one in populated.ok("campaign", "list", "--q", "tw", "--json").json] == ["Two"]
+    assert [
+        one["name"] for one in populated.ok("campaign", "list", "--q", "tw", "--json").json["results"]
+    ] == ["Two"]
     drawn = populated.ok("campaign", "list", "--limit", "1")
     assert "Two" in drawn.out
-    assert "1 more" in drawn.err
+    assert "go on with --next " in drawn.err
     wrong = populated("campaign", "list", "--status", "cancled")
     assert (wrong.code, "did you mean 'cancelled'?" in wrong.err) == (2, True)
 
@@ -150,7 +166,7 @@ end_date: 2099-12-31
     assert made["name"] == "From a file"
     assert made["end_date"] == "2099-12-31"
     populated.ok("campaign", "create", "Named again", "-f", folder / "norway.yaml")
-    assert {one["name"] for one in populated.ok("campaign", "list", "--json").json} == {
+    assert {one["name"] for one in populated.ok("campaign", "list", "--json").json["results"]} == {
         "From a file",
         "Named again",
     }

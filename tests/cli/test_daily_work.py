@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from actors.cli.csv_output import defused
+from engine.kernel.csv_cells import defused
 from tests.cli.conftest import uuid_in
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def test_templates_are_made_changed_and_deleted(ready: Muster, tmp_path: Path) -
     assert ready("template", "delete", "Hello").code == 1, "a flow names it"
     ready.ok("template", "create", "Spare", "--text", "hello.txt", "--set", 'defaults={"first_name": "you"}')
     ready.ok("template", "delete", "Spare")
-    assert [one["name"] for one in ready.ok("template", "list", "--json").json] == ["Hello"]
+    assert [one["name"] for one in ready.ok("template", "list", "--json").json["results"]] == ["Hello"]
 
 
 def test_channels_are_changed_and_limited(ready: Muster) -> None:
@@ -53,7 +53,7 @@ def test_channels_are_changed_and_limited(ready: Muster) -> None:
     )
     ready.ok("channel", "limits", "post", 'rate={"messages": 10, "per": "minute"}')
     ready.ok("channel", "update", "post", "--setting", "address=email")
-    [shown] = ready.ok("channel", "list", "--json").json
+    [shown] = ready.ok("channel", "list", "--json").json["results"]
     assert shown["settings"] == {"format": "eml", "address": "email"}
     assert ready.ok("channel", "limits", "post", "--json").json["rate"]["messages"] == 10
     assert ready.ok("channel", "limits", "post", "rate=null").out == "no limits\n"
@@ -96,10 +96,11 @@ def test_campaigns_are_changed_called_off_and_deleted(ready: Muster) -> None:
     shown = ready.ok("campaign", "show", "Norway", "--json").json
     assert (shown["goal"], shown["ends"]) == ("orders", "when_told")
     assert ready("campaign", "update", "Norway", "--set", "gaol=x").code == 2
-    ready.ok("campaign", "schedule", "Norway", "2099-01-01T10:00Z")
+    ready.ok("campaign", "schedule", "Norway", "2099-01-01T10:00Z", "--yes")
     assert "called off" in ready.ok("campaign", "unschedule", "Norway").out
     assert ready("campaign", "unschedule", "Norway").code == 1
     assert ready.ok("campaign", "stats", "Norway", "--json").json["overview"]["sent"] == 0
+    assert "nothing was sent yet" in ready.ok("campaign", "stats", "Norway").err
     beginning = shown["id"][:8]
     assert ready.ok("campaign", "show", beginning, "--json").json["id"] == shown["id"]
     assert ready("campaign", "show", "zzzz").code == 1
@@ -109,6 +110,7 @@ def test_campaigns_are_changed_called_off_and_deleted(ready: Muster) -> None:
 
 def test_people_are_looked_up_and_deleted(ready: Muster) -> None:
     ada = ready.ok("entity", "get", "ada@example.com").json
+    assert ready.ok("entity", "get", "Ada <ADA@Example.com>").json == ada
     assert (ada["first_name"], ada["external_id"]) == ("Ada", "1")
     assert len(ready.ok("entity", "list", "--limit", "2", "--json").json["results"]) == 2
     assert ready("entity", "delete", "1").code == 2
@@ -139,9 +141,9 @@ def test_webhooks_are_made_listed_and_deleted(ready: Muster) -> None:
     made = ready.ok("webhook", "create", "https://example.com/hook", "--event", "campaign.*")
     assert "secret" in made.out
     webhook_id = str(uuid_in(made.out))
-    assert [one["id"] for one in ready.ok("webhook", "list", "--json").json] == [webhook_id]
+    assert [one["id"] for one in ready.ok("webhook", "list", "--json").json["results"]] == [webhook_id]
     ready.ok("webhook", "delete", webhook_id[:8])
-    assert ready.ok("webhook", "list", "--json").json == []
+    assert ready.ok("webhook", "list", "--json").json["results"] == []
 
 
 @pytest.mark.parametrize(("shell", "word"), [("bash", "complete"), ("zsh", "compdef"), ("fish", "complete")])

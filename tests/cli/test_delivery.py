@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import select
 
 from actors.cli.context import load_settings
-from actors.cli.neighbour import Neighbour
 from actors.services import Embedded
-from engine.commands import Activate, Execute
-from engine.runtime import Runtime
-from engine.wakeups import MemoryWakeups
+from engine.delivery.embedded_wakeups import EmbeddedWakeups
+from engine.kernel.commands import Activate, Execute
+from engine.kernel.runtime import Runtime
+from engine.kernel.wakeups import MemoryWakeups
 from state.tables import Job, Organization, Slice
 from tests.harness.sweeping import sweep
 
@@ -197,7 +197,7 @@ def test_a_slice_for_the_process_next_door_is_woken_from_outside_the_window(migr
                 woken_at=now,
             )
         )
-    Neighbour(database).send([Execute(org_id=org_id, job_id=job.id, number=0)])
+    EmbeddedWakeups(database).send([Execute(org_id=org_id, job_id=job.id, number=0)])
     with database.read() as session:
         assert session.execute(select(Slice.woken_at)).scalar_one() is None
         assert session.execute(select(Job.touched_at)).scalar_one() > now - timedelta(minutes=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
 from sqlalchemy import func, select
 
 from state.tables import Campaign, Channel, Entity, Flow, Organization, Recipient, Target, Template
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.cli.conftest import Muster
+
+pytestmark = pytest.mark.slow
 
 
 def _counts(muster: Muster) -> dict[str, int]:
@@ -63,7 +66,7 @@ def test_everything_lies_in_the_folder_that_was_named(muster: Muster, tmp_path: 
 
 def test_what_it_says_to_do_next_works(muster: Muster) -> None:
     muster.ok("demo", "--contacts", "20")
-    (campaign,) = muster.ok("campaign", "list", "--json").json
+    (campaign,) = muster.ok("campaign", "list", "--json").json["results"]
     assert campaign["status"] == "completed"
     assert campaign["processed"] == campaign["total"] > 0
     muster.ok("recipients", campaign["id"])

@@ -16,9 +16,9 @@ from actors.cli.app import app
 from actors.cli.draft import Draft, read_file
 from actors.cli.failure import Exit
 from config.settings import Settings
-from engine.audience import where
 from engine.delivery.conditions import check_condition
-from engine.inputs import read
+from engine.filters import where
+from engine.kernel.inputs import read
 from tests.harness.child import ROOT
 
 if TYPE_CHECKING:
@@ -26,9 +26,18 @@ if TYPE_CHECKING:
 
     from tests.cli.conftest import Muster
 
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted(
+    [
+        ROOT / "README.md",
+        ROOT / "CHANGELOG.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "SECURITY.md",
+        *(ROOT / "docs").rglob("*.md"),
+    ]
+)
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 GUARANTEES = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
+THREATS = (ROOT / "docs" / "threat-model.md").read_text(encoding="utf-8")
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 
@@ -60,7 +69,7 @@ def test_every_exit_code_is_explained() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_commands_that_are_shown_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    shown = re.findall(r"(?:^|`|\s)muster ((?:--org \w+ )?[a-z]+(?: [a-z]+)?)", _code(text))
+    shown = re.findall(r"(?:^|`|\s)muster ((?:--org \w+ )?[a-z]+(?: [a-z][a-z-]*)?)", _code(text))
     for words in shown:
         first, *rest = words.removeprefix("--org acme ").split()
         assert first in COMMANDS, f"{page.name} shows muster {first}"
@@ -84,7 +93,10 @@ def test_make_targets_that_are_shown_exist(page: Path) -> None:
 
 def test_every_guarantee_names_tests_that_exist() -> None:
     rows = re.findall(r"^\| (?!promise)([^|]+) \| ([^|]+) \|$", GUARANTEES, re.MULTILINE)
+    threats = re.findall(r"^\| (?!who)([^|]+)\|[^|]+\|[^|]+\| ([^|]+) \|$", THREATS, re.MULTILINE)
     assert len(rows) > 20
+    assert len(threats) > 10
+    rows += threats
     for promise, proofs in rows:
         if set(promise) <= set("- "):
             continue
@@ -142,6 +154,20 @@ def test_the_container_files_agree_with_the_command_line() -> None:
     assert [line.split()[2] for line in procfile] == ["db", "api", "worker", "scheduler"]
     grace = int(composed["x-muster"]["stop_grace_period"].removesuffix("s"))
     assert grace > Settings.model_fields["shutdown_grace"].default.total_seconds()
+
+
+def test_the_containers_have_no_password_of_ours_and_little_power() -> None:
+    """Passwords are given or it does not start; roots are read-only, capabilities dropped, images can be pinned."""
+    text = (ROOT / "compose.yaml").read_text()
+    for name in ("POSTGRES_PASSWORD", "MUSTER_SECRET_KEY"):
+        assert re.findall(rf"\$\{{{name}[^}}]*\}}", text)
+        assert all(":?" in use for use in re.findall(rf"\$\{{{name}[^}}]*\}}", text))
+    for name, service in yaml.safe_load(text)["services"].items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["image"] == "muster" or re.fullmatch(r"\$\{[A-Z]+_IMAGE:-\w+:\d+\}", service["image"])
+    assert "ARG PYTHON_IMAGE" in (ROOT / "Dockerfile").read_text()
 
 
 @pytest.mark.parametrize("lock", ["requirements.txt", "requirements-dev.txt"])

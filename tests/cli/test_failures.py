@@ -94,6 +94,34 @@ def test_every_wrong_setting_is_named(muster: Muster) -> None:
     _told(result, 2, "MUSTER_DATABASE_URL", "MUSTER_WINDOW", "MUSTER_LOG_LEVEL", "README.md")
 
 
+def test_settings_of_a_worker_that_starve_each_other_are_refused_together(migrated: Muster) -> None:
+    migrated.set(database_pool=8, worker_threads=8, flush_interval=2, lease=5)
+    _told(migrated("worker"), 2, "MUSTER_DATABASE_POOL: 8", "it takes 10", "MUSTER_FLUSH_INTERVAL: 2 s")
+    _told(migrated("worker", "--threads", "32"), 2, "32 threads", "it takes 34")
+
+
+@pytest.mark.parametrize("broker", ["redis://h:port/0", "redis://h/x", "amqp://"])
+def test_a_broker_url_that_cannot_be_read(migrated: Muster, broker: str) -> None:
+    migrated.set(broker_url=broker)
+    _told(migrated("worker"), 2, "MUSTER_BROKER_URL")
+
+
+def test_a_misspelt_setting_is_named_with_the_one_that_is_meant(populated: Muster) -> None:
+    populated.set(databse_url="postgresql://db/x", colour="red")
+    assert (
+        "MUSTER_DATABSE_URL is no setting; did you mean MUSTER_DATABASE_URL?"
+        in populated.ok("org", "list").err
+    )
+    checks = populated("doctor").out
+    assert "MUSTER_COLOUR, MUSTER_DATABSE_URL" in checks
+
+
+def test_a_metrics_port_that_is_taken(migrated: Muster) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as taken:  # noqa: S104 - as the metrics are served
+        port = taken.getsockname()[1]
+        _told(migrated("scheduler", "--metrics-port", port), 1, str(port), "--metrics-port")
+
+
 def test_a_secret_does_not_stand_in_the_message(muster: Muster) -> None:
     muster.set(database_url="postgres://muster:hunter2@db/x")
     assert "hunter2" not in muster("campaign", "list").err
@@ -146,6 +174,7 @@ def test_a_folder_that_cannot_be_made(muster: Muster, tmp_path: Path) -> None:
     _told(muster("demo", "--data", tmp_path / "file" / "data"), 1, "cannot be made", "--data")
 
 
+@pytest.mark.slow
 def test_as_a_program_it_leaves_with_the_same_code_and_message(muster: Muster, nobody: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "actors.cli", "campaign", "list"],
@@ -160,6 +189,7 @@ def test_as_a_program_it_leaves_with_the_same_code_and_message(muster: Muster, n
     assert "the database does not answer" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_early_is_no_error(populated: Muster) -> None:
     reader, writer = os.pipe()
     os.close(reader)

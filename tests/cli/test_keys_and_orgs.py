@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.api_keys import authenticate
+from engine.authentication.api_keys import authenticate
+from engine.kernel.secrets import new_key
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +30,7 @@ def test_a_key_is_printed_once_and_opens_until_it_is_revoked(acme: Muster) -> No
     listed = acme.ok("keys", "list")
     assert plain not in listed.out
     assert plain[:10] in listed.out
-    (row,) = acme.ok("keys", "list", "--json").json
+    (row,) = acme.ok("keys", "list", "--json").json["results"]
     assert row["revoked_at"] is None
 
     assert "revoked ci" in acme.ok("keys", "revoke", "ci").out
@@ -43,18 +44,39 @@ def test_a_key_is_revoked_by_id_or_by_its_beginning(acme: Muster, called: str) -
     made = acme.ok("keys", "create", "one", "--json").json
     acme.ok("keys", "create", "two")
     acme.ok("keys", "revoke", made["id"] if called == "id" else made["key"][:10])
-    assert {row["name"]: row["revoked_at"] is None for row in acme.ok("keys", "list", "--json").json} == {
+    assert {
+        row["name"]: row["revoked_at"] is None for row in acme.ok("keys", "list", "--json").json["results"]
+    } == {
         "one": False,
         "two": True,
     }
+
+
+def test_a_key_is_made_for_a_time_and_networks_and_replaced(acme: Muster) -> None:
+    made = acme.ok(
+        "keys", "create", "ci", "--days", "30", "--network", "10.0.0.0/8", "--network", "::1", "--json"
+    ).json
+    assert (made["networks"], bool(made["expires_at"])) == (["10.0.0.0/8", "::1/128"], True)
+    fresh = acme.ok("keys", "rotate", "ci", "--json").json
+    kept = ("name", "role", "networks", "expires_at")
+    assert {name: fresh[name] for name in kept} == {name: made[name] for name in kept}
+    database = acme.database()
+    with database.read() as session:
+        assert authenticate(session, made["key"]) is None
+        assert authenticate(session, fresh["key"]) is not None
+    acme.ok("keys", "rotate", "ci", "--overlap-hours", "1")
+    with database.read() as session:
+        assert authenticate(session, fresh["key"]) is not None
+    database.close()
+    assert "no network" in acme("keys", "create", "ci", "--network", "here").err
 
 
 def test_a_name_that_two_keys_have_revokes_neither(acme: Muster) -> None:
     acme.ok("keys", "create", "ci")
     acme.ok("keys", "create", "ci")
     result = acme("keys", "revoke", "ci")
-    assert (result.code, "2 keys" in result.err) == (1, True)
-    assert all(row["revoked_at"] is None for row in acme.ok("keys", "list", "--json").json)
+    assert (result.code, "several keys" in result.err) == (1, True)
+    assert all(row["revoked_at"] is None for row in acme.ok("keys", "list", "--json").json["results"])
     assert acme("keys", "revoke", "absent").code == 1
 
 
@@ -79,7 +101,7 @@ def test_a_channel_is_made_listed_and_asked(acme: Muster) -> None:
     assert made["settings"] == {"format": "eml"}
     assert made["is_default"]
     assert "files" in acme.ok("channel", "list").out
-    assert acme.ok("channel", "list", "--json").json == [made]
+    assert acme.ok("channel", "list", "--json").json["results"] == [made]
     assert "files: works" in acme.ok("channel", "test", "files").out
 
 
@@ -115,7 +137,7 @@ def test_a_channel_that_cannot_be_is_refused_by_field(
     result = acme("channel", "create", "x", *args)
     assert result.code == 2, result
     assert words in result.err
-    assert acme.ok("channel", "list", "--json").json == []
+    assert acme.ok("channel", "list", "--json").json["results"] == []
 
 
 def test_every_kind_tells_what_it_takes(acme: Muster) -> None:
@@ -142,3 +164,37 @@ def test_a_number_on_the_command_line_may_be_an_id(acme: Muster, tmp_path: Path)
         "channel", "create", "w", "--kind", "whatsapp", *settings, "--credentials", secret, "--json"
     ).json
     assert (made["kind"], made["doubt_policy"]) == ("whatsapp", "hold")
+
+
+@pytest.mark.parametrize("process", ["api", "worker", "scheduler"])
+def test_no_process_starts_with_another_key_or_a_short_one(
+    acme: Muster, monkeypatch: pytest.MonkeyPatch, process: str
+) -> None:
+    started: list[object] = []
+    monkeypatch.setattr("actors.services.run", lambda service, **_: started.append(service))
+    monkeypatch.setattr("engine.api.brokers.queue_depths", lambda _: {})
+    acme.set(broker_url="redis://127.0.0.1:1/0", secret_key=new_key())
+    assert 0 == acme(process).code
+    acme.set(secret_key=new_key())
+    wrong = acme(process)
+    acme.set(secret_key="c2hvcnQ=")
+    short = acme(process)
+    assert [(2, True), (2, True)] == [
+        (wrong.code, "another key than the one" in wrong.err),
+        (short.code, "a key is base64 of 32 bytes" in short.err),
+    ]
+    assert 1 == len(started)
+
+
+def test_a_change_of_the_secret_key_says_when_the_old_one_may_go(acme: Muster) -> None:
+    old, new = new_key(), new_key()
+    acme.set(secret_key=old)
+    acme.ok("keys", "rotate-secret")
+    acme.set(secret_key=f"{new},{old}")
+    done = acme.ok("keys", "rotate-secret")
+    assert "1 secrets were encrypted again" in done.out
+    assert "nothing at rest needs the old key" in done.err
+    acme.set(secret_key=new)
+    assert {"sealed": 0, "kept": 1, "lost": 0} == acme.ok("keys", "rotate-secret", "--json").json
+    acme.set(secret_key=old)
+    assert 2 == acme("keys", "rotate-secret").code

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from alembic.config import Config
 
+pytestmark = pytest.mark.slow
+
 #: What a database says of its own tables; alembic_version is the migrations' own.
 POSTGRESQL_CATALOGUE = (
     """SELECT table_name, column_name, data_type, character_maximum_length, is_nullable, column_default
@@ -69,7 +71,7 @@ def opened() -> Iterator[Callable[[str], Database]]:
 
 
 def _catalogue(database: Database) -> list[list[object]]:
-    queries = POSTGRESQL_CATALOGUE if database.is_postgresql else SQLITE_CATALOGUE
+    queries = POSTGRESQL_CATALOGUE if database.dialect.name == "postgresql" else SQLITE_CATALOGUE
     with database.engine.connect() as connection:
         return [
             [_plain(value) for value in row] for query in queries for row in connection.execute(text(query))

@@ -56,8 +56,8 @@ def test_a_file_is_planned_and_nothing_of_it_is_kept(ready: Muster, tmp_path: Pa
         "template: {subject: Hi, text: 'Hello {{ first_name }}'}\n"
     )
     assert "From a file: draft" in ready.ok("plan", path).out
-    assert ready.ok("campaign", "list", "--json").json == []
-    assert ready.ok("template", "list", "--json").json == []
+    assert ready.ok("campaign", "list", "--json").json["results"] == []
+    assert ready.ok("template", "list", "--json").json["results"] == []
     path.write_text("name: x\naudience: {where: ['country = Norway, or so']}\ntemplate: {text: x}\n")
     refused = ready("plan", path)
     assert (refused.code, "^" in refused.err) == (2, True)

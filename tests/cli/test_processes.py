@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 
 def _get(url: str, key: str | None = None) -> Any:
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"} if key else {})  # noqa: S310
@@ -48,6 +50,7 @@ def test_dev_serves_prints_its_key_and_keeps_it_over_a_restart(start: Any, tmp_p
     for _ in range(2):
         process: Process = start()
         url = process.wait_for_log("api.started", deadline=40)["url"]
+        process.wait_for_output("API key:")
         keys.append(process.output().partition("API key:")[2].split()[0])
         assert url in process.output()
         channels = _get(f"{url}/v1/channel", keys[-1])["results"]

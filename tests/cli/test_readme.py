@@ -8,8 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.harness.child import ROOT, clean_environment
 from tests.harness.process import Process
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_block_of_the_command_line_runs_twice(tmp_path: Path) -> None:

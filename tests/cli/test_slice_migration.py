@@ -22,6 +22,8 @@ from tests.harness.account import slice_miscounts
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.slow
+
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 #: Of the job: what it counted, slice by slice, less what the leased one has not folded.
 JOB = {"total": 12, "success": 3, "failed": 1, "cancelled": 1, "in_progress": 1}
@@ -69,17 +71,17 @@ def _rows(org_id: UUID, campaign_id: UUID, job_id: UUID) -> dict[str, list[dict[
                 "job_id": None if number is None else job_id,
                 "slice_number": number,
                 "automation_status": status,
-                "in_flight": False,
+                "in_flight": status == "in_progress" and number == 1,
                 "entity_schema": "contact",
                 "title": "",
-                "attempt": 0,
+                "attempt": 1,
             }
             for number, status in recipients
         ],
     }
 
 
-def _fill(connection: sa.Connection, rows: dict[str, list[dict[str, object]]]) -> None:
+def fill(connection: sa.Connection, rows: dict[str, list[dict[str, object]]]) -> None:
     """Write rows into tables as they were; what nobody names is whatever the column takes."""
     found = sa.MetaData()
     found.reflect(connection, only=list(rows))
@@ -121,7 +123,7 @@ def upgraded(new_url: Callable[[], str]) -> tuple[Database, UUID, UUID, UUID]:  
         config = migrate.configuration()
         config.attributes["connection"] = connection
         command.upgrade(config, "0020")
-        _fill(connection, _rows(org_id, campaign_id, job_id))
+        fill(connection, _rows(org_id, campaign_id, job_id))
     migrate.upgrade(url)
     return database, org_id, campaign_id, job_id
 
@@ -142,6 +144,9 @@ def test_slices_count_what_they_hold_and_their_job_what_it_counted(
         for status, expected in {**counts, "failed": 4}.items():
             page = list_recipients(session, org_id, campaign_id, automation_status=[status])
             assert (page.total, len(page.results)) == (expected, expected)
+        claimed = session.scalars(sa.select(Recipient).where(Recipient.in_flight)).one()
+        assert (pieces[1].claimed, pieces[1].claimed_step) == ([claimed.entity_id], None)
+        assert (claimed.automation_status, claimed.attempt) == ("pending", 0)
         unsliced = sa.select(Recipient.unsliced_status).where(Recipient.slice_number.is_(None))
         assert sorted(session.scalars(unsliced), key=str) == sorted(OTHERS, key=str)
     database.close()

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from tests.harness.child import Child
 
+pytestmark = pytest.mark.slow
+
 #: A supervised program without Muster: says when it is up, ends at once on SIGTERM, or does not.
 PROGRAM = """
 import os, signal, sys, threading

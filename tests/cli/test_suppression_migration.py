@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
+import pytest
 import sqlalchemy as sa
 from alembic import command
 
@@ -17,6 +18,8 @@ from tests.cli.test_migrations import new_url  # noqa: F401 - a fixture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+pytestmark = pytest.mark.slow
 
 ORGANIZATION = sa.table(
     "organization",

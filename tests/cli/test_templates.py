@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.campaigns.templates import TemplateInput, create_template
-from engine.inputs import read
+from engine.kernel.inputs import read
 from engine.organizations import find_organization
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def test_a_preview_says_what_somebody_would_get(spring: Muster) -> None:
     assert spring.ok("template", "preview", "spring", *german).json["subject"] == "Hallo Ada"
     many = spring.ok("template", "preview", "spring", "--set", "orders=1234", "--html")
     assert many.out.startswith("<p>You ordered 1,234")
-    (row,) = spring.ok("template", "list", "--json").json
+    (row,) = spring.ok("template", "list", "--json").json["results"]
     assert (row["name"], row["languages"]) == ("spring", ["", "de"])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, assert_type
 
-from engine.client.types import (
+from muster_client.types import (
     Campaign,
     CampaignList,
     Entity,
@@ -22,7 +22,7 @@ from engine.client.types import (
 )
 
 if TYPE_CHECKING:
-    from engine.client import AsyncMuster, Muster
+    from muster_client import AsyncMuster, Muster
 
 
 def waiting(client: Muster) -> None:
@@ -54,3 +54,17 @@ async def awaited(client: AsyncMuster) -> None:
     assert_type(await client.target.get("x"), Target)
     assert_type(await client.target.count("x"), int)
     assert_type(client.template.list(), AsyncIterator[Template])
+
+
+def required_keys() -> None:
+    """Leaving out a key that every answer has is an error of types, and naming all of them is none."""
+    Campaign(_id="x", created_at="", updated_at="", name="x", status="draft")
+    Campaign(_id="x", created_at="", updated_at="", name="x")  # type: ignore[typeddict-item]
+    Recipient(entity_id="x", entity_schema="contact", title="x", updated_at="")
+    Recipient(entity_schema="contact", title="x", updated_at="")  # type: ignore[typeddict-item]
+    JobStatus()
+
+
+def misspelt_keys(recipient: Recipient, campaign: Campaign) -> None:
+    recipient["entity"]  # type: ignore[typeddict-item]
+    campaign["state"]  # type: ignore[typeddict-item]

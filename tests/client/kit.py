@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from engine.client import AsyncMuster, Muster
+from muster_client import AsyncMuster, Muster
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,20 +38,20 @@ class Face:
     """The client that waits."""
 
     def __init__(
-        self, url: str, key: str = "k", handler: Callable[..., Any] | None = None, **ground: Any
+        self, url: str, key: str = "k", handler: Callable[..., Any] | None = None, **config: Any
     ) -> None:
         if handler is not None:
-            ground["transport"] = httpx.MockTransport(handler)
-        clock = ground.pop("clock", None)
+            config["transport"] = httpx.MockTransport(handler)
+        clock = config.pop("clock", None)
         if clock is not None:
-            ground |= {"clock": clock, "sleep": self._sleep(clock)}
-        self.client: Any = self._make(url, key, **ground)
+            config |= {"clock": clock, "sleep": self._sleep(clock)}
+        self.client: Any = self._make(url, key, **config)
 
     def _sleep(self, clock: Clock) -> Any:
         return clock.sleep
 
-    def _make(self, url: str, key: str, **ground: Any) -> Any:
-        return Muster(url, key, **ground)
+    def _make(self, url: str, key: str, **config: Any) -> Any:
+        return Muster(url, key, **config)
 
     def __call__(self, name: str, *args: Any, **values: Any) -> Any:
         """`campaign.get`: what it gives; of an iterator: a list of it."""
@@ -76,8 +76,8 @@ class AwaitedFace(Face):
     def _sleep(self, clock: Clock) -> Any:
         return clock.asleep
 
-    def _make(self, url: str, key: str, **ground: Any) -> Any:
-        return AsyncMuster(url, key, **ground)
+    def _make(self, url: str, key: str, **config: Any) -> Any:
+        return AsyncMuster(url, key, **config)
 
     def __call__(self, name: str, *args: Any, **values: Any) -> Any:
         async def work() -> Any:

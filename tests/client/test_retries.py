@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from engine import client as errors
-from engine.client.retries import Retries, seconds_of
+import muster_client as errors
+from muster_client.retries import Retries, seconds_of
 from tests.client.kit import AwaitedFace, Clock, Face
 
 if TYPE_CHECKING:

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engine.client import BadRequest, Conflict, NotFound, Unauthorized
+from muster_client import BadRequest, Conflict, NotFound, Unauthorized
 from tests.client.kit import AwaitedFace, Face
 from tests.harness.dev_server import dev_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+pytestmark = pytest.mark.slow
 
 KEY = "mk_client_tests_0123456789abcdef"
 

@@ -55,6 +55,13 @@ def test_what_is_well_written_is_taken(source):
     assert compile_template(text=source).render({"a": 1}).text is not None
 
 
+def test_a_text_has_so_many_outputs_and_tags_and_no_more():
+    """Each takes a while to compile, however plain it is."""
+    compile_template(text="{{ a }}" * 100)
+    with pytest.raises(TemplateError, match="more than 5,000 outputs and tags"):
+        compile_template(text="{{ a }}{% if a %}{% endif %}" * 1_700)
+
+
 def test_the_refusal_names_the_line():
     with pytest.raises(TemplateError) as refused:
         compile_template(text="{% raw %}\n{{\n{% endraw %}\n{{ a }}{% if b")

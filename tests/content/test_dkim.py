@@ -26,9 +26,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.channels import registry
-from engine.channels.port import Content, Message
 from engine.content.dkim import Signer
 from engine.content.enclosed import Attachment, Enclosed
+from engine.content.message import Content, Message
 from engine.content.mime import MimeBuilder
 
 RSA = generate_private_key(65537, 2048)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.channels.port import Content, Message
 from engine.content.enclosed import Attachment, Enclosed, check_attachment, guess_type
 from engine.content.errors import TemplateError
+from engine.content.message import Content, Message
 from engine.content.mime import MimeBuilder
 from engine.content.stored import compile_message
 from tests.content.standard import check_the_wire, seen, written

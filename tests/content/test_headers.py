@@ -14,11 +14,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from engine.channels.port import Content, Message
 from engine.content.enclosed import Attachment, Enclosed
 from engine.content.errors import TemplateError
 from engine.content.headers import check_block, header_line, parameter
 from engine.content.mailboxes import Mailbox, normalise_mailboxes, read_mailboxes
+from engine.content.message import Content, Message
 from engine.content.mime import MimeBuilder
 from engine.content.templates import compile_template
 from tests.content.reader import headers_of, mailboxes_of, parameter_of, text_of

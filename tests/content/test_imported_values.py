@@ -120,6 +120,32 @@ def test_what_reads_as_numbers_is_compared_as_numbers(condition, attributes, hol
     )
 
 
+@pytest.mark.parametrize(
+    ("day", "holds"),
+    [
+        ("02.03.2026", False),
+        ("02.03.2027", True),
+        ("5 March 2027", True),
+        ("2026-11-01T10:00:00Z", True),
+        ("2026-11-01T00:30:00+02:00", False),
+        ("2026-12", True),
+        ("", False),
+        ("soon", None),
+        ("03/02/2027", None),
+        ("2027-2-3", None),
+    ],
+)
+def test_dates_are_compared_as_dates_or_fail_their_recipient(day, holds):
+    """In whichever way each is written; what could be another day is none."""
+    if holds is None:
+        assert refusal("{% if d > '2026-11-01' %}y{% endif %}", {"d": day}).endswith(
+            f"{day!r} is not a date (d)"
+        )
+    else:
+        assert holds == (said("{% if d > '2026-11-01' %}y{% endif %}", {"d": day}) == "y")
+        assert holds == (said("{% if '2026-11-01' < d %}y{% endif %}", {"d": day}) == "y")
+
+
 def test_a_default_stands_in_for_blanks_too():
     for blank in (" ", "\t", "\u00a0"):
         assert "Dear friend" == said("Dear {{ n | default: 'friend' }}", {"n": blank})

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from engine.channels.port import Content, Message
 from engine.content.links import message_id_of, read_message_id
+from engine.content.message import Content, Message
 from engine.content.mime import MimeBuilder
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)

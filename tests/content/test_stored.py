@@ -6,8 +6,8 @@ import base64
 
 from engine.campaigns import attachments, templates
 from engine.content.stored import compile_content, compile_stored
-from engine.inputs import read
-from engine.organizations import OrganizationChange, update_organization
+from engine.kernel.inputs import read
+from engine.organization_settings import OrganizationChange, update_organization
 from state.tables import Template
 
 AT = {"at": "2026-03-02T22:30:00Z", "language": "de"}

@@ -10,11 +10,15 @@ from email.header import decode_header, make_header
 from email.utils import format_datetime
 from uuid import UUID
 
-from engine.channels.port import Message
+import pytest
+
 from engine.content.enclosed import Attachment
+from engine.content.message import Message
 from engine.content.mime import MimeBuilder
 from engine.content.stored import compile_message
 from tests.content.standard import check_the_wire, seen, written
+
+pytestmark = pytest.mark.slow
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 NAMES = [

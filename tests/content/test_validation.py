@@ -9,15 +9,15 @@ import pytest
 
 from engine.audience.entities import upsert_entity
 from engine.audience.suppression_list import SuppressionInput, suppress
-from engine.audience.targets import TargetInput, create_target
 from engine.campaigns import campaigns, channels, flows, templates
 from engine.campaigns.rehearsed_addresses import RememberedAddresses
 from engine.campaigns.validation import Rehearsal, Said, examine, sample_of
 from engine.channels.asking import ask
-from engine.channels.port import Surroundings
-from engine.channels.secrets import Secrets, new_key
+from engine.channels.port import ChannelContext
 from engine.delivery.variants import Variants
-from engine.inputs import read
+from engine.filters.targets import TargetInput, create_target
+from engine.kernel.inputs import read
+from engine.kernel.secrets import Secrets, new_key
 from engine.organizations import create_organization
 from state.tables import Campaign, Channel, Entity, Touchpoint
 
@@ -33,7 +33,7 @@ def secrets():
 
 @pytest.fixture
 def lent(tmp_path):
-    return Surroundings(tmp_path)
+    return ChannelContext(tmp_path)
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def errors_of(database, org_id, secrets, lent, target_id):
     def errors_of(said, targets=None):
         with database.begin() as session:
             sample = sample_of(session, org_id, [target_id] if targets is None else targets)
-            return examine(session, org_id, said, sample, secrets=secrets, surroundings=lent).errors
+            return examine(session, org_id, said, sample, secrets=secrets, channel_context=lent).errors
 
     return errors_of
 
@@ -87,7 +87,12 @@ def test_a_message_that_works_has_nothing_wrong(
     assert errors_of(said) == []
     with database.read() as session:
         found = examine(
-            session, org_id, said, sample_of(session, org_id, [target_id]), secrets=secrets, surroundings=lent
+            session,
+            org_id,
+            said,
+            sample_of(session, org_id, [target_id]),
+            secrets=secrets,
+            channel_context=lent,
         )
         assert asyncio.run(ask(found.channel)) is None
 
@@ -97,7 +102,7 @@ def test_without_entities_nobody_can_say_what_a_variable_will_be(database, org_i
         said = Said(content={"text": "{{ anything }}"})
         sample = sample_of(session, org_id, [])
         assert sample.known is None
-        assert examine(session, org_id, said, sample, secrets=secrets, surroundings=lent).errors == []
+        assert examine(session, org_id, said, sample, secrets=secrets, channel_context=lent).errors == []
 
 
 @pytest.mark.parametrize(
@@ -163,7 +168,12 @@ def test_a_channel_that_cannot_be_built_or_reached_is_told(
         mail = channels.create_channel(session, org_id, read(channels.ChannelInput, given), secrets).id
         said = Said(content={"subject": "s", "text": "x"}, channel_id=mail)
         found = examine(
-            session, org_id, said, sample_of(session, org_id, [target_id]), secrets=secrets, surroundings=lent
+            session,
+            org_id,
+            said,
+            sample_of(session, org_id, [target_id]),
+            secrets=secrets,
+            channel_context=lent,
         )
     assert found.errors == []
     assert asyncio.run(ask(found.channel)).startswith("SMTP_")
@@ -192,7 +202,7 @@ def test_nothing_of_another_organization_is_seen(database, org_id, channel_id, t
         sample = sample_of(session, other, [target_id])
         assert sample.known is None
         said = Said(template_id=template_id, channel_id=channel_id)
-        errors = examine(session, other, said, sample, secrets=secrets, surroundings=lent).errors
+        errors = examine(session, other, said, sample, secrets=secrets, channel_context=lent).errors
     assert errors == ["channel_id: does not exist", f"template_id: template {template_id} does not exist"]
 
 

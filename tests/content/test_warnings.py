@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from engine.channels.port import Content
 from engine.content.enclosed import Attachment, Enclosed
+from engine.content.message import Content
 from engine.content.warnings import message_warnings
 
 
@@ -66,6 +66,46 @@ def test_what_is_right_is_not_warned_of(html):
 def test_a_greeting_without_a_name_is_told(text):
     (warning,) = of(text=text)
     assert warning.startswith("a greeting has no name: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (", your order", "something is missing, a name perhaps: ', your order'"),
+        ("Welcome back, !", "something is missing, a name perhaps: 'Welcome back, !'"),
+        ("Dear null,", "a greeting has no name: 'Dear null'"),
+        ("Hallo None,", "a greeting has no name: 'Hallo None'"),
+    ],
+)
+def test_a_gap_or_a_programs_word_for_nothing_is_told(text, told):
+    assert [told] == of(text=text)
+    assert [told] == of(text="x", subject=text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Bonjour !",
+        "Yes, really!",
+        "Wait, ...",
+        "Dear Nullmann,",
+        "a, b, c",
+        "!important",
+        "Hi Nancy",
+        "¡Hola!",
+    ],
+)
+def test_what_is_whole_is_not_told(text):
+    assert "something is missing" not in " ".join(of(text=text))
+    assert not any("null" in one.lower() for one in of(text=text))
+
+
+def test_an_address_that_only_looks_whole_is_told():
+    links = '<a href="localhost:3000/x">a</a>'
+    assert ["a link's address is relative, and leads nowhere in a mail: 'localhost:3000/x'"] == of(links)
+    assert "relative" in of('<img src="C:\\a.png">')[0]
+    assert "no reader reaches" in of('<img src="file:///C:/a.png">')[0]
+    assert [] == of('<a href="tel:0151123">a</a><a href="mailto:a@shop.example">b</a>')
 
 
 def test_names_subjects_and_sizes():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from engine.delivery.rollup import NOBODY
+from engine.delivery.cancel_codes import JOB_CANCELLED
 from state.tables import (
     Campaign,
     DeliveryHour,
@@ -15,6 +15,7 @@ from state.tables import (
     Recipient,
     Touchpoint,
 )
+from state.types import NIL_UUID
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -68,7 +69,7 @@ def check_hours(bench: Bench, campaign_id: UUID) -> dict[UUID, tuple[int, int, i
             at = at or only
             hour = when.replace(minute=0, second=0, microsecond=0)
             truth[
-                status, at, (variant or "") if at in varied else "", targets[entity_id] or NOBODY, hour
+                status, at, (variant or "") if at in varied else "", targets[entity_id] or NIL_UUID, hour
             ] += 1
 
         kept = set()
@@ -77,6 +78,8 @@ def check_hours(bench: Bench, campaign_id: UUID) -> dict[UUID, tuple[int, int, i
             if row.status == "success":  # whoever failed or was cancelled, and started over, is so no more
                 note(row.status, row.touchpoint_id, row.variant, row.entity_id, row.ended_at)
         for row in session.execute(select(Recipient).where(Recipient.campaign_id == campaign_id)).scalars():
+            if row.error_code == JOB_CANCELLED:
+                continue  # cancelled before their turn: no hour counts them
             if row.automation_status in ("failed", "cancelled") or (
                 row.automation_status == "success" and row.execution_id not in kept
             ):

@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import and_, case, delete, func, select
 
 from actors.context import Context
 from actors.registry import ACTORS
 from config.settings import Settings
 from engine.campaigns import lifecycle
-from engine.channels.port import Content, Delivered, Message, Outcome, Released
-from engine.delivery.execute import Executor
+from engine.channels.port import Delivered, Outcome, Released
+from engine.content.message import Content, Message
+from engine.delivery.cancel_codes import JOB_CANCELLED
+from engine.delivery.lease import Executor
 from engine.delivery.outcomes import policy_of
-from engine.delivery.sender import Sender, Senders, SendLoop
-from engine.events.postman import Postman
+from engine.delivery.sender import Sender, Senders
+from engine.events.webhook_dispatcher import WebhookDispatcher
 from engine.insight.progress import campaign_progress
+from engine.kernel.runtime import Runtime
+from engine.kernel.send_loop import SendLoop
+from engine.kernel.triggers import arm
+from engine.kernel.wakeups import MemoryWakeups
 from engine.limits.context import LimitContext
 from engine.limits.redis_buckets import RedisBuckets
-from engine.runtime import Runtime
-from engine.triggers import arm
-from engine.wakeups import MemoryWakeups
 from state.tables import (
     Campaign,
     Channel,
+    DeliveryHour,
     Entity,
     Flow,
     Job,
@@ -38,6 +42,7 @@ from state.tables import (
     Template,
     Touchpoint,
 )
+from state.transitions import AutomationStatus
 from tests.harness.account import slice_miscounts
 from tests.harness.sweeping import sweep
 
@@ -45,8 +50,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from threading import Event
 
+    from sqlalchemy.orm import Session
+
     from engine.channels.port import Report
-    from engine.delivery.course import Step
+    from engine.delivery.flow_plan import FlowPlan, Step
     from state.database import Database
 
 EVERYBODY = {"filter": {"items": [{"key": "email", "operator": "NOT_EMPTY"}], "combination": "AND"}}
@@ -115,6 +122,9 @@ class ScriptedSenders:
             return self.real.of_step(session, org_id, step)
         return self._sender(session, step.row.channel_id)
 
+    def are_ready(self, session: Any, org_id: UUID, flow: FlowPlan) -> bool:
+        return True
+
     def of_fallback(
         self, session: Any, org_id: UUID, step: Step, variant: str | None = None
     ) -> Sender | None:
@@ -158,7 +168,7 @@ class Bench:
         self.channel = self.senders.channel
         self.loop = SendLoop()
         self.executor = self.new_executor()
-        self.postman = Postman(self.runtime, self.loop)
+        self.dispatcher = WebhookDispatcher(self.runtime, self.loop)
 
     def new_executor(self) -> Executor:
         """A worker as after a restart."""
@@ -172,7 +182,7 @@ class Bench:
         return Executor(self.runtime, self.senders, self.loop, limit_context=limit_context)  # type: ignore[arg-type]
 
     def close(self) -> None:
-        self.postman.stop()
+        self.dispatcher.stop()
         self.loop.close()
 
     def times(self) -> dict[str, Any]:
@@ -292,7 +302,7 @@ class Bench:
 
     def work(self, executor: Executor | None = None, *, most: int = 10_000) -> int:
         """Run every command on its way, and those that they cause, in order; returns how many."""
-        context = Context(self.runtime, executor or self.executor, self.postman)
+        context = Context(self.runtime, executor or self.executor, self.dispatcher)
         done = 0
         while self.wakeups.sent and done < most:
             command = self.wakeups.sent.pop(0)
@@ -332,7 +342,7 @@ class Bench:
             return {row.entity_id: row for row in session.execute(select(Recipient)).scalars()}
 
     def statuses(self) -> Counter[str]:
-        return Counter(row.automation_status for row in self.recipients().values())
+        return Counter(row.status for row in self.recipients().values())
 
     def statuses_of(self, *campaign_ids: UUID) -> Counter[str]:
         """Executions by status over several campaigns."""
@@ -356,18 +366,46 @@ class Bench:
         """The counters say what a recount of the rows says."""
         with self.database.read() as session:
             progress = campaign_progress(session, self.org_id, campaign_id)
-            counted = defaultdict(
-                int,
-                session.execute(
-                    select(Recipient.automation_status, func.count())
-                    .where(Recipient.campaign_id == campaign_id, Recipient.job_id.is_not(None))
-                    .group_by(Recipient.automation_status)
-                ).all(),
+            counted = Counter(
+                session.scalars(
+                    select(Recipient.status).where(
+                        Recipient.campaign_id == campaign_id, Recipient.job_id.is_not(None)
+                    )
+                )
             )
             assert {status: counted[status] for status in progress.counts} == progress.counts
-            assert sum(counted.values()) == progress.total
+            assert counted.total() == progress.total
+            self._check_sums(session, campaign_id, progress.excluded)
             for job_id in session.scalars(select(Job.id).where(Job.campaign_id == campaign_id)):
                 assert slice_miscounts(session.connection(), job_id) == []
+
+    @staticmethod
+    def _check_sums(session: Session, campaign_id: UUID, excluded: int) -> None:
+        """Hours' sums, with what leases have not folded, count the failed and the excluded of the rows."""
+        failed = func.count(case((Recipient.automation_status == AutomationStatus.FAILED, 1)))
+        left_out = and_(
+            Recipient.automation_status == AutomationStatus.CANCELLED,
+            Recipient.error_code.is_distinct_from(JOB_CANCELLED),
+        )
+        truth = session.execute(
+            select(failed, func.count(case((left_out, 1)))).where(
+                Recipient.campaign_id == campaign_id, Recipient.job_id.is_not(None)
+            )
+        ).one()
+        assert excluded == truth[1]
+        names = ("failed", "cancelled")
+        hours, unfolded = (
+            session.execute(
+                select(*(func.coalesce(func.sum(column), 0) for column in columns)).where(
+                    table.campaign_id == campaign_id
+                )
+            ).one()
+            for table, columns in (
+                (DeliveryHour, [getattr(DeliveryHour, name) for name in names]),
+                (Slice, [getattr(Slice, name) - getattr(Slice, f"{name}_folded") for name in names]),
+            )
+        )
+        assert tuple(truth) == tuple(a + b for a, b in zip(hours, unfolded, strict=True))
 
     def slices(self, job_id: UUID) -> list[Slice]:
         with self.database.read() as session:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
 
 from engine.delivery.sender import Senders
+from engine.kernel.secrets import Secrets, channel_place
+from state.tables import Channel
 from tests.delivery.accounts import check, sent_at
 from tests.harness.providers import HttpProvider
 
@@ -42,6 +45,29 @@ def test_an_action_is_made_once_for_everybody_on_the_way(bench: Bench, provider:
     assert {1} == set(provider.journal.deliveries().values())
     assert 12 == len(provider.journal.deliveries())
     assert {first: (12, 0, 0), request: (12, 0, 0), last: (12, 0, 0)} == check(bench, campaign)
+
+
+def test_an_action_makes_the_request_of_the_channel_that_it_names(
+    bench: Bench, provider: HttpProvider
+) -> None:
+    """With the channel's credentials, which the flow does not hold."""
+    people = bench.entities(4)
+    campaign = bench.campaign()
+    body = {"who": "{{ _id }}", "token": "{{ secrets.token }}"}
+    channel_id = bench.second_channel("http", settings={"url": provider.url, "body": body})
+    with bench.database.begin() as session:
+        row = session.get_one(Channel, channel_id)
+        secrets = Secrets.of(bench.settings)
+        row.credentials = secrets.seal({"secrets": {"token": "t0ken"}}, channel_place(channel_id))
+    _, request = bench.sequence(campaign, {}, {"type": "action", "channel_id": channel_id})
+    bench.activate(campaign)
+    bench.run_out()
+    assert {"success": 4} == bench.statuses()
+    assert 4 == len(provider.journal.deliveries())
+    assert (4, 0, 0) == check(bench, campaign)[request]
+    sent = [json.loads(sent.entry["body"]) for sent in provider.journal.sent()]
+    assert sorted(map(str, people)) == sorted(body["who"] for body in sent)
+    assert {"t0ken"} == {body["token"] for body in sent}
 
 
 def test_an_action_reaches_no_address_that_is_not_allowed(bench: Bench, provider: HttpProvider) -> None:

@@ -13,9 +13,9 @@ from engine.campaigns import lifecycle, recipients
 from engine.channels.port import Deferred, Delivered, Rejected
 from engine.delivery import retrigger
 from engine.delivery.counters import recount
-from engine.inputs import Invalid
 from engine.insight.recipients import list_recipients
-from engine.triggers import arm
+from engine.kernel.inputs import Invalid
+from engine.kernel.triggers import arm
 from state.tables import Experiment, Recipient, Slice
 from state.transitions import AutomationStatus
 from tests.delivery.accounts import TWO_DAYS
@@ -54,7 +54,7 @@ def check_lists(bench: Bench, campaign: UUID) -> None:
     """Every choice of statuses lists exactly those who have them, and every counter is a recount."""
     rows = [row for row in bench.recipients().values() if row.campaign_id == campaign]
     for chosen in itertools.chain.from_iterable(itertools.combinations(STATUSES, n) for n in (1, 2, 5)):
-        wanted = {row.entity_id for row in rows if row.automation_status in chosen}
+        wanted = {row.entity_id for row in rows if row.status in chosen}
         assert wanted == {row.entity_id for row in pages(bench, campaign, *chosen)}
     bench.check_counters(campaign)
 
@@ -243,7 +243,7 @@ def test_a_slice_that_counts_wrong_is_recounted(bench: Bench) -> None:
 def test_no_index_of_recipients_holds_what_a_delivery_changes() -> None:
     """So that claiming and settling write no index: all changed columns but those of the few who fail."""
     changed = {
-        "automation_status", "execution_id", "attempt", "in_flight", "due_at", "updated_at", "sent_at", "step",
+        "automation_status", "execution_id", "attempt", "due_at", "updated_at", "sent_at", "step",
         "touchpoint_id", "variant",
     }  # fmt: skip
     table: Any = Recipient.__table__

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 
 from engine.delivery.conditions import check_condition, passing
 from engine.delivery.slices import Lease
-from engine.inputs import Invalid
+from engine.kernel.inputs import Invalid
 from state.tables import (
     Engagement,
     Recipient,

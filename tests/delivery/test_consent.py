@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.audience.suppression import unsubscribe
 from engine.audience.suppression_list import SuppressionInput, suppress
-from engine.channels.media import AddressMedium
 from engine.content.links import Invitation
-from engine.inputs import read
+from engine.engagement.suppression import unsubscribe
+from engine.kernel.inputs import read
+from engine.kernel.media import AddressMedium
 
 if TYPE_CHECKING:
     from tests.delivery.kit import Bench

@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import select, update
 
 from engine.campaigns import lifecycle
-from engine.campaigns.errors import Refusal, Refused
 from engine.channels.port import Deferred, Delivered, Doubtful, Down, Rejected, Throttled
 from engine.content.errors import RenderError
 from engine.delivery.retrigger import retrigger, retrigger_failed
 from engine.insight.progress import campaign_progress
+from engine.kernel.rule_violations import RuleCode, RuleViolation
 from state.tables import Campaign, Channel, Event, Execution, Job, Suppression, Target
 
 if TYPE_CHECKING:
@@ -441,7 +441,7 @@ def test_when_told_stays_active_until_its_end_date(bench: Bench, clock) -> None:
 
 
 def refusal(bench: Bench, campaign, act=lifecycle.activate, **kwargs) -> str:
-    with bench.runtime.transaction() as session, pytest.raises(Refused) as refused:
+    with bench.runtime.transaction() as session, pytest.raises(RuleViolation) as refused:
         act(session, bench.org_id, campaign, **kwargs)
     return refused.value.code
 
@@ -449,7 +449,7 @@ def refusal(bench: Bench, campaign, act=lifecycle.activate, **kwargs) -> str:
 def test_refusals_in_the_contracts_order(bench: Bench) -> None:
     """NOT_FOUND → UNEXPECTED_STATUS → NO_TARGET → WITHOUT_FILTERS → NO_DELIVERY_METHOD → IN_PROGRESS → TOKEN."""
     campaign = bench.campaign()
-    assert Refusal.CAMPAIGN_NOT_FOUND == refusal(bench, uuid4(), window=1)
+    assert RuleCode.CAMPAIGN_NOT_FOUND == refusal(bench, uuid4(), window=1)
 
     def change(table, **values):
         with bench.database.begin() as session:
@@ -459,25 +459,25 @@ def test_refusals_in_the_contracts_order(bench: Bench) -> None:
         targets = session.execute(select(Campaign.target_ids)).scalar_one()
         flow = session.execute(select(Campaign.flow_id)).scalar_one()
     change(Campaign, status="cancelled", target_ids=[], flow_id=None)
-    assert Refusal.CAMPAIGN_HAS_UNEXPECTED_STATUS == refusal(bench, campaign, window=1)
+    assert RuleCode.CAMPAIGN_HAS_UNEXPECTED_STATUS == refusal(bench, campaign, window=1)
     change(Campaign, status="draft")
-    assert Refusal.CAMPAIGN_HAS_NO_TARGET == refusal(bench, campaign, window=1)
+    assert RuleCode.CAMPAIGN_HAS_NO_TARGET == refusal(bench, campaign, window=1)
     change(Campaign, target_ids=targets)
     with bench.database.read() as session:
         filters = session.execute(select(Target.entity_filters)).scalar_one()
     change(Target, entity_filters={"filter": {"items": [], "combination": "AND"}})
-    assert Refusal.TARGET_WITHOUT_FILTERS == refusal(bench, campaign, window=1)
+    assert RuleCode.TARGET_WITHOUT_FILTERS == refusal(bench, campaign, window=1)
     change(Target, entity_filters=filters)
-    assert Refusal.CAMPAIGN_HAS_NO_DELIVERY_METHOD == refusal(bench, campaign, window=1)
+    assert RuleCode.CAMPAIGN_HAS_NO_DELIVERY_METHOD == refusal(bench, campaign, window=1)
     change(Campaign, flow_id=flow)
     bench.activate(campaign)
     change(Campaign, status="paused")
-    assert Refusal.CAMPAIGN_HAS_JOB_IN_PROGRESS == refusal(bench, campaign, window=1)
+    assert RuleCode.CAMPAIGN_HAS_JOB_IN_PROGRESS == refusal(bench, campaign, window=1)
     change(Job, held=True, token=None)
-    assert Refusal.JOB_TOKEN_MISSING == refusal(bench, campaign, window=1)
+    assert RuleCode.JOB_TOKEN_MISSING == refusal(bench, campaign, window=1)
     change(Campaign, status="active")
-    assert Refusal.JOB_TOKEN_MISSING == refusal(bench, campaign, lifecycle.deactivate)
-    assert Refusal.CAMPAIGN_HAS_UNEXPECTED_STATUS == refusal(bench, campaign, window=1)
+    assert RuleCode.JOB_TOKEN_MISSING == refusal(bench, campaign, lifecycle.deactivate)
+    assert RuleCode.CAMPAIGN_HAS_UNEXPECTED_STATUS == refusal(bench, campaign, window=1)
 
 
 def test_events_are_written_with_what_they_tell(bench: Bench) -> None:

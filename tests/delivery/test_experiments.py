@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from engine.campaigns import experiments, lifecycle
 from engine.campaigns.experiments import ExperimentInput, create_experiment, find_experiment, start_experiment
-from engine.inputs import Invalid, read
+from engine.kernel.inputs import Invalid, read
 from state.errors import NotFound
 from state.sampling import PLACES, place
 from state.tables import Campaign, DeliveryHour, EngagementHour, Event, Experiment, Touchpoint
@@ -24,7 +24,6 @@ VARIANTS = [
     {"id": "a", "weight": 50, "content": {"text": "A"}},
     {"id": "b", "weight": 50, "content": {"text": "B"}},
 ]
-NOBODY = UUID(int=0)
 
 
 def with_variants(bench: Bench) -> UUID:

@@ -15,16 +15,17 @@ from engine.campaigns.channels import (
     update_channel,
 )
 from engine.channels.port import Delivered, Doubtful, Down, Throttled
-from engine.channels.secrets import Secrets
-from engine.inputs import Invalid
 from engine.insight.waiting import situation_of, waiting_of
+from engine.kernel.inputs import Invalid
+from engine.kernel.secrets import Secrets
 from state.tables import Campaign, Channel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from uuid import UUID
 
-    from engine.channels.port import Message, Outcome
+    from engine.channels.port import Outcome
+    from engine.content.message import Message
     from tests.delivery.kit import Bench
 
 DOWN = Down("SMTP_UNREACHABLE", "nobody there")

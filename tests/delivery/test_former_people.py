@@ -16,7 +16,7 @@ from state.tables import Entity, FormerEntity
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from engine.channels.port import Message
+    from engine.content.message import Message
     from tests.conftest import ManualClock
     from tests.delivery.kit import Bench
 

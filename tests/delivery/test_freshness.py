@@ -8,16 +8,17 @@ import pytest
 from sqlalchemy import delete, event, update
 
 from engine.audience.suppression_list import SuppressionInput, suppress
-from engine.channels.port import Content, Delivered
+from engine.channels.port import Delivered
+from engine.content.message import Content
 from engine.delivery.freshness import FRESH_FOR
-from engine.inputs import read
+from engine.kernel.inputs import read
 from state.tables import Entity, Template, Touchpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from uuid import UUID
 
-    from engine.channels.port import Message
+    from engine.content.message import Message
     from tests.conftest import ManualClock
     from tests.delivery.kit import Bench
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.exc import IntegrityError
 
 from engine.campaigns import lifecycle, recipients
 from engine.channels.port import Deferred, Delivered, Doubtful, Rejected
-from engine.delivery import one_trip, retrigger, slices
-from engine.delivery.statements import Statements
-from engine.triggers import arm
+from engine.delivery import lease_statements, retrigger, slices
+from engine.kernel.statements import Statements
+from engine.kernel.triggers import arm
 from state.tables import Slice
 from state.transitions import AUTOMATION, SLICE, AutomationStatus
 from tests.delivery.accounts import TWO_DAYS
@@ -38,8 +39,6 @@ MOVES = [
     for source, targets in machine.moves.items()
     for wanted in sorted(targets)
 ]
-#: Made by nobody but those who report what happened elsewhere.
-REPORTED = (AUTOMATION, "pending", "failed")
 
 
 @pytest.fixture
@@ -50,7 +49,7 @@ def moved(database: Database) -> Iterator[Callable[[], set[tuple[str, str, str]]
         for machine, table, column in WATCHED:
             values = f"INSERT INTO moved VALUES ('{machine.entity}', OLD.{column}, NEW.{column});"
             when = f"WHEN (OLD.{column} <> NEW.{column})"
-            if database.is_postgresql:
+            if database.dialect.name == "postgresql":
                 connection.execute(
                     text(
                         f"CREATE FUNCTION note_{table}() RETURNS trigger LANGUAGE plpgsql "
@@ -71,9 +70,9 @@ def moved(database: Database) -> Iterator[Callable[[], set[tuple[str, str, str]]
     yield read
     with database.engine.begin() as connection:
         for _, table, _ in WATCHED:
-            on = f" ON {table}" if database.is_postgresql else ""
+            on = f" ON {table}" if database.dialect.name == "postgresql" else ""
             connection.execute(text(f"DROP TRIGGER note_{table}{on}"))
-            if database.is_postgresql:
+            if database.dialect.name == "postgresql":
                 connection.execute(text(f"DROP FUNCTION note_{table}()"))
         connection.execute(text("DROP TABLE moved"))
 
@@ -134,10 +133,15 @@ def stop(bench: Bench) -> None:
     people = bench.entities(12)
     campaign = bench.campaign(doubt="hold")
     bench.sequence(campaign, {}, TWO_DAYS, {})
-    unsure = {people[0]}
-    bench.channel.answer = lambda message: (
-        Doubtful("TIMEOUT", "who knows") if message.entity_id in unsure else Delivered()
-    )
+    unsure, left = people[0], people[-1]  # the last has not begun when it is stopped
+
+    def answer(message):
+        if message.entity_id == unsure:
+            return Doubtful("TIMEOUT", "who knows")
+        again = bench.channel.sent()[left] > 1
+        return Rejected("SMTP_550", "moved") if message.entity_id == left and again else Delivered()
+
+    bench.channel.answer = answer
     bench.activate(campaign)
     bench.work(most=2)
     found = statuses(bench, campaign)
@@ -171,14 +175,14 @@ def test_every_move_of_the_tables_is_made_and_no_other(
 def _forget() -> None:
     """Statements are built once from the tables."""
     Statements._built.__func__.cache_clear()
-    one_trip._statement.cache_clear()
+    lease_statements.complete_and_claim_statement.cache_clear()
     slices._given_back.cache_clear()
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("machine", "source", "wanted"),
-    [move for move in MOVES if move != REPORTED],
+    MOVES,
     ids=lambda part: getattr(part, "entity", part),
 )
 def test_a_move_that_is_not_in_the_tables_is_not_made(
@@ -193,7 +197,8 @@ def test_a_move_that_is_not_in_the_tables_is_not_made(
     monkeypatch.setitem(machine.moves, source, machine.moves[source] - {wanted})  # type: ignore[arg-type]
     _forget()
     try:
-        with suppress(AssertionError):  # delivery mostly does not get where it should
+        # Delivery mostly does not get where it should, or does something twice.
+        with suppress(AssertionError, IntegrityError):
             drive(bench)
         assert (machine.entity, source, wanted) not in moved()
     finally:

@@ -11,19 +11,19 @@ from sqlalchemy import select, update
 
 from engine.audience.suppression_list import SuppressionInput, suppress
 from engine.campaigns.campaigns import delete_campaign
-from engine.channels.media import AddressMedium
 from engine.channels.port import Deferred, Delivered, Rejected
 from engine.delivery.address_claims import DUPLICATE_ADDRESS, claim_addresses
 from engine.delivery.freshness import FRESH_FOR
 from engine.delivery.retrigger import retrigger_failed
-from engine.inputs import read
+from engine.kernel.inputs import read
+from engine.kernel.media import AddressMedium
 from state.tables import Entity, RecipientAddress
 from tests.delivery.accounts import TWO_DAYS
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from engine.channels.port import Message
+    from engine.content.message import Message
     from tests.conftest import ManualClock
     from tests.delivery.kit import Bench
 

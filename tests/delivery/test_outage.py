@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import OperationalError
 
-from engine import sweeper
+from actors import sweeper
 from engine.campaigns import lifecycle
-from engine.triggers import arm
+from engine.kernel.triggers import arm
 from tests.harness.sweeping import sweep
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Answer:
         self._claiming = False
         self._meanwhile = meanwhile
         monkeypatch.setattr(bench.runtime, "transaction", self._losing(bench.runtime.transaction))
-        monkeypatch.setattr(bench.database, "alone", self._losing(bench.database.alone))
+        monkeypatch.setattr(bench.database, "autocommit", self._losing(bench.database.autocommit))
 
     def claiming(self) -> None:
         """The next commit is a claim's."""

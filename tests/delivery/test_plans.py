@@ -9,9 +9,8 @@ import pytest
 from sqlalchemy import text
 
 from engine.delivery import slices
-from engine.delivery.recipient_statements import RecipientStatements
-from engine.delivery.step_statements import StepStatements
-from engine.delivery.written import execute, execute_named
+from engine.delivery.lease_statements import RecipientStatements, SequenceStatements
+from engine.kernel.prepared import execute, execute_named
 from engine.organizations import create_organization
 from state.change import clock_of
 from state.database import Database
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
+pytestmark = pytest.mark.slow
+
 _ENTITIES = text(
     """
     INSERT INTO entity (id, org_id, schema, title, attributes, created_at, updated_at)
@@ -33,9 +34,9 @@ _ENTITIES = text(
 _RECIPIENTS = text(
     """
     INSERT INTO recipient (org_id, campaign_id, entity_id, entity_schema, title, job_id, slice_number,
-                           automation_status, attempt, in_flight, created_at, updated_at)
+                           automation_status, attempt, created_at, updated_at)
     SELECT org_id, :job_id, id, schema, title, :job_id, (row_number() OVER (ORDER BY id) - 1) / 500,
-           'pending', 0, false, now(), now()
+           'pending', 0, now(), now()
       FROM entity WHERE org_id = :org_id
     """
 )
@@ -194,7 +195,7 @@ def test_due_steps_are_found_by_index(postgresql: Database) -> None:
         assert 6 == slices.wake_next(session, org_id, job_id)
         loaded = execute(
             session,
-            StepStatements.of(session).load,
+            SequenceStatements.of(session).load,
             p_org_id=org_id,
             p_job_id=job_id,
             p_number=2,

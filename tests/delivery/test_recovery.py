@@ -13,7 +13,7 @@ from sqlalchemy import update
 from engine.campaigns import lifecycle
 from engine.channels.port import Deferred, Delivered, Doubtful, Rejected
 from engine.delivery import slices
-from engine.triggers import POINTS, TriggeredError, arm, arm_from_environment, reach
+from engine.kernel.triggers import POINTS, TriggeredError, arm, arm_from_environment, reach
 from state.tables import Recipient
 from tests.delivery.kit import Crash
 from tests.harness.sweeping import sweep

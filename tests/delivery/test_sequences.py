@@ -13,7 +13,7 @@ from engine.campaigns.recipients import RecipientChange, update_recipient
 from engine.channels.port import Deferred, Delivered, Down, Rejected
 from engine.delivery.retrigger import retrigger_failed
 from engine.insight.progress import campaign_progress
-from engine.triggers import POINTS, arm
+from engine.kernel.triggers import POINTS, arm
 from state.tables import (
     Channel,
     Suppression,

@@ -10,21 +10,23 @@ from prometheus_client import REGISTRY
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from engine import sweeper
+from actors import sweeper
+from actors.sweeper import CHORES, Chore, sweep
 from engine.campaigns import lifecycle
 from engine.channels.port import Deferred, Delivered
-from engine.for_each import SomeFailed, for_each
-from engine.leadership import LeadershipLost, lead
-from engine.sweeper import CHORES, Chore, sweep
+from engine.delivery.recover import next_due
+from engine.kernel.chores import late_chores, list_chores
+from engine.kernel.for_each import SomeFailed, for_each
+from engine.kernel.leadership import LeadershipLost, lead
 from state.database import Database
+from state.locks import Lock
+from state.tables import Job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.conftest import ManualClock
     from tests.delivery.kit import Bench
-
-_DUTY = 7
 
 
 def failing(name: str) -> tuple[Chore, ...]:
@@ -85,6 +87,30 @@ def test_a_chore_is_measured(bench: Bench) -> None:
         assert metric("muster_chore_seconds", chore.name) > 0
 
 
+def test_what_chores_did_last_is_written_down(
+    bench: Bench, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def known() -> dict[str, tuple[int, str, bool]]:
+        with bench.database.read() as session:
+            late = {one.name for one in late_chores(session)}
+            return {one.name: (one.failures, one.error, one.name in late) for one in list_chores(session)}
+
+    sweep(bench.runtime)
+    assert known() == {chore.name: (0, "", False) for chore in CHORES}
+    with monkeypatch.context() as patch:
+        patch.setattr(sweeper, "CHORES", failing("pause_spent"))
+        sweep(bench.runtime)
+        assert known()["pause_spent"] == (1, "ValueError", False)
+        sweep(bench.runtime)
+        assert known()["pause_spent"] == (1, "ValueError", False), "written down every ten seconds"
+        clock.forward(minutes=3)
+        sweep(bench.runtime)
+        assert known()["pause_spent"] == (2, "ValueError", True)
+        assert known()["wake_lost"] == (0, "", False)
+    sweep(bench.runtime)
+    assert known()["pause_spent"] == (0, "", False)
+
+
 def test_one_that_fails_stops_none_of_the_others() -> None:
     def halve(number: int) -> int:
         return 10 // number
@@ -126,14 +152,14 @@ def servers_clock(postgresql_url: str) -> Database:
 
 def test_one_leads_and_the_next_follows_at_once(servers_clock: Database) -> None:
     term = timedelta(seconds=30)
-    with lead(servers_clock, _DUTY, term=term) as first:
+    with lead(servers_clock, Lock.SWEEPER, term=term) as first:
         assert first is not None
         first.renew()
-        with lead(servers_clock, _DUTY, term=term) as second:
+        with lead(servers_clock, Lock.SWEEPER, term=term) as second:
             assert second is None
-        with lead(servers_clock, _DUTY + 1, term=term) as other:
+        with lead(servers_clock, Lock.MAILBOX_READER, term=term) as other:
             assert other is not None
-    with lead(servers_clock, _DUTY, term=term) as third:
+    with lead(servers_clock, Lock.SWEEPER, term=term) as third:
         assert third is not None
     servers_clock.close()
 
@@ -146,12 +172,12 @@ def test_a_leader_that_is_silent_for_a_term_leads_no_more(servers_clock: Databas
 
 
 def _lead_too_long(database: Database) -> None:
-    with lead(database, _DUTY, term=timedelta(milliseconds=50)) as term:
+    with lead(database, Lock.SWEEPER, term=timedelta(milliseconds=50)) as term:
         assert term is not None
-        with database.alone() as connection:
+        with database.autocommit() as connection:
             # Not before the server has taken the lock from it.
-            connection.execute(text("SELECT pg_advisory_lock(:duty)"), {"duty": _DUTY})
-            connection.execute(text("SELECT pg_advisory_unlock(:duty)"), {"duty": _DUTY})
+            connection.execute(text("SELECT pg_advisory_lock(:duty, 0)"), {"duty": Lock.SWEEPER})
+            connection.execute(text("SELECT pg_advisory_unlock(:duty, 0)"), {"duty": Lock.SWEEPER})
         term.renew()
 
 
@@ -163,7 +189,7 @@ def test_a_round_without_leadership_ends(
     def lose(_: object) -> None:
         raise LeadershipLost
 
-    monkeypatch.setattr("engine.leadership.Term.renew", lose)
+    monkeypatch.setattr("engine.kernel.leadership.Term.renew", lose)
     swept = sweep(bench.runtime)
     assert swept is not None
     assert {} == swept.failures
@@ -172,6 +198,34 @@ def test_a_round_without_leadership_ends(
 
 def test_a_database_that_is_away_is_an_outage() -> None:
     away = Database("postgresql+psycopg://muster@127.0.0.1:1/muster", pool_size=2)
-    with pytest.raises(DBAPIError), lead(away, _DUTY, term=timedelta(seconds=30)):
+    with pytest.raises(DBAPIError), lead(away, Lock.SWEEPER, term=timedelta(seconds=30)):
         pass
     away.close()
+
+
+def test_what_falls_due_between_two_sweeps_is_known(bench: Bench, clock: ManualClock) -> None:
+    """The end of a job's wait, and a slice's next recipient; what is due already, or later, is not."""
+
+    def in_seconds(within: float) -> float | None:
+        now = clock.now()
+        found = next_due(bench.runtime, after=now, before=now + timedelta(seconds=within))
+        return None if found is None else (found - now).total_seconds()
+
+    bench.entities(5)
+    bench.channel.answer = lambda _: Deferred("SMTP_450", "later", retry_after=None)
+    campaign = bench.campaign(max_attempts=2)
+    assert in_seconds(3600) is None, "nothing runs"
+    job = bench.activate(campaign)
+    bench.work()
+    retried = in_seconds(86_400)
+    assert retried is not None
+    assert in_seconds(retried - 0.001) is None
+    with bench.database.begin() as session:
+        session.get_one(Job, job).waits_until = clock.now() + timedelta(seconds=0.7)
+    assert 0.7 == in_seconds(3600), "until then the whole job waits"
+    with bench.database.begin() as session:
+        session.get_one(Job, job).waits_until = None
+    clock.forward(seconds=retried + 1)
+    assert in_seconds(3600) is None
+    bench.sweep_and_work()
+    assert {"failed": 5} == bench.statuses()

@@ -10,14 +10,15 @@ from sqlalchemy import update
 
 from engine.channels.port import Down
 from engine.delivery import health
-from engine.triggers import arm
+from engine.kernel.triggers import arm
 from state.tables import Recipient
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from threading import Event
 
-    from engine.channels.port import Message, Report
+    from engine.channels.port import Report
+    from engine.content.message import Message
     from tests.conftest import ManualClock
     from tests.delivery.kit import Bench
 

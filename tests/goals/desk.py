@@ -8,7 +8,6 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import select
 
-from engine.channels.secrets import Secrets
 from engine.enrolled.identity import target_id
 from engine.tracking.signatures import sign
 from state.tables import Engagement, Recipient
@@ -30,9 +29,9 @@ class Desk(World):
 
     def __init__(self, api: Api, client: httpx.Client) -> None:
         super().__init__(api, client)
-        sealed = Secrets.of(api.runtime.settings).seal({"api_key": "k", "webhook_secret": WEBHOOK_SECRET})
+        credentials = {"api_key": "k", "webhook_secret": WEBHOOK_SECRET}
         settings = {"agent_id": "a", "phone_number_id": "p"}
-        self.channel_id = self.channel("voice", settings=settings, credentials=sealed)
+        self.channel_id = self.channel("voice", settings=settings, credentials=credentials)
         self.campaign_id = self.campaign()
         self.set_campaign(self.campaign_id, goal="Book a test drive appointment")
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import ColumnElement, Connection, case, func, select
 
+from engine.delivery.cancel_codes import JOB_CANCELLED
 from engine.delivery.outcomes import OUTCOME_UNKNOWN
 from state.tables import Execution, Job, Recipient, Slice
 from state.transitions import AutomationStatus, SliceState
@@ -170,7 +171,11 @@ def account(
 @contextmanager
 def _snapshot(database: Database) -> Iterator[Connection]:
     """A connection all of whose statements see the same instant."""
-    level = {"isolation_level": "REPEATABLE READ"} if database.is_postgresql else {"muster_reads": True}
+    level = (
+        {"isolation_level": "REPEATABLE READ"}
+        if database.dialect.name == "postgresql"
+        else {"muster_reads": True}
+    )
     with database.engine.connect().execution_options(**level) as connection, connection.begin():
         yield connection
 
@@ -267,7 +272,7 @@ def _miscounts(connection: Connection, my_jobs: ColumnElement[bool], open_slices
     """Compare job counters, with what slices hold unfolded, with a recount (state/tables/delivery.py)."""
 
     def is_status(status: str) -> ColumnElement[int]:
-        return func.coalesce(func.sum(case((Recipient.automation_status == status, 1), else_=0)), 0)
+        return func.coalesce(func.sum(case((Recipient.status == status, 1), else_=0)), 0)
 
     wrong = []
     jobs = connection.execute(
@@ -278,6 +283,7 @@ def _miscounts(connection: Connection, my_jobs: ColumnElement[bool], open_slices
             Job.failed,
             Job.cancelled,
             Job.in_progress,
+            Job.unreached,
             Job.slices_total,
             Job.slices_done,
         ).where(my_jobs)
@@ -287,6 +293,7 @@ def _miscounts(connection: Connection, my_jobs: ColumnElement[bool], open_slices
             select(
                 func.count().label("total"),
                 *(is_status(status).label(status) for status in (*_OVER, AutomationStatus.IN_PROGRESS)),
+                func.count(case((Recipient.error_code == JOB_CANCELLED, 1))).label("unreached"),
             ).where(Recipient.job_id == job.id)
         ).one()
         unfolded: Counter[str] = Counter()
@@ -308,9 +315,17 @@ def _miscounts(connection: Connection, my_jobs: ColumnElement[bool], open_slices
                 {str(name): int(getattr(part, name)) for name in (*_OVER, AutomationStatus.IN_PROGRESS)}
             )
         counters = {name: getattr(job, name) + unfolded[name] for name in _COUNTED}
-        counters |= {"slices_total": job.slices_total, "slices_done": job.slices_done}
+        counters |= {
+            "unreached": job.unreached,
+            "slices_total": job.slices_total,
+            "slices_done": job.slices_done,
+        }
         truth = {name: int(getattr(rows, name)) for name in _COUNTED}
-        truth |= {"slices_total": states.total(), "slices_done": states[SliceState.DONE]}
+        truth |= {
+            "unreached": int(rows.unreached),
+            "slices_total": states.total(),
+            "slices_done": states[SliceState.DONE],
+        }
         wrong += [
             f"job {job.id} counts {counters[name]} {name}, there are {truth[name]}"
             for name in truth
@@ -330,7 +345,7 @@ def slice_miscounts(connection: Connection, job_id: UUID) -> list[str]:
             select(
                 Recipient.slice_number,
                 func.count(),
-                *(func.count(case((Recipient.automation_status == status, 1))) for status in statuses),
+                *(func.count(case((Recipient.status == status, 1))) for status in statuses),
             )
             .where(Recipient.job_id == job_id)
             .group_by(Recipient.slice_number)

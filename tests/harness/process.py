@@ -27,10 +27,18 @@ class Process(Child):
     Args:
         args: As on the command line: `"worker"`, `"api", "--port", "8000"`.
         env: `MUSTER_…` settings. None of the developer's own reach it.
+        module: What is run instead of `muster` itself.
     """
 
-    def __init__(self, *args: str, directory: Path, name: str | None = None, env: Mapping[str, str]) -> None:
-        command = [sys.executable, "-m", "actors.cli", *args]
+    def __init__(
+        self,
+        *args: str,
+        directory: Path,
+        name: str | None = None,
+        env: Mapping[str, str],
+        module: str = "actors.cli",
+    ) -> None:
+        command = [sys.executable, "-m", module, *args]
         super().__init__(
             name or "-".join(args[:2]), command, directory=directory, env={"MUSTER_LOG_FORMAT": "json", **env}
         )
@@ -93,3 +101,17 @@ class Process(Child):
     def output(self) -> str:
         """What it wrote to standard output so far."""
         return self.out.read_text()
+
+    def wait_for_output(self, text: str, *, deadline: float = 10.0) -> None:
+        """Wait until a whole line with `text` stands on standard output.
+
+        Raises:
+            TimeoutError: it does not come.
+        """
+        wait_until(
+            lambda: any(
+                text in line for line in self.output().splitlines(keepends=True) if line.endswith("\n")
+            ),
+            f"{self.name} writes {text}",
+            deadline=deadline,
+        )

@@ -12,13 +12,13 @@ from uuid import uuid4
 
 from sqlalchemy import text
 
-from engine.audience.targets import TargetInput, create_target
 from engine.campaigns.campaigns import CampaignInput, create_campaign
 from engine.campaigns.channels import ChannelInput, create_channel
 from engine.campaigns.flows import FlowInput, create_flow
 from engine.campaigns.templates import TemplateInput, create_template
-from engine.channels.secrets import Secrets
-from engine.inputs import read
+from engine.filters.targets import TargetInput, create_target
+from engine.kernel.inputs import read
+from engine.kernel.secrets import Secrets
 from engine.organizations import create_organization
 
 if TYPE_CHECKING:

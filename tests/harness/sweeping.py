@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine import sweeper
+from actors import sweeper
 
 if TYPE_CHECKING:
-    from engine.runtime import Runtime
-    from engine.sweeper import Swept
+    from actors.sweeper import Swept
+    from engine.kernel.runtime import Runtime
 
 __all__ = ["sweep"]
 

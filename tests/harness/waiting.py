@@ -6,6 +6,7 @@ stayed open.
 
 from __future__ import annotations
 
+import os
 import time
 from threading import Event
 from typing import TYPE_CHECKING, TypeVar
@@ -13,10 +14,15 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["wait_until"]
+__all__ = ["patience", "wait_until"]
 
 
 T = TypeVar("T")
+
+
+def patience(seconds: float) -> float:
+    """Seconds on a quiet machine, as so many more as others want its processors now (the load of the last minute)."""
+    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def wait_until(predicate: Callable[[], T], what: str, *, deadline: float = 10.0, interval: float = 0.02) -> T:
@@ -25,13 +31,13 @@ def wait_until(predicate: Callable[[], T], what: str, *, deadline: float = 10.0,
     Args:
         predicate: Asked in this thread; what it raises passes through.
         what: The condition in words, for the error.
-        deadline: Seconds. The predicate is asked at least once, and once more at the end.
+        deadline: Seconds on a quiet machine (`patience`). The predicate is asked once at least, and once at the end.
         interval: Seconds between questions.
 
     Raises:
         TimeoutError: the last answer, and how long was waited.
     """
-    until = time.monotonic() + deadline
+    until = time.monotonic() + patience(deadline)
     pause = Event()
     while True:
         late = time.monotonic() >= until

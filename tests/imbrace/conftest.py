@@ -10,6 +10,7 @@ import pytest
 
 from state.tables import Channel
 from tests.api.conftest import Api, api, client, stranger
+from tests.harness.waiting import patience
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,7 @@ BASE = "/channel-service/v1"
 def imbrace(api: Api) -> Iterator[httpx.Client]:
     """An operator who speaks the dialect."""
     headers = {"x-api-key": api.keys["operator"]}
-    with httpx.Client(base_url=api.url + BASE, headers=headers, timeout=30) as client:
+    with httpx.Client(base_url=api.url + BASE, headers=headers, timeout=patience(60)) as client:
         yield client
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,10 @@ import pytest
 
 from tests.conftest import missing_service
 from tests.harness.dev_server import dev_server
+from tests.harness.openid import OpenIdProvider
+from tests.harness.waiting import patience
+
+pytestmark = pytest.mark.slow
 
 try:
     from imbrace import AsyncImbraceClient, ImbraceClient
@@ -21,8 +26,7 @@ except ImportError:
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-#: Reads as a JWT, so that the client sends it as one (`Authorization: Bearer` with an organization).
-KEY = "eyJhbGciOiJub25lIn0.bXVzdGVyLWltYnJhY2UtdGVzdHM.c2lnbmF0dXJl"
+KEY = "mk_imbrace-client-of-the-dialect"
 
 EXTRAS: dict[str, Any] = {
     "delay_days": 2,
@@ -42,19 +46,35 @@ EXTRAS: dict[str, Any] = {
 class Served:
     url: str
     org_id: str
+    token: str
+    """A JWT of the organization; the client sends one as `Authorization: Bearer`."""
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """`muster dev`, and the organization that it made."""
+    """`muster dev` that trusts an OpenID provider, and the organization that it made."""
     if ImbraceClient is None:
         missing_service("imbrace from PyPI", "not installed")
     folder = tmp_path_factory.mktemp("imbrace")
-    with dev_server(folder, KEY) as url:
+    provider = OpenIdProvider(folder)
+    trusted = {
+        "MUSTER_JWT_ISSUER": provider.issuer,
+        "MUSTER_JWT_AUDIENCE": "muster",
+        "MUSTER_JWT_JWKS": provider.jwks,
+    }
+    with provider, dev_server(folder, KEY, **trusted) as url:
         headers = {"authorization": f"Bearer {KEY}"}
         target = {"name": "t", "entity_schema": "contact"}
-        made = httpx.post(f"{url}/v1/target", json=target, headers=headers, timeout=30).json()
-        yield Served(url, made["_org"])
+        made = httpx.post(f"{url}/v1/target", json=target, headers=headers, timeout=patience(60)).json()
+        claims = {
+            "iss": provider.issuer,
+            "aud": "muster",
+            "sub": "client",
+            "org_id": made["_org"],
+            "role": "admin",
+            "exp": time.time() + 3600,
+        }
+        yield Served(url, made["_org"], provider.sign(claims))
 
 
 def same(one: Any, other: Any) -> bool:
@@ -78,7 +98,7 @@ def _keys(served: Served) -> dict[str, dict[str, str]]:
         "api key": {"api_key": KEY},
         "api key of an organization": {"api_key": KEY, "organization_id": served.org_id},
         "access token": {"access_token": KEY},
-        "JWT": {"access_token": KEY, "organization_id": served.org_id},
+        "JWT": {"access_token": served.token, "organization_id": served.org_id},
     }
 
 

@@ -11,11 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.harness.waiting import patience
 from tests.imbrace.conftest import add_channel
 from tests.imbrace.test_client import same
 
 if TYPE_CHECKING:
     from tests.api.conftest import Api
+
+pytestmark = pytest.mark.slow
 
 _TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=20)
 _NUMBERS = st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
@@ -99,7 +102,7 @@ def test_no_body_is_answered_with_a_5xx(
         ("POST", "/touchpoints/_validate"),
     ):
         answer = imbrace.request(method, path, content=content)
-        assert answer.status_code in (200, 400, 404), (method, path, body, answer.text)
+        assert answer.status_code in (200, 400, 403, 404), (method, path, body, answer.text)
         if answer.status_code != 200:
             assert list(answer.json()) == ["message"]
     shown = imbrace.get("/touchpoints")
@@ -139,7 +142,7 @@ def test_headers_that_are_none(api: Api, imbrace: httpx.Client) -> None:
         {"x-access-token": ""}, {"x-organization-id": "?"}, {"authorization": "x"},
     ):  # fmt: skip
         raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-        with httpx.Client(timeout=30) as client:
+        with httpx.Client(timeout=patience(60)) as client:
             answer = client.get(f"{imbrace.base_url}campaign", headers=raw)
         assert answer.status_code == 401
         assert list(answer.json()) == ["message"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.insight.forecast import Ceiling, last_leaves_at
+from engine.insight.forecast import Ceiling, departures, last_leaves_at
 from engine.limits.config import CampaignLimits
 from engine.limits.hours import Hours
 
@@ -24,6 +24,7 @@ def hours(**limits: Any) -> Hours:
 def test_a_pace_alone() -> None:
     assert last_leaves_at(BEGIN, {"UTC": 1000}, pace=10) == BEGIN + timedelta(seconds=100)
     assert last_leaves_at(BEGIN, {}, pace=10) == BEGIN
+    assert list(departures(BEGIN, {}, pace=10)) == []
 
 
 @pytest.mark.parametrize(("left", "days"), [(1, 0), (4, 3), (400, 399)])
@@ -75,3 +76,14 @@ def test_nobody_plans_for_longer_than_ten_years() -> None:
     assert last_leaves_at(BEGIN, {"UTC": 10_000}, pace=FAST, ceilings=[Ceiling(1 / 86_400)]) is None
     never = Hours([CampaignLimits.model_construct(send_windows=(), quiet_hours=())])
     assert last_leaves_at(BEGIN, {"UTC": 1}, pace=1, hours=never) == BEGIN + timedelta(seconds=1)
+
+
+def test_how_messages_leave_is_told_from_one_change_to_the_next() -> None:
+    slow = Ceiling(1, BEGIN + timedelta(seconds=100))
+    found = list(departures(BEGIN, {"UTC": 1100}, pace=FAST, ceilings=[Ceiling(10), slow]))
+    assert [part.messages for part in found if part] == [100, 1000]
+    assert [part.begin for part in found if part] == [BEGIN, BEGIN + timedelta(seconds=100)]
+    assert found[-1] is not None
+    assert found[-1].end == BEGIN + timedelta(seconds=200)
+    never = list(departures(BEGIN, {"UTC": 10_000}, pace=FAST, ceilings=[Ceiling(1 / 86_400)]))
+    assert never[-1] is None

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import pytest
-from sqlalchemy import delete
 
 from engine.insight.outlook import outlook
-from state.tables import Campaign, Process
+from state.tables import Campaign
 from tests.api.world import make_campaign, make_job
+from tests.harness.processes import beat
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -18,14 +17,7 @@ if TYPE_CHECKING:
     from state.database import Database
     from tests.conftest import ManualClock
 
-
-def beat(database: Database, *kinds: str) -> None:
-    now = database.clock.now()
-    with database.begin() as session:
-        session.execute(delete(Process))
-        session.add_all(
-            Process(id=uuid4(), kind=kind, host="h", pid=1, started_at=now, seen_at=now) for kind in kinds
-        )
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -46,7 +38,10 @@ def test_a_campaign_without_a_worker_says_so(
     database: Database, clock: ManualClock, campaign_id: UUID
 ) -> None:
     clock.forward(minutes=10)
-    assert waits(database, campaign_id) == {}, "of processes nothing is known"
+    assert waits(database, campaign_id) == {
+        "no_worker": ("no worker has ever been seen", True),
+        "no_scheduler": ("no scheduler has ever been seen", False),
+    }
     beat(database, "api", "scheduler")
     assert waits(database, campaign_id) == {"no_worker": ("no worker has ever been seen", True)}
     beat(database, "api", "worker", "scheduler")

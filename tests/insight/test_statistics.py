@@ -9,10 +9,11 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import event as hooks
 
-from engine.inputs import Invalid
 from engine.insight.significance import interval
 from engine.insight.statistics import PERIODS, amount, rate, statistics, variant_counts
+from engine.kernel.inputs import Invalid
 from state.tables import Campaign, DeliveryHour, EngagementHour, Target
+from state.types import NIL_UUID
 from tests.api.world import make_target
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from tests.conftest import ManualClock
 
 STEP = UUID(int=7)
-NOBODY = UUID(int=0)
 
 
 class World:
@@ -39,7 +39,7 @@ class World:
             self.campaign_id = campaign.id
 
     def sent(
-        self, at: datetime, count: int, *, variant: str = "", target: UUID = NOBODY, **more: int
+        self, at: datetime, count: int, *, variant: str = "", target: UUID = NIL_UUID, **more: int
     ) -> None:
         with self.database.begin() as session:
             session.add(
@@ -56,7 +56,13 @@ class World:
             )
 
     def did(self, at: datetime, kind: str, recipients: int, **values: Any) -> None:
-        key = {"channel": "email", "touchpoint_id": STEP, "variant": "", "target_id": NOBODY, "currency": ""}
+        key = {
+            "channel": "email",
+            "touchpoint_id": STEP,
+            "variant": "",
+            "target_id": NIL_UUID,
+            "currency": "",
+        }
         with self.database.begin() as session:
             session.add(
                 EngagementHour(

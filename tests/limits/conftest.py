@@ -9,8 +9,8 @@ import pytest
 from engine.campaigns.campaigns import CampaignChange, update_campaign
 from engine.campaigns.channels import ChannelChange, update_channel
 from engine.channels.port import Delivered
-from engine.inputs import read
-from engine.organizations import OrganizationChange, update_organization
+from engine.kernel.inputs import read
+from engine.organization_settings import OrganizationChange, update_organization
 from state.tables import Channel
 from tests.delivery.kit import Bench
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from engine.channels.port import Message
+    from engine.content.message import Message
     from state.database import Database
 
 

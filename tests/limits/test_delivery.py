@@ -13,12 +13,14 @@ from engine.channels.port import Deferred, Delivered, Down, Rejected, Throttled
 from engine.insight.outlook import Outlook, outlook
 from engine.insight.waiting import situation_of, waiting_of
 from engine.limits.buckets import BucketsAway
+from engine.limits.effective import mark_changed
 from state.tables import Campaign, Channel, Contact, DomainThrottle, Job, Recipient, Slice
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from engine.channels.port import Message, Outcome
+    from engine.channels.port import Outcome
+    from engine.content.message import Message
     from tests.conftest import ManualClock
     from tests.limits.conftest import LimitedBench
 
@@ -262,7 +264,9 @@ def test_one_mailbox_that_is_refused_slows_nobody_down_and_ends(bench: LimitedBe
     assert {"success": 4, "failed": 1} == bench.statuses()
 
 
-def test_a_throttled_channel_goes_on_at_half_the_rate(bench: LimitedBench, clock: ManualClock) -> None:
+def test_a_throttled_channel_waits_as_long_as_it_is_told_and_goes_on_more_slowly(
+    bench: LimitedBench, clock: ManualClock
+) -> None:
     bench.entities(40)
     campaign = bench.campaign()
     bench.limit_channel(rate={"messages": 40})
@@ -272,16 +276,56 @@ def test_a_throttled_channel_goes_on_at_half_the_rate(bench: LimitedBench, clock
     assert bench.job(job).waits_for == "throttled"
     assert reasons(bench, campaign)["throttled"].until == bench.job(job).waits_until
     (channel,) = rows(bench, Channel)
-    assert channel.throttled_rate == 20
+    assert (34, 38.8) == pytest.approx((channel.throttled_rate, channel.returns_to_rate))
     bench.channel.answer = bench.deliver
     clock.forward(seconds=31)
     goes_on = reasons(bench, campaign)["limit"]
     assert (channel.throttled_at, "channel", False) == (goes_on.since, goes_on.scope, goes_on.stops)
-    assert 20 == pytest.approx(goes_on.rate, rel=0.05)
+    assert 34 == pytest.approx(goes_on.rate, rel=0.05)
     assert "HTTP_429" in goes_on.reason
     bench.run_out(step=1)
     assert {"success": 40} == bench.statuses()
-    assert bench.worst_second() <= 20 + 2 + 1
+    assert bench.worst_second() <= 34 + 4 + 1
+
+
+def test_a_channel_that_stood_still_goes_on_at_the_rate_that_it_found(
+    bench: LimitedBench, clock: ManualClock
+) -> None:
+    bench.entities(120)
+    campaign = bench.campaign()
+    bench.limit_channel(rate={"messages": 1000})
+    with bench.database.begin() as session:
+        channel = session.get_one(Channel, bench.channel_id())
+        channel.throttled_at, channel.throttled_rate, channel.returns_to_rate = clock.now(), 17, 19
+    clock.forward(minutes=20)
+    bench.activate(campaign)
+    bench.run_out(step=0.1)
+    assert {"success": 120} == bench.statuses()
+    assert bench.worst_second() <= 1.1 * 19 + 2
+
+
+def test_what_was_sent_before_a_rate_was_found_says_nothing_of_it(
+    bench: LimitedBench, clock: ManualClock
+) -> None:
+    bench.entities(40)
+    campaign = bench.campaign()
+    bench.limit_channel(rate={"messages": 40})
+
+    def refused_late(_: Message) -> Throttled:
+        with bench.database.begin() as session:
+            channel = session.get_one(Channel, bench.channel_id())
+            channel.throttled_at, channel.throttled_rate, channel.returns_to_rate = clock.now(), 17, 19
+            mark_changed(session, bench.org_id)
+        clock.forward(seconds=5)
+        bench.channel.answer = bench.deliver
+        return Throttled("SMTP_454", "too fast")
+
+    bench.channel.answer = refused_late
+    bench.activate(campaign)
+    bench.run_out(step=1)
+    assert {"success": 40} == bench.statuses()
+    (channel,) = rows(bench, Channel)
+    assert (17, 19) == (channel.throttled_rate, channel.returns_to_rate)
 
 
 def test_a_breaker_is_half_open_for_a_few_messages_and_closes_by_itself(

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from engine.inputs import Invalid, read
+from engine.kernel.inputs import Invalid, read
 from engine.limits.config import CampaignLimits, ChannelLimits, OrganizationLimits, stored
 from engine.limits.hours import Hours
 from engine.limits.zones import zone_of

@@ -72,3 +72,19 @@ def test_what_is_beyond_today_goes_over_the_fallback(bench: LimitedBench, clock:
     assert {"success": 35} == bench.statuses()
     assert 12 == len(bench.channel.journal)
     assert 23 == len(bench.senders.others[other].journal)
+
+
+def test_days_that_are_over_are_forgotten(bench: LimitedBench, clock: ManualClock) -> None:
+    """After a week, by the sweeper; today's count stays."""
+    bench.entities(30)
+    campaign = bench.campaign()
+    bench.limit_channel(warm_up={"start": "2026-03-02", "messages": 10, "growth": 1})
+    bench.activate(campaign)
+    for _ in range(3):
+        bench.sweep_and_work()
+        clock.forward(days=1)
+    clock.forward(days=5)
+    bench.sweep_and_work()
+    with bench.database.read() as session:
+        days = [row.day for row in session.query(ChannelDay).order_by(ChannelDay.day)]
+    assert [FIRST + timedelta(days=1), FIRST + timedelta(days=2)] == days

@@ -73,6 +73,12 @@ def test_other_attributes_tell_no_place(name):
         ("(UTC+01:00) Amsterdam, Berlin, Bern, Rome, Stockholm, Vienna", "Europe/Amsterdam"),
         ("(GMT+03:30) Somewhere", "Asia/Tehran"),
         ("PST", "America/Los_Angeles"), ("CEST", "Europe/Berlin"),
+        ("EST", "America/New_York"), ("mst", "America/Denver"),
+        ("Eastern Time (US & Canada)", "America/New_York"),
+        ("W Europe Standard Time", "Europe/Berlin"),
+        ("Europe / Berlin", "Europe/Berlin"), ("EUROPE-BERLIN", "Europe/Berlin"),
+        ("America\\/New_York", "America/New_York"),
+        ("(UTC) Coordinated Universal Time", "UTC"), ("(GMT) Dublin, Edinburgh, Lisbon, London", "Europe/Dublin"),
     ],
 )  # fmt: skip
 def test_a_zone_is_read_as_it_is_meant(text, zone):

@@ -15,6 +15,7 @@ import pytest
 
 from tests.conftest import missing_service
 from tests.harness.dev_server import dev_server
+from tests.harness.waiting import patience
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,5 +110,7 @@ def sdk(package: Path, muster: str) -> Iterator[Sdk]:
 @pytest.fixture
 def own(muster: str) -> Iterator[httpx.Client]:
     """Our own routes, for what other systems of theirs keep."""
-    with httpx.Client(base_url=muster, headers={"authorization": f"Bearer {KEY}"}, timeout=30) as client:
+    with httpx.Client(
+        base_url=muster, headers={"authorization": f"Bearer {KEY}"}, timeout=patience(60)
+    ) as client:
         yield client

@@ -6,6 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import pytest
+
 from tests.harness.waiting import wait_until
 from tests.sdk.conftest import Sdk
 from tests.targeting.superset import Document, lacking
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import httpx
+
+pytestmark = pytest.mark.slow
 
 ACTION = {"title": "Offer the green tariff", "priority": "high", "cta": {"type": "journey", "target": "j"}}
 

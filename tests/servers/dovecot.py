@@ -1,4 +1,4 @@
-"""A real server of mailboxes (Dovecot) in a folder of its own: IMAP and POP3, plain and over TLS."""
+"""A real server of mailboxes (Dovecot) in a folder of its own: IMAP, POP3 where there is one, plain and over TLS."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ base_dir = {home}/run
 state_dir = {home}/state
 log_path = {home}/log
 listen = 127.0.0.1
-protocols = imap pop3
+protocols = {protocols}
 default_internal_user = {user}
 default_login_user = {user}
 default_internal_group = {group}
@@ -69,9 +69,9 @@ service stats {{
 """
 
 
-def is_installed() -> bool:
-    """Whether there is one on this machine (Debian: dovecot-imapd, dovecot-pop3d)."""
-    return shutil.which("dovecot") is not None and Path("/usr/lib/dovecot/pop3").exists()
+def is_installed(protocol: str = "imap") -> bool:
+    """Whether there is one on this machine that speaks `imap` or `pop3` (Debian: dovecot-imapd, dovecot-pop3d)."""
+    return shutil.which("dovecot") is not None and Path("/usr/lib/dovecot", protocol).exists()
 
 
 def _free_port() -> int:
@@ -103,6 +103,7 @@ class Dovecot:
         configuration.write_text(
             _CONFIGURATION.format(
                 home=self.home,
+                protocols=" ".join(filter(is_installed, ("imap", "pop3"))),
                 user=user,
                 group=_group_of(user),
                 uid=owner.pw_uid,

@@ -1,13 +1,18 @@
 """A provider that answers as real ones do: `python -m tests.servers.provider RULES`, RULES being JSON.
 
     {"rate": 20}                          # so many messages a second, else `over` in reply to the content
-    {"rate": 5, "per": 60, "at": "mail"}  # so many in any minute, else `over` in reply to MAIL; refusals count, too
+    {"anvil": 5, "per": 60}               # so many a minute, else `over` in reply to MAIL, as Postfix counts (below)
     {"quota": 30, "refusals": 3}          # so many, then `over` to the next messages, so many times
     {"always": "553 …", "at": "mail"}     # the same reply to everybody
     {"poison": "x@d.example"}             # RCPT of this one is answered 421, and the connection closed
     {"http": {"status": 429}, "rate": 20} # an HTTP API, whose refusals have a status, `headers` and a JSON `body`
 
-It prints its port, and at every line of its standard input what it took: `{"taken": [addresses], "refused": n}`.
+Postfix counts from the first MAIL of a time on, refused ones as well, and begins a new time with the first behind its
+end (anvil(8)); what was pipelined behind a refused MAIL it answers with 503, and after twenty errors it says 421 and
+closes the connection. The bytes are those of Postfix 3.7.
+
+It prints its port, and at every line of its standard input what it took: `{"taken": [addresses], "refused": n,
+"seconds": n}`, these being the seconds in which anybody asked it to take a message.
 """
 
 from __future__ import annotations
@@ -19,6 +24,7 @@ import time
 from collections import deque
 from typing import Any
 
+_ERRORS = 20
 OVER = "454 Throttling failure: Maximum sending rate exceeded"
 
 
@@ -27,9 +33,11 @@ class Provider:
 
     def __init__(self, rules: dict[str, Any]) -> None:
         self.rules = rules
-        self.at = rules.get("at", "content")
+        self.at = rules.get("at", "mail" if "anvil" in rules else "content")
+        self._counted, self._counts_from = 0, 0.0
         self.taken: list[str] = []
         self.refused = 0
+        self.busy: set[int] = set()
         self._times: deque[float] = deque()
 
     def refusal(self, stage: str, address: str | None = None) -> str | None:
@@ -39,6 +47,7 @@ class Provider:
             return "421 4.7.0 try again later"
         if stage != self.at:
             return None
+        self.busy.add(int(time.monotonic()))
         refused = rules.get("always")
         over = rules.get("over", OVER)
         if "rate" in rules:
@@ -48,6 +57,12 @@ class Provider:
             refused = over if len(self._times) >= rules["rate"] else None
             if refused is None:
                 self._times.append(now)
+        if "anvil" in rules:
+            now = time.monotonic()
+            if now - self._counts_from >= rules["per"]:
+                self._counted, self._counts_from = 0, now
+            self._counted += 1
+            refused = over if self._counted > rules["anvil"] else None
         if "quota" in rules and len(self.taken) >= rules["quota"] and self.refused < rules["refusals"]:
             refused = over
         self.refused += refused is not None
@@ -57,7 +72,7 @@ class Provider:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         """One client."""
-        address, begun = "", False
+        address, begun, errors = "", False, 0
 
         def say(reply: str) -> None:
             writer.write(reply.encode() + b"\r\n")
@@ -74,12 +89,19 @@ class Provider:
                 begun = reply.startswith("2")
             elif verb == b"RCPT":
                 address = line.decode().partition("<")[2].partition(">")[0]
-                reply = (self.refusal("rcpt", address) or reply) if begun else "503 5.5.1 MAIL first"
+                reply = (
+                    (self.refusal("rcpt", address) or reply)
+                    if begun
+                    else "503 5.5.1 Error: need MAIL command"
+                )
                 address = address if reply.startswith("2") else ""
             elif verb == b"DATA":
-                reply = "354 go on" if address else "503 5.5.1 no recipient"
+                reply = "354 go on" if address else "503 5.5.1 Error: need RCPT command"
             elif verb == b"QUIT":
                 reply = "221 bye"
+            errors += reply.startswith(("4", "5"))
+            if "anvil" in self.rules and errors > _ERRORS:
+                reply = "421 4.7.0 mx.example Error: too many errors"
             say(reply)
             if reply[:3] in ("421", "221"):
                 break
@@ -126,7 +148,8 @@ async def main() -> None:
     print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201 - whoever started it reads the port
     loop = asyncio.get_running_loop()
     while await loop.run_in_executor(None, sys.stdin.readline):
-        print(json.dumps({"taken": provider.taken, "refused": provider.refused}), flush=True)  # noqa: T201
+        told = {"taken": provider.taken, "refused": provider.refused, "seconds": len(provider.busy)}
+        print(json.dumps(told), flush=True)  # noqa: T201
     server.close()
 
 

@@ -57,11 +57,12 @@ class _Link:
 
 
 class Proxy:
-    """A context manager that listens on 127.0.0.1:`port` and leads to 127.0.0.1:`upstream`."""
+    """A context manager that listens on 127.0.0.1:`port`, or where `listening` does, and leads to `upstream`."""
 
-    def __init__(self, upstream: int, *, port: int = 0) -> None:
+    def __init__(self, upstream: int, *, port: int = 0, listening: socket.socket | None = None) -> None:
         self.upstream = upstream
         self.port = port
+        self._listening = listening
         self.connections = 0
         """How many were made so far."""
         self.lost = 0
@@ -153,7 +154,10 @@ class Proxy:
 
     async def _listen(self) -> None:
         self._open.set()
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        if self._listening is not None:
+            self._server = await asyncio.start_server(self._serve, sock=self._listening)
+        else:
+            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _shut(self) -> None:

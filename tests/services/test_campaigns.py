@@ -6,9 +6,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from engine.campaigns import campaigns, flows, lifecycle, portals, templates
-from engine.campaigns.errors import Refusal, Refused
-from engine.inputs import InUse, Invalid, read
+from engine.campaigns import campaigns, finding, flows, lifecycle, portals, templates
+from engine.kernel.inputs import InUse, Invalid, read
+from engine.kernel.rule_violations import RuleCode, RuleViolation
 from engine.organizations import create_organization
 from state.errors import NotFound
 from state.tables import Campaign, Execution, Job, Recipient, Slice, Target, Widget
@@ -73,7 +73,7 @@ def test_bad_input_names_the_field_and_keeps_nothing(database, org_id, given, fi
         create(database, org_id, **given)
     assert field == refused.value.field
     with database.read() as session:
-        assert campaigns.list_campaigns(session, org_id).total == 0
+        assert finding.list_campaigns(session, org_id).total == 0
 
 
 def test_an_update_is_checked_against_what_stays(database, org_id, parts):
@@ -109,9 +109,9 @@ def test_deleting_waits_for_the_job_and_then_leaves_nothing(database, org_id, pa
         )
         portal = portals.create_portal(session, org_id, read(portals.PortalInput, {"name": "p"}))
         portals.create_widget(session, org_id, portal.id, portals.WidgetInput(campaign_id=campaign_id))
-    with pytest.raises(Refused) as refused, database.begin() as session:
+    with pytest.raises(RuleViolation) as refused, database.begin() as session:
         campaigns.delete_campaign(session, org_id, campaign_id)
-    assert refused.value.code is Refusal.CAMPAIGN_HAS_JOB_IN_PROGRESS
+    assert refused.value.code is RuleCode.CAMPAIGN_HAS_JOB_IN_PROGRESS
     with database.begin() as session:
         lifecycle.deactivate(session, org_id, campaign_id)
         campaigns.delete_campaign(session, org_id, campaign_id)
@@ -134,20 +134,20 @@ def test_lists_are_newest_first_and_searched_without_case(database, org_id, cloc
         clock.forward(seconds=1)
         create(database, org_id, name=name, description=f"about {name}")
     with database.read() as session:
-        found = campaigns.list_campaigns(session, org_id)
+        found = finding.list_campaigns(session, org_id)
         assert [row.name for row in found.results] == ["Gamma", "beta 100%", "Alpha"]
-        assert [row.name for row in campaigns.list_campaigns(session, org_id, q="aLPh").results] == ["Alpha"]
-        assert campaigns.list_campaigns(session, org_id, q="100%").total == 1
-        assert campaigns.list_campaigns(session, org_id, q="%").total == 1, "% is a character, not a pattern"
-        first = campaigns.list_campaigns(session, org_id, limit=2)
-        second = campaigns.list_campaigns(session, org_id, limit=2, next=first.next)
+        assert [row.name for row in finding.list_campaigns(session, org_id, q="aLPh").results] == ["Alpha"]
+        assert finding.list_campaigns(session, org_id, q="100%").total == 1
+        assert finding.list_campaigns(session, org_id, q="%").total == 1, "% is a character, not a pattern"
+        first = finding.list_campaigns(session, org_id, limit=2)
+        second = finding.list_campaigns(session, org_id, limit=2, next=first.next)
         assert (len(first.results), len(second.results), second.next, second.total) == (2, 1, None, 3)
         for wrong in ("x", "e30", "W10", "WzEsMl0", "é"):
             with pytest.raises(Invalid, match="next"):
-                campaigns.list_campaigns(session, org_id, next=wrong)
+                finding.list_campaigns(session, org_id, next=wrong)
         for wrong in (0, -1, 1001):
             with pytest.raises(Invalid, match="limit"):
-                campaigns.list_campaigns(session, org_id, limit=wrong)
+                finding.list_campaigns(session, org_id, limit=wrong)
 
 
 def test_another_organization_sees_and_refers_to_nothing(database, org_id, parts):

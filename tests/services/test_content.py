@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from engine.campaigns import flows, portals, templates
-from engine.inputs import InUse, Invalid, read
+from engine.kernel.inputs import InUse, Invalid, read
 from engine.organizations import create_organization
 from state.errors import NotFound
 from state.tables import Template, Touchpoint

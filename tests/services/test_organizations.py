@@ -6,10 +6,17 @@ from uuid import uuid4
 
 import pytest
 
-from engine.api_keys import authenticate, create_key, list_keys, note_use, revoke_key, use_is_stale
-from engine.inputs import Invalid
+from engine.authentication.api_keys import (
+    authenticate,
+    create_key,
+    list_keys,
+    note_use,
+    revoke_key,
+    use_is_stale,
+)
+from engine.kernel.inputs import Invalid
+from engine.kernel.principal import Role
 from engine.organizations import create_organization
-from engine.principal import Role
 from state.errors import NotFound
 
 
@@ -52,7 +59,7 @@ def test_a_revoked_key_opens_nothing_and_revoking_twice_changes_nothing(database
     with database.begin() as session:
         assert first == revoke_key(session, org_id, key.id).revoked_at
         assert authenticate(session, plain) is None
-        assert [key.id] == [listed.id for listed in list_keys(session, org_id)]
+        assert [key.id] == [listed.id for listed in list_keys(session, org_id).results]
 
 
 def test_another_organizations_key_cannot_be_revoked(database, org_id):
@@ -63,7 +70,7 @@ def test_another_organizations_key_cannot_be_revoked(database, org_id):
         revoke_key(session, org_id, key.id)
     with database.read() as session:
         assert authenticate(session, plain) is not None
-        assert list_keys(session, org_id) == []
+        assert list_keys(session, org_id).results == []
 
 
 def test_use_is_noted_at_most_once_a_minute(database, org_id, clock):
@@ -111,4 +118,4 @@ def test_organization_names_are_unique(database):
 
 def test_no_organization_no_keys(database):
     with database.read() as session:
-        assert list_keys(session, uuid4()) == []
+        assert list_keys(session, uuid4()).results == []

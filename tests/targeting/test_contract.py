@@ -14,24 +14,28 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import given, seed
 from hypothesis.errors import Unsatisfiable
 
 from config.settings import Settings
 from engine.api.app import create_app
-from engine.api_keys import create_key
+from engine.authentication.api_keys import create_key
+from engine.kernel.runtime import Runtime
+from engine.kernel.wakeups import MemoryWakeups
 from engine.organizations import create_organization
-from engine.runtime import Runtime
-from engine.wakeups import MemoryWakeups
 from state.database import Database
 from state.tables import Base
 from tests.api.conftest import Api, _Server
 from tests.conftest import missing_service
+from tests.harness.generated import generated
+from tests.harness.waiting import patience
 from tests.targeting.test_document import OPERATIONS, SHARED
 from tests.targeting.world import AUTOMATION, World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+pytestmark = pytest.mark.slow
 
 try:
     import schemathesis
@@ -167,13 +171,7 @@ def hold(
     for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
 
         @seed(1)
-        @settings(
-            max_examples=examples,
-            deadline=None,
-            database=None,
-            phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        )
+        @generated(examples)
         @given(case=operation.as_strategy(generation_mode=mode))
         def ask(case: Any) -> None:
             known.put(case, random)
@@ -182,7 +180,7 @@ def hold(
                 key: text for key, text in (case.headers or {}).items() if key.lower() != "authorization"
             }
             case.headers = given | headers
-            response = case.call(base_url=known.world.api.url, timeout=30)
+            response = case.call(base_url=known.world.api.url, timeout=patience(60))
             case.validate_response(response, checks=checks)
             nonlocal done
             done += response.status_code < 300

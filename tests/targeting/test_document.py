@@ -12,9 +12,8 @@ import pytest
 
 from config.settings import Settings
 from engine.api.app import create_app
-from engine.api.openapi import described
-from engine.runtime import Runtime
-from engine.wakeups import MemoryWakeups
+from engine.kernel.runtime import Runtime
+from engine.kernel.wakeups import MemoryWakeups
 from tests.conftest import missing_service
 from tests.targeting.superset import Document, lacking
 
@@ -53,7 +52,7 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         database_url=f"sqlite:///{folder}/muster.db", data_dir=folder, broker_url="embedded://"
     )
     runtime = Runtime(settings, wakeups=MemoryWakeups())
-    document = described(create_app(runtime))()
+    document = create_app(runtime).openapi()
     runtime.close()
     return document
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.audience.suppression import unsubscribe
 from engine.content.links import Invitation
-from engine.insight.feedback import CLICKS_KEPT, Feedback, take_feedback
+from engine.engagement.feedback import CLICKS_KEPT, Feedback, take_feedback
+from engine.engagement.suppression import unsubscribe
 from state.tables import Engagement, Recipient
 from tests.targeting.test_matching import statements
 from tests.targeting.world import only

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import event, insert
 
-from engine.api_keys import create_key
+from engine.authentication.api_keys import create_key
 from engine.campaigns.matching import EntityRef, match_targets
 from state.tables import Campaign, Entity, Target
 from tests.targeting.world import equals, only

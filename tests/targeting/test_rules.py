@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from state.tables import Campaign, Channel, Job, Target
+from tests.harness.waiting import patience
 from tests.targeting.world import equals, only
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
@@ -206,7 +207,7 @@ def test_bad_input_is_400_and_never_422(world):
 def test_401_and_403_are_client_errors(world):
     for method, path, body in OPERATIONS:
         answer = httpx.request(
-            method, world.api.url + path.replace("{id}", str(uuid4())), json=body, timeout=30
+            method, world.api.url + path.replace("{id}", str(uuid4())), json=body, timeout=patience(60)
         )
         only(answer, 401, "message")
         with world.api.client("viewer") as viewer:

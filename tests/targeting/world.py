@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import func, select
 
 from engine.insight.progress import campaign_progress
+from engine.kernel.secrets import Secrets, channel_place
 from state.tables import Campaign, Channel, Engagement, EngagementHour, Recipient
 from tests.api.world import add_recipients, make_campaign, make_job, make_target
 
@@ -74,9 +75,13 @@ class World:
 
     def channel(self, kind: str, **values: Any) -> UUID:
         now = self.api.database.clock.now()
+        channel_id = uuid4()
+        if (credentials := values.pop("credentials", None)) is not None:
+            secrets = Secrets.of(self.api.runtime.settings)
+            values["credentials"] = secrets.seal(credentials, channel_place(channel_id))
         with self.api.database.begin() as session:
             row = Channel(
-                id=uuid4(), org_id=self.api.org_id, name=kind, kind=kind, doubt_policy="resend",
+                id=channel_id, org_id=self.api.org_id, name=kind, kind=kind, doubt_policy="resend",
                 created_at=now, updated_at=now, **values,
             )  # fmt: skip
             session.add(row)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from textwrap import dedent, indent
 from typing import TYPE_CHECKING
 
-from engine.channels.secrets import Secrets
 from engine.content.links import Invitation, Links
+from engine.kernel.secrets import Secrets
 
 if TYPE_CHECKING:
     from uuid import UUID

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.tracking.mail_reading import read_inbound_mail
+from engine.inbound.mail_reading import read_inbound_mail
 from tests.tracking.letters import answer
 
 ID = "<1.2@muster.example>"

@@ -12,9 +12,10 @@ import pytest
 from actors.context import Context
 from actors.registry import ACTORS
 from engine.campaigns import lifecycle
-from engine.delivery.execute import Executor
-from engine.delivery.sender import Senders, SendLoop
-from engine.events.postman import Postman
+from engine.delivery.lease import Executor
+from engine.delivery.sender import Senders
+from engine.events.webhook_dispatcher import WebhookDispatcher
+from engine.kernel.send_loop import SendLoop
 from tests.harness.sweeping import sweep
 from tests.tracking.letters import block, delivery_report, original
 from tests.tracking.test_delivered import Post
@@ -73,11 +74,11 @@ def course(api: Api, client: httpx.Client) -> Iterator[Course]:
     course.directory = api.runtime.settings.data_dir
     loop = SendLoop()
     senders = Senders(api.runtime.settings, loop, api.runtime.database)
-    postman = Postman(api.runtime, loop)
-    course.context = Context(api.runtime, Executor(api.runtime, senders, loop), postman)
+    dispatcher = WebhookDispatcher(api.runtime, loop)
+    course.context = Context(api.runtime, Executor(api.runtime, senders, loop), dispatcher)
     course.made("/v1/channel", {"name": "files", "kind": "file", "is_default": True})
     yield course
-    postman.stop()
+    dispatcher.stop()
     senders.close()
     loop.close()
 

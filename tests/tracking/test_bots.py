@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.tracking.bots import burst, is_scanner, proxy_of
+from engine.inbound.bots import burst, is_scanner, proxy_of
 
 AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 _WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"

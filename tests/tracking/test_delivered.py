@@ -13,9 +13,10 @@ import pytest
 from actors.context import Context
 from actors.registry import ACTORS
 from engine.campaigns import lifecycle
-from engine.delivery.execute import Executor
-from engine.delivery.sender import Senders, SendLoop
-from engine.events.postman import Postman
+from engine.delivery.lease import Executor
+from engine.delivery.sender import Senders
+from engine.events.webhook_dispatcher import WebhookDispatcher
+from engine.kernel.send_loop import SendLoop
 from tests.targeting.test_matching import statements
 from tests.tracking.test_bots import PEOPLE
 from tests.tracking.world import Mailing
@@ -43,12 +44,12 @@ class Post(Mailing):
         executor = Executor(runtime, senders, loop)
         with runtime.transaction() as session:
             lifecycle.activate(session, self.api.org_id, campaign_id, window=4)
-        postman = Postman(runtime, loop)
-        context = Context(runtime, executor, postman)
+        dispatcher = WebhookDispatcher(runtime, loop)
+        context = Context(runtime, executor, dispatcher)
         while self.api.wakeups.sent:
             command = self.api.wakeups.sent.pop(0)
             ACTORS[type(command)](context, command)
-        postman.stop()
+        dispatcher.stop()
         senders.close()
         loop.close()
         path = self.directory / "outbox" / f"{campaign_id}.jsonl"

@@ -8,7 +8,7 @@ import quopri
 import pytest
 
 from engine.answers.classify import classifier_of
-from engine.tracking.mail_reading import read_inbound_mail
+from engine.inbound.mail_reading import read_inbound_mail
 from tests.tracking.letters import block, delivery_report, original
 
 ID = "<1.2@muster.example>"
@@ -179,3 +179,79 @@ def test_a_link_that_was_folded_on_the_way_is_whole_again() -> None:
     folded = original().rstrip() + "\nList-Unsubscribe:\n <https://muster.example/u/abc\n def>\n"
     mail = read_inbound_mail(delivery_report(block(), returned=folded))
     assert ("https://muster.example/u/abcdef",) == mail.reports[0].traces.unsubscribe
+
+
+def lost_parts(raw: bytes) -> bytes:
+    """As a gateway passes it on that takes the lines between the parts away."""
+    return b"\r\n".join(
+        line
+        for line in raw.split(b"\r\n")
+        if not line.startswith((b"--=_b", b"Content-Type: text", b"Content-Type: message"))
+    )
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda raw: raw.replace(b'boundary="=_b"', b'boundary="another"'),
+        lambda raw: raw.replace(b'; boundary="=_b"', b""),
+        lost_parts,
+        lambda raw: (
+            raw.replace(b"\r\nFinal-", b"\r\n    Final-")
+            .replace(b"\r\nAction", b"\r\n    Action")
+            .replace(b"\r\nStatus", b"\r\n    Status")
+            .replace(b"\r\nDiagnostic", b"\r\n    Diagnostic")
+        ),
+        lambda raw: (
+            raw.replace(b"\r\nStatus", b"\r\n\tStatus")
+            .replace(b"\r\nFinal-", b"\r\n\tFinal-")
+            .replace(b"\r\nAction", b"\r\n\tAction")
+            .replace(b"\r\nDiagnostic-Code: smtp; ", b"\r\n\tDiagnostic-Code: smtp;\r\n\t\t")
+        ),
+    ],
+    ids=["another boundary", "no boundary", "parts lost", "indented", "indented and folded"],
+)
+def test_a_report_whose_form_is_damaged_is_read(damage) -> None:
+    """Also the message of ours that it returns."""
+    raw = delivery_report(block(), returned=original(message_id=ID))
+    mail = read_inbound_mail(damage(raw))
+    recipient = the_report(damage(raw))
+    assert ("bounced", ("ada@x.example",), "5.1.1") == (recipient.kind, recipient.addresses, recipient.status)
+    assert bars(recipient)
+    assert ID in mail.reports[0].traces.message_ids
+
+
+def test_words_of_the_notice_are_of_one_recipient_each() -> None:
+    """OpenSMTPD says 5.0.0 of everybody, and tells them apart in the part for people alone."""
+    notice = "a@x.example: 550 5.1.1 <a@x.example>: User unknown\nb@x.example: 552 5.2.2 Mailbox full\n"
+    blocks = [f"Final-Recipient: rfc822; {name}@x.example\nAction: failed\nStatus: 5.0.0\n" for name in "ab"]
+    (report,) = read_inbound_mail(delivery_report(*blocks, notice=notice)).reports
+    assert [("5.1.1", True), ("5.2.2", False)] == [(one.status, bars(one)) for one in report.recipients]
+
+
+def test_japanese_is_read_whatever_is_declared() -> None:
+    """Seven bits with shifts, in a part that says nothing of a charset (Domino)."""
+    words = "X-Notes; ユーザー Ada は Domino ディレクトリには見つかりません。"
+    fields = (
+        f"Final-Recipient: rfc822; ada@x.example\nAction: failed\nStatus: 5.0.0\nDiagnostic-Code: {words}\n"
+    )
+    raw = delivery_report(fields).decode().encode("iso2022_jp")
+    assert bars(the_report(raw))
+
+
+def test_qmails_paragraphs_are_of_one_recipient_each() -> None:
+    """Also where a line of one begins like the header of a message."""
+    notice = "".join(
+        f"<{name}@x.example>:\nFrom: <b@shop.example> RCPT: <{name}@x.example> 192.0.2.25 does not like recipient.\n"
+        f"Remote host said: {said}\nGiving up on 192.0.2.25.\n\n"
+        for name, said in (("a", "552 5.2.2 mailbox full"), ("b", "550 5.1.1 User unknown"))
+    )
+    raw = (
+        "Return-Path: <>\nFrom: MAILER-DAEMON@mx.example\nSubject: failure notice\n\n"
+        "Hi. This is the qmail-send program.\n"
+        f"I'm afraid I wasn't able to deliver your message to the following addresses.\n\n{notice}"
+        f"--- Enclosed is a copy of the message.\n\nMessage-ID: {ID}\nSubject: x\n"
+    )
+    (report,) = read_inbound_mail(raw.replace("\n", "\r\n").encode()).reports
+    found = {one.addresses[0]: (one.status, bars(one)) for one in report.recipients}
+    assert {"a@x.example": ("5.2.2", False), "b@x.example": ("5.1.1", True)} == found

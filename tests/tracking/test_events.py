@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
-from engine.tracking.intake import KEPT, forget_events
+from engine.inbound.ingest import KEPT, forget_events
 from state.tables import Campaign, Engagement, EngagementHour, Entity, Recipient, TakenEvent
 from tests.targeting.test_matching import statements
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 from unittest.mock import patch
@@ -11,8 +12,10 @@ import httpx
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from engine.tracking import hits as module
-from engine.tracking.hits import Hits
+from engine.inbound import hits as module
+from engine.inbound.hits import Hits
+from engine.tracking.tokens import _mac
+from state.tables import Organization, Touchpoint
 from tests.targeting.test_matching import statements
 from tests.tracking.test_bots import PEOPLE
 
@@ -31,16 +34,17 @@ class Mail:
         self.clock = world.api.database.clock
         self.url = world.api.url
         self.tokens = self.hits.tokens
+        self.campaign_id = campaign_id
         self.step = world.touchpoint(campaign_id)
         self.who = self.tokens.who(campaign_id, entity_id, int(self.clock.now().timestamp()))
         self.clock.forward(minutes=5)
 
     def open(self, agent: str = BROWSER, method: str = "GET") -> httpx.Response:
-        path = f"{self.url}/t/o/{self.who}/{self.tokens.what(self.step)}.gif"
+        path = f"{self.url}/t/o/{self.who}/{self.tokens.what(self.campaign_id, self.step)}.gif"
         return httpx.request(method, path, headers={"user-agent": agent})
 
     def click(self, url: str = PAGE, agent: str = BROWSER, method: str = "GET") -> httpx.Response:
-        path = f"{self.url}/t/c/{self.who}/{self.tokens.what(self.step, url)}"
+        path = f"{self.url}/t/c/{self.who}/{self.tokens.what(self.campaign_id, self.step, url)}"
         return httpx.request(method, path, headers={"user-agent": agent})
 
     def record(self) -> int:
@@ -136,15 +140,15 @@ def test_a_picture_proxy_counts_and_is_named(world: Mailing, campaign_id: UUID, 
 
 def test_there_is_no_open_redirect(world: Mailing, campaign_id: UUID, mail: Mail) -> None:
     """Whatever is put into the path, only a signed address is led to."""
-    ours = mail.tokens.what(mail.step, PAGE)
-    foreign = mail.tokens.what(mail.step, "https://evil.example/", who="x" * 64)
+    ours = mail.tokens.what(mail.campaign_id, mail.step, PAGE)
+    foreign = mail.tokens.what(mail.campaign_id, mail.step, "https://evil.example/", who="x" * 64)
     for path in (
         f"/t/c/{mail.who}/https://evil.example/",
         f"/t/c/{mail.who}/{foreign}",
         f"/t/c/{mail.who[:-1]}A/{ours}",
         f"/t/c/{mail.who}/{ours}?url=https://evil.example",
-        f"/t/c/{mail.who}/{mail.tokens.what(mail.step)}",
-        f"/t/c/{mail.who}/{mail.tokens.what(mail.step, 'javascript:alert(1)')}",
+        f"/t/c/{mail.who}/{mail.tokens.what(mail.campaign_id, mail.step)}",
+        f"/t/c/{mail.who}/{mail.tokens.what(mail.campaign_id, mail.step, 'javascript:alert(1)')}",
         "/t/c/x/y",
         "/t/o/x/y.gif",
     ):
@@ -193,13 +197,67 @@ def test_too_many_to_keep_are_dropped_and_counted(
     assert (2, 1) == (mail.record(), mail.hits.dropped)
 
 
+def test_halves_of_two_links_are_not_one(world: Mailing, campaign_id: UUID, mail: Mail) -> None:
+    """Neither those of two campaigns, nor, of links from before they were bound, those of two organizations."""
+    other = Mail(world, world.campaign(), world.sent(world.campaign(), "bo@x.example")[0])
+    for what in (
+        other.tokens.what(other.campaign_id, other.step, PAGE),
+        other.tokens.what(other.campaign_id, other.step),
+    ):
+        for path in (f"/t/c/{mail.who}/{what}", f"/t/o/{mail.who}/{what}.gif"):
+            assert 404 == httpx.get(world.api.url + path, headers={"user-agent": BROWSER}).status_code
+    assert 0 == mail.record()
+    assert [] == world.engagements(campaign_id)
+
+
+def test_links_from_before_they_were_bound_work_within_their_organization(
+    world: Mailing, campaign_id: UUID, mail: Mail
+) -> None:
+    def before(step: UUID) -> str:
+        payload = step.bytes + PAGE.encode()
+        mac = _mac(mail.tokens._unbound[0], payload)
+        return base64.urlsafe_b64encode(mac + payload).rstrip(b"=").decode()
+
+    with world.api.database.begin() as session:
+        stranger = Organization(name="strangers", created_at=mail.clock.now())
+        session.add(stranger)
+        session.flush()
+        now = mail.clock.now()
+        theirs = Touchpoint(org_id=stranger.id, position=0, created_at=now, updated_at=now)
+        session.add(theirs)
+        session.flush()
+        foreign = theirs.id
+    for step in (mail.step, foreign):
+        answer = httpx.get(f"{world.api.url}/t/c/{mail.who}/{before(step)}", headers={"user-agent": BROWSER})
+        assert 302 == answer.status_code
+    mail.record()
+    assert [mail.step] == [row.touchpoint_id for row in world.engagements(campaign_id)]
+
+
 def test_strangers_and_the_deleted_are_passed_over(world: Mailing, campaign_id: UUID, mail: Mail) -> None:
     now = int(mail.clock.now().timestamp()) - 100
     for whom in ((uuid4(), uuid4()), (campaign_id, uuid4())):
-        mail.who = mail.tokens.who(*whom, now)
+        mail.who, mail.campaign_id = mail.tokens.who(*whom, now), whom[0]
         assert 302 == mail.click().status_code
     mail.record()
     assert [] == world.engagements(campaign_id)
+
+
+def test_a_link_that_is_followed_for_ever_fills_no_disk(
+    world: Mailing, campaign_id: UUID, mail: Mail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "EACH", 5)
+    for _ in range(3):
+        for number in range(4):
+            assert 302 == mail.click(f"{PAGE}{number}", agent=BROWSER if number % 2 else "curl/8").status_code
+        mail.record()
+        mail.clock.forward(minutes=10)
+    for _ in range(9):
+        mail.open()
+    mail.record()
+    assert 5 == len(world.engagements(campaign_id)), "scanners' among them"
+    assert 4 == mail.hits.dropped, "before they take memory"
+    world.check_sums()
 
 
 def test_many_at_once_are_counted_once_each(world: Mailing, campaign_id: UUID) -> None:
@@ -211,7 +269,7 @@ def test_many_at_once_are_counted_once_each(world: Mailing, campaign_id: UUID) -
         for one in mails:
             process.add(
                 process.tokens.read_who(one.who),
-                process.tokens.read_what(one.tokens.what(one.step), who=one.who),
+                process.tokens.read_what(one.tokens.what(one.campaign_id, one.step), who=one.who),
                 method="GET",
                 user_agent=BROWSER,
             )
@@ -231,7 +289,7 @@ def test_the_number_of_statements_does_not_depend_on_the_hits(world: Mailing, ca
         for one in mails:
             one.hits.add(
                 one.tokens.read_who(one.who),
-                one.tokens.read_what(one.tokens.what(one.step, PAGE), who=one.who),
+                one.tokens.read_what(one.tokens.what(one.campaign_id, one.step, PAGE), who=one.who),
                 method="GET",
                 user_agent=BROWSER,
             )

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.tracking.mail_reading import Unreadable, read_inbound_mail
-from engine.tracking.mime_parts import parse_message
+from engine.inbound.mail_reading import Unreadable, read_inbound_mail
+from engine.inbound.mime_parts import parse_message
 from tests.tracking.letters import answer, attached, block, complaint, delivery_report, original
 from tests.tracking.test_prose_bounces import NOTICES, notice
 

@@ -9,7 +9,7 @@ import pytest
 
 from engine.answers.classify import classifier_of
 from engine.content.links import return_path_of
-from engine.tracking.mail_reading import read_inbound_mail
+from engine.inbound.mail_reading import read_inbound_mail
 from tests.tracking.letters import answer, delivery_report, original
 
 ID = "<1.2@muster.example>"
@@ -270,3 +270,14 @@ def test_what_comes_to_a_return_path_of_ours_with_a_bounces_words_is_one() -> No
 def test_what_a_mail_system_says_otherwise_is_nobodys_answer() -> None:
     raw = notice("Your mailbox has moved.", head=f"Return-Path: <>\nIn-Reply-To: {ID}\n", copy="")
     assert "other" == read(raw)[0]
+
+
+def test_an_id_in_the_copy_is_nobodys_address() -> None:
+    """mail.ru's copy begins without a line that says so."""
+    notice = NOTICES["exim"].replace("Unrouteable address", "user not found").partition("------")[0]
+    raw = (
+        "Return-Path: <>\nFrom: mailer-daemon@corp.mail.example\nTo: news@shop.example\nSubject: Mail failure.\n\n"
+        f"{dedent(notice)}\nFrom: news@shop.example\nTo: ada@x.example\nMessage-ID: {ID}\n\nHello\n"
+    )
+    (report,) = read_inbound_mail(raw.encode()).reports
+    assert [("ada@x.example",)] == [one.addresses for one in report.recipients]

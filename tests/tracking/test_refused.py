@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from engine.channels.port import Delivered, Message, Outcome, Rejected
+from engine.channels.port import Delivered, Outcome, Rejected
 from state.tables import Recipient, Suppression
 from tests.delivery.conftest import bench
 
 if TYPE_CHECKING:
+    from engine.content.message import Message
     from tests.delivery.kit import Bench
 
 __all__ = ["bench"]

@@ -13,14 +13,14 @@ from engine.tracking.rewrite import Rewritten, Wanted, rewrite
 from engine.tracking.tokens import Tokens
 
 TOKENS = Tokens("https://m.example", [b"k" * 32])
-STEP = uuid4()
-WHO = TOKENS.who(uuid4(), uuid4(), 1)
+CAMPAIGN, STEP = uuid4(), uuid4()
+WHO = TOKENS.who(CAMPAIGN, uuid4(), 1)
 ALL = Wanted(opens=True, clicks=True, text=True)
 
 
 def rendered(source: str, wanted: Wanted = ALL, *, html: bool = True, **attributes: object) -> str:
     """The part as this recipient gets it."""
-    part = rewrite(source, TOKENS, STEP, wanted, html=html)
+    part = rewrite(source, TOKENS, CAMPAIGN, STEP, wanted, html=html)
     given = {"html": part.source} if html else {"text": part.source}
     content = compile_template(**given).render(attributes)
     clicks = f"{TOKENS.clicks}{WHO}/"
@@ -28,7 +28,7 @@ def rendered(source: str, wanted: Wanted = ALL, *, html: bool = True, **attribut
         (content.html if html else content.text) or "",
         clicks,
         f"{TOKENS.opens}{WHO}/",
-        lambda url: clicks + TOKENS.what(STEP, url, who=WHO),
+        lambda url: clicks + TOKENS.what(CAMPAIGN, STEP, url, who=WHO),
         html=html,
     )
 
@@ -94,7 +94,7 @@ def test_a_link_leads_where_it_led(source: str, expected: list[str]) -> None:
     ],
 )
 def test_what_is_no_link_of_the_web_stays(source: str) -> None:
-    assert source == rewrite(source, TOKENS, STEP, Wanted(clicks=True), html=True).source
+    assert source == rewrite(source, TOKENS, CAMPAIGN, STEP, Wanted(clicks=True), html=True).source
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_what_is_no_link_of_the_web_stays(source: str) -> None:
 )  # fmt: skip
 def test_an_address_with_liquid_in_it_is_signed_when_it_is_known(source: str, expected: str | None) -> None:
     attributes = {"path": "a/b", "name": "Ada & Co", "link": "https://shop.example/?a=1&b=2", "vip": True}
-    part = rewrite(source, TOKENS, STEP, Wanted(clicks=True), html=True)
+    part = rewrite(source, TOKENS, CAMPAIGN, STEP, Wanted(clicks=True), html=True)
     if expected is None:  # without quotes its end cannot be told
         assert source == part.source
         return
@@ -148,7 +148,7 @@ def test_the_picture_stands_before_the_end_of_the_body() -> None:
 
 def test_texts_are_rewritten_only_when_they_are_wanted() -> None:
     source = "See https://x.example/a, or (http://x.example/b). {{ name }}: https://x.example/{{ id }}!"
-    assert source == rewrite(source, TOKENS, STEP, Wanted(clicks=True), html=False).source
+    assert source == rewrite(source, TOKENS, CAMPAIGN, STEP, Wanted(clicks=True), html=False).source
     text = rendered(source, html=False, name="Ada", id=7)
     assert ["https://x.example/a", "http://x.example/b", "https://x.example/7"] == leads(
         re.sub(r"[,.!)]+(?=\s|$)", "", text)
@@ -158,5 +158,5 @@ def test_texts_are_rewritten_only_when_they_are_wanted() -> None:
 
 def test_nothing_wanted_changes_nothing() -> None:
     source = '<body><a href="https://x.example/">x</a></body>'
-    assert source == rewrite(source, TOKENS, STEP, Wanted(), html=True).source
+    assert source == rewrite(source, TOKENS, CAMPAIGN, STEP, Wanted(), html=True).source
     assert not Wanted(text=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
-from engine.audience.suppression import Barred, bar
-from engine.channels.media import AddressMedium
+from engine.engagement.suppression import Barred, bar
+from engine.kernel.media import AddressMedium
 from state.tables import Execution, Job, Recipient, Target
 from tests.tracking.letters import block, delivery_report, original
 from tests.tracking.test_events import conversion, message, report

@@ -14,6 +14,7 @@ from engine.content.links import LinkError, message_id_of, read_message_id, read
 from engine.tracking.tokens import Tokens, What, Who
 
 KEY, OTHER = b"k" * 32, b"o" * 32
+CAMPAIGN = uuid4()
 TOKENS = Tokens("https://muster.example/", [KEY])
 AT = 1_772_442_000
 LETTERS = ascii_letters + digits + "-_"
@@ -24,14 +25,15 @@ def test_both_parts_say_what_was_put_in() -> None:
     who = TOKENS.who(campaign, entity, AT)
     assert 64 == len(who)
     assert Who(campaign, entity, datetime.fromtimestamp(AT, UTC)) == TOKENS.read_who(who)
-    what = TOKENS.what(touchpoint, "https://shop.example/ü?a=1&b=2")
+    what = TOKENS.what(campaign, touchpoint, "https://shop.example/ü?a=1&b=2")
     assert What(touchpoint, "https://shop.example/ü?a=1&b=2") == TOKENS.read_what(what, who=who)
-    assert What(touchpoint, "") == TOKENS.read_what(TOKENS.what(touchpoint), who=who)
+    assert What(touchpoint, "") == TOKENS.read_what(TOKENS.what(campaign, touchpoint), who=who)
 
 
 def test_a_link_for_one_recipient_is_good_for_nobody_else() -> None:
-    ours, theirs = (TOKENS.who(uuid4(), uuid4(), AT) for _ in range(2))
-    what = TOKENS.what(uuid4(), "https://shop.example/", who=ours)
+    campaign = uuid4()
+    ours, theirs = (TOKENS.who(campaign, uuid4(), AT) for _ in range(2))
+    what = TOKENS.what(campaign, uuid4(), "https://shop.example/", who=ours)
     assert "https://shop.example/" == TOKENS.read_what(what, who=ours).url
     with pytest.raises(LinkError):
         TOKENS.read_what(what, who=theirs)
@@ -40,7 +42,14 @@ def test_a_link_for_one_recipient_is_good_for_nobody_else() -> None:
 def test_nothing_but_the_web_is_led_to_even_if_it_was_signed() -> None:
     for url in ("javascript:alert(1)", "//evil.example", "data:text/html,x", "/relative"):
         with pytest.raises(LinkError):
-            TOKENS.read_what(TOKENS.what(uuid4(), url), who="")
+            TOKENS.read_what(TOKENS.what(CAMPAIGN, uuid4(), url), who=TOKENS.who(CAMPAIGN, uuid4(), AT))
+
+
+def test_a_message_of_one_campaign_is_good_beside_its_recipients_alone() -> None:
+    what = TOKENS.what(CAMPAIGN, uuid4(), "https://shop.example/")
+    assert TOKENS.read_what(what, who=TOKENS.who(CAMPAIGN, uuid4(), AT)).url
+    with pytest.raises(LinkError):
+        TOKENS.read_what(what, who=TOKENS.who(uuid4(), uuid4(), AT))
 
 
 @given(at=st.integers(0, 10_000), by=st.integers(1, 255))
@@ -50,7 +59,7 @@ def test_a_changed_letter_breaks_it(at: int, by: int) -> None:
         letter = LETTERS[(LETTERS.index(token[place]) + by) % len(LETTERS)]
         return token[:place] + letter + token[place + 1 :]
 
-    who, what = TOKENS.who(uuid4(), uuid4(), AT), TOKENS.what(uuid4(), "https://shop.example/page")
+    who, what = TOKENS.who(CAMPAIGN, uuid4(), AT), TOKENS.what(CAMPAIGN, uuid4(), "https://shop.example/page")
     if (wrong := changed(who)) != who:
         with pytest.raises(LinkError):
             TOKENS.read_who(wrong)
@@ -68,7 +77,7 @@ def test_anything_else_is_no_link(token: str) -> None:
 
 
 def test_links_outlive_a_change_of_key() -> None:
-    who, what = TOKENS.who(uuid4(), uuid4(), AT), TOKENS.what(uuid4(), "https://shop.example/")
+    who, what = TOKENS.who(CAMPAIGN, uuid4(), AT), TOKENS.what(CAMPAIGN, uuid4(), "https://shop.example/")
     newer = Tokens("https://muster.example", [OTHER, KEY])
     assert TOKENS.read_who(who) == newer.read_who(who)
     assert TOKENS.read_what(what, who=who) == newer.read_what(what, who=who)

@@ -18,12 +18,11 @@ from state.tables import (
     Suppression,
     Touchpoint,
 )
+from state.types import NIL_UUID
 from tests.targeting.world import World
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-NOBODY = UUID(int=0)
 
 
 class Mailing(World):
@@ -99,8 +98,8 @@ class Mailing(World):
         for row in rows:
             hour = row.happened_at.replace(minute=0, second=0, microsecond=0)
             key = (
-                row.campaign_id, row.channel, row.kind, hour, row.touchpoint_id or NOBODY, row.variant or "",
-                row.target_id or NOBODY, row.currency or "",
+                row.campaign_id, row.channel, row.kind, hour, row.touchpoint_id or NIL_UUID, row.variant or "",
+                row.target_id or NIL_UUID, row.currency or "",
             )  # fmt: skip
             total = recount[key]
             if row.bot:

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import given, seed
 from hypothesis.errors import Unsatisfiable
 
 from engine.enrolled.analysis import analysed
 from engine.enrolled.identity import entity_of
 from engine.goals.calls import Attempt, take_attempt
 from tests.conftest import missing_service
+from tests.harness.generated import generated
+from tests.harness.waiting import patience
 from tests.targeting.test_contract import server
 from tests.targeting.test_document import SHARED
 from tests.umanize.desk import TargetDesk
@@ -117,19 +119,13 @@ def hold(known: Known, document: dict[str, Any], name: str) -> None:
     for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
 
         @seed(1)
-        @settings(
-            max_examples=EXAMPLES,
-            deadline=None,
-            database=None,
-            phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        )
+        @generated(EXAMPLES)
         @given(case=operation.as_strategy(generation_mode=mode))
         def ask(case: Any) -> None:
             known.put(case, random)
             others = {name: text for name, text in (case.headers or {}).items() if "auth" not in name.lower()}
             case.headers = {**others, **key}
-            response = case.call(base_url=known.desk.api.url, timeout=30)
+            response = case.call(base_url=known.desk.api.url, timeout=patience(60))
             answered.add(response.status_code)
             if response.status_code in UNDECLARED:
                 assert set(response.json()) == {"detail"}

@@ -13,7 +13,7 @@ from engine.enrolled.identity import entity_of
 from engine.goals.calls import Attempt, take_attempt
 
 if TYPE_CHECKING:
-    from engine.channels.port import Message
+    from engine.content.message import Message
     from tests.umanize.desk import TargetDesk
 
 

@@ -9,16 +9,16 @@ from uuid import UUID, uuid4
 from sqlalchemy import func, select
 
 from config.settings import Settings
-from engine.channels.secrets import Secrets
-from engine.commands import Distribute, Notify
-from engine.delivery.sender import SendLoop
 from engine.events import distribute, webhooks
 from engine.events.outbox import record
-from engine.events.postman import Postman
-from engine.inputs import read
-from engine.outbound import Guard
-from engine.runtime import Runtime
-from engine.wakeups import MemoryWakeups
+from engine.events.webhook_dispatcher import WebhookDispatcher
+from engine.kernel.commands import Distribute, Notify
+from engine.kernel.inputs import read
+from engine.kernel.outbound import Guard
+from engine.kernel.runtime import Runtime
+from engine.kernel.secrets import Secrets
+from engine.kernel.send_loop import SendLoop
+from engine.kernel.wakeups import MemoryWakeups
 from state.tables import Event, Webhook, WebhookDelivery
 from tests.harness.sweeping import sweep
 
@@ -44,18 +44,18 @@ class Desk:
         self.secrets = Secrets.of(self.settings)
         self.guard = Guard(self.settings.webhook_networks)
         self.loop = SendLoop()
-        self.postman = Postman(self.runtime, self.loop)
+        self.dispatcher = WebhookDispatcher(self.runtime, self.loop)
 
     def close(self) -> None:
-        self.postman.stop()
+        self.dispatcher.stop()
         self.loop.close()
 
-    def new_postman(self, **settings: Any) -> Postman:
+    def new_dispatcher(self, **settings: Any) -> WebhookDispatcher:
         """A worker as after a restart."""
-        self.postman.stop()
+        self.dispatcher.stop()
         self.runtime.settings = self.settings.model_copy(update=settings)
-        self.postman = Postman(self.runtime, self.loop)
-        return self.postman
+        self.dispatcher = WebhookDispatcher(self.runtime, self.loop)
+        return self.dispatcher
 
     def webhook(self, url: str, *events: str, **values: Any) -> UUID:
         given = {"url": url, "events": list(events or ["*"]), "secret": SECRET, **values}
@@ -81,7 +81,7 @@ class Desk:
             if isinstance(command, Distribute):
                 distribute.distribute(self.runtime)
             elif isinstance(command, Notify):
-                self.postman.work(command)
+                self.dispatcher.work(command)
             done += 1
         return done
 

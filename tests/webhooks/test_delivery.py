@@ -14,10 +14,10 @@ from uuid import uuid4
 import pytest
 from standardwebhooks import Webhook as Verifier
 
-from engine.commands import Notify
-from engine.events import lanes, webhooks
-from engine.events.lanes import Answer, LaneLost
-from engine.inputs import read
+from engine.events import webhook_queues, webhooks
+from engine.events.webhook_queues import Answer, WebhookQueueLost
+from engine.kernel.commands import Notify
+from engine.kernel.inputs import read
 from engine.organizations import create_organization
 from state.tables import WebhookLane
 from tests.harness.waiting import wait_until
@@ -43,7 +43,7 @@ def test_fails_stalls_redirects_inwards_and_comes_back(
 ) -> None:
     """Every event arrives at least once, in order per campaign, verifiable; the inward redirect never connects."""
     clock.instant = datetime.now(UTC)  # the library compares timestamps with this machine's clock
-    desk.new_postman(webhook_timeout=timedelta(seconds=1))
+    desk.new_dispatcher(webhook_timeout=timedelta(seconds=1))
     campaigns = desk.campaigns(3)
     stalled = Flag()
     with Receiver() as inner:
@@ -149,9 +149,9 @@ def test_back_off_until_two_days_then_dead_and_the_next_goes_on(desk: Desk, rece
 
 
 def test_retry_after_is_honoured_within_bounds() -> None:
-    assert 90 == lanes.retry_delay(1, jitter=0, retry_after=90).total_seconds()
-    assert lanes.LONGEST == lanes.retry_delay(1, jitter=0, retry_after=10**9)
-    assert lanes.LONGEST == lanes.retry_delay(500, jitter=0)
+    assert 90 == webhook_queues.retry_delay(1, jitter=0, retry_after=90).total_seconds()
+    assert webhook_queues.LONGEST == webhook_queues.retry_delay(1, jitter=0, retry_after=10**9)
+    assert webhook_queues.LONGEST == webhook_queues.retry_delay(500, jitter=0)
 
 
 def test_failing_for_days_switches_it_off_with_an_event_and_on_again_sends_what_waits(
@@ -241,21 +241,21 @@ def test_a_worker_that_dies_after_sending_sends_again_and_the_late_one_writes_no
     desk.happen("campaign.started", campaign)
     desk.work(most=1)  # distributed, not sent
     with desk.changing() as session:
-        lane = lanes.lease(session, desk.org_id, webhook, campaign, lasts=timedelta(seconds=60))
+        lane = webhook_queues.lease(session, desk.org_id, webhook, campaign, lasts=timedelta(seconds=60))
         assert lane is not None
-        [delivery] = lanes.load(session, lane)
+        [delivery] = webhook_queues.load(session, lane)
     desk.work()
     assert [] == receiver.calls, "somebody has the lane"
     desk.forward(seconds=61)
     assert 1 == len(receiver.taken())
     failed = Answer(delivery, ok=False, milliseconds=1, status=500, error="late")
-    with pytest.raises(LaneLost), desk.changing() as session:
-        lanes.settle(session, lane, [failed], lasts=timedelta(seconds=60), jitter=0)
+    with pytest.raises(WebhookQueueLost), desk.changing() as session:
+        webhook_queues.settle(session, lane, [failed], lasts=timedelta(seconds=60), jitter=0)
     assert "delivered" == desk.deliveries(webhook)[0].state
 
 
 def test_what_arrives_while_a_lane_is_closed_is_not_forgotten(desk: Desk, receiver: Receiver) -> None:
-    """New events are added from threads while the postman empties the lane: none is left lying."""
+    """New events are added from threads while the dispatcher empties the lane: none is left lying."""
     [campaign] = desk.campaigns(1)
     webhook = desk.webhook(receiver.url())
 
@@ -325,17 +325,17 @@ def test_stopping_lets_what_is_on_the_wire_be_answered(desk: Desk, receiver: Rec
     desk.happen("campaign.paused", campaign)
     desk.work(most=1)
     command = next(one for one in desk.wakeups.take() if isinstance(one, Notify))
-    desk.postman.take(command)
+    desk.dispatcher.take(command)
     assert arrived.wait(10)
-    stopping = Thread(target=desk.postman.stop)
+    stopping = Thread(target=desk.dispatcher.stop)
     stopping.start()
-    wait_until(lambda: desk.postman._stopping, "the postman is told to stop")
+    wait_until(lambda: desk.dispatcher._stopping, "the dispatcher is told to stop")
     go_on.set()
     stopping.join(10)
     assert not stopping.is_alive()
     assert ["delivered", "pending"] == [row.state for row in desk.deliveries(webhook)]
     with desk.database.read() as session:
         assert session.get_one(WebhookLane, (webhook, campaign)).lease_expires_at is None
-    desk.new_postman()
+    desk.new_dispatcher()
     desk.sweep()
     assert ["delivered", "delivered"] == [row.state for row in desk.deliveries(webhook)]

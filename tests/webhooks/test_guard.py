@@ -11,7 +11,7 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
-from engine.outbound import AddressRefused, Guard
+from engine.kernel.outbound import AddressRefused, Guard
 from tests.harness.rebinding import Rebinding
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def test_a_name_that_changes_its_address_gains_nothing(receiver: Receiver) -> No
 
 
 def test_a_name_of_this_machine_is_refused_when_it_is_connected_to(desk: Desk, receiver: Receiver) -> None:
-    desk.new_postman(webhook_allowed_networks=None)
+    desk.new_dispatcher(webhook_allowed_networks=None)
     webhook = desk.webhook(f"http://localhost:{receiver.port}/hook")
     desk.happen("campaign.started", uuid4())
     desk.work()

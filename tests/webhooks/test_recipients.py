@@ -9,7 +9,7 @@ from sqlalchemy import event as hooks
 from sqlalchemy import select
 
 from engine.channels.port import Delivered, Rejected
-from engine.insight.engagement import Engaged, Kind, Medium, note
+from engine.engagement.engagement import Engaged, Kind, Medium, note
 from state.tables import Event, Webhook
 from tests.delivery.kit import Bench
 

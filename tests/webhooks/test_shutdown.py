@@ -6,12 +6,16 @@ import time
 from typing import TYPE_CHECKING
 
 import httpx
+import pytest
 
 from actors.cli.server import ApiService
-from engine.api_keys import create_key
+from engine.authentication.api_keys import create_key
+from tests.harness.waiting import patience
 
 if TYPE_CHECKING:
     from tests.webhooks.desk import Desk
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_api_stops_while_somebody_listens(desk: Desk) -> None:
@@ -21,7 +25,7 @@ def test_the_api_stops_while_somebody_listens(desk: Desk) -> None:
     service.start()
     headers = {"authorization": f"Bearer {key}"}
     with (
-        httpx.Client(base_url=service.url, headers=headers, timeout=30) as client,
+        httpx.Client(base_url=service.url, headers=headers, timeout=patience(60)) as client,
         client.stream("GET", "/v1/events:stream") as stream,
     ):
         lines = stream.iter_lines()

@@ -16,9 +16,10 @@ from engine.api.campaigns.parameters import campaign_id_of
 from engine.api.campaigns.schemas import CampaignBody, CampaignChangeBody
 from engine.api.campaigns.unchanged import changed_values
 from engine.campaigns import authoring, campaigns, finding, lifecycle
-from engine.campaigns.errors import Refusal, Refused
-from engine.inputs import Invalid
-from engine.suggestions import did_you_mean
+from engine.delivery.campaign_moves import locked
+from engine.kernel.inputs import Invalid
+from engine.kernel.rule_violations import RuleCode, RuleViolation
+from engine.kernel.suggestions import did_you_mean
 from state.transitions import CampaignStatus
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def change(campaign_id: str, given: CampaignChangeBody, call: Caller) -> Respons
     key = campaign_id_of(campaign_id)
     wanted = given.status if "status" in given.model_fields_set else None
     with call.transaction() as session:
-        row = lifecycle.locked(session, call.org_id, key, activates=wanted == "active")
+        row = locked(session, call.org_id, key, activates=wanted == "active")
         moves = wanted is not None and wanted != views.status(row)
         # Whoever pauses and edits in one request means the edit for the paused campaign.
         if moves and wanted == "paused":
@@ -132,10 +133,10 @@ def delete(campaign_id: str, call: Caller) -> Response:
     """Delete a campaign that is a draft, or cancelled."""
     key = campaign_id_of(campaign_id)
     with call.transaction() as session:
-        row = lifecycle.locked(session, call.org_id, key)
+        row = locked(session, call.org_id, key)
         if row.status not in _DELETABLE:
-            raise Refused(
-                Refusal.CAMPAIGN_HAS_UNEXPECTED_STATUS,
+            raise RuleViolation(
+                RuleCode.CAMPAIGN_HAS_UNEXPECTED_STATUS,
                 f"campaign {key} is {views.status(row)}; only drafts and cancelled campaigns are deleted",
             )
         campaigns.delete_campaign(session, call.org_id, key)
@@ -156,8 +157,8 @@ def _move(session: Session, call: Call, row: Campaign, wanted: str) -> None:
     elif wanted == "cancelled":
         lifecycle.cancel(session, org_id, row.id)
     else:
-        raise Refused(
-            Refusal.CAMPAIGN_HAS_UNEXPECTED_STATUS,
+        raise RuleViolation(
+            RuleCode.CAMPAIGN_HAS_UNEXPECTED_STATUS,
             f"campaign {row.id} is {views.status(row)} and cannot become {wanted}",
         )
 

@@ -11,8 +11,9 @@
 | its status, or what runs, forbids it | 409 | INVALID_STATUS | `{"status"?, "reason"}` |
 | something else needs it | 409 | IN_USE | |
 | an idempotency key is taken | 409 | IDEMPOTENCY_CONFLICT | |
+| too many requests, or more than the organization's part | 429 | RATE_LIMIT_EXCEEDED | `{"retryAfter"}`, in seconds |
 | a body too long, or too slow | 413, 408 | BODY_TOO_LARGE, BODY_TOO_SLOW | |
-| the database is away | 503 | SERVICE_UNAVAILABLE | |
+| the database, or the keys of tokens' issuer, are away | 503 | SERVICE_UNAVAILABLE | |
 | a bug | 500 | INTERNAL_ERROR | |
 """
 
@@ -27,11 +28,20 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from engine.api.answers import json_answer
-from engine.api.errors import BodyTooLarge, BodyTooSlow, Forbidden, RequestError, Unauthorized, explained
+from engine.api.errors import (
+    BodyTooLarge,
+    BodyTooSlow,
+    Forbidden,
+    RequestError,
+    TooManyRequests,
+    Unauthorized,
+    Unavailable,
+    explained,
+)
 from engine.api.route import Route
-from engine.campaigns.errors import Refusal, Refused
-from engine.idempotency import KeyConflict
-from engine.inputs import InUse, Invalid
+from engine.kernel.idempotency import KeyConflict
+from engine.kernel.inputs import InUse, Invalid
+from engine.kernel.rule_violations import RuleCode, RuleViolation
 from state.database import is_connection_loss
 from state.errors import IllegalTransition, NotFound
 
@@ -61,9 +71,9 @@ _NAMES = {
 _WORD = re.compile(r"[a-z_]+")
 #: What a campaign lacks, by the rule that says so.
 _LACKS = {
-    Refusal.CAMPAIGN_HAS_NO_TARGET: "targetAudience",
-    Refusal.TARGET_WITHOUT_FILTERS: "targetAudience",
-    Refusal.CAMPAIGN_HAS_NO_DELIVERY_METHOD: "messages",
+    RuleCode.CAMPAIGN_HAS_NO_TARGET: "targetAudience",
+    RuleCode.TARGET_WITHOUT_FILTERS: "targetAudience",
+    RuleCode.CAMPAIGN_HAS_NO_DELIVERY_METHOD: "messages",
 }
 _CODES: dict[int, str] = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
 
@@ -94,7 +104,7 @@ def failure(
 
 def answer(error: Exception) -> Response:
     """The response to `error`."""
-    if isinstance(error, Refused):
+    if isinstance(error, RuleViolation):
         return _refused(error)
     if isinstance(error, Invalid):
         field = _named(error.field)
@@ -126,8 +136,8 @@ def unrouted(status: int, text: str, headers: Mapping[str, str] | None = None) -
     return failure(status, _CODES.get(status, "BAD_REQUEST"), text, headers=headers)
 
 
-def _refused(error: Refused) -> Response:
-    if error.code == Refusal.CAMPAIGN_NOT_FOUND:
+def _refused(error: RuleViolation) -> Response:
+    if error.code == RuleCode.CAMPAIGN_NOT_FOUND:
         return failure(404, "CAMPAIGN_NOT_FOUND", str(error))
     field = _LACKS.get(error.code)
     if field is not None:
@@ -143,9 +153,13 @@ def _unread(error: RequestError) -> Response:
         Forbidden: "FORBIDDEN",
         BodyTooLarge: "BODY_TOO_LARGE",
         BodyTooSlow: "BODY_TOO_SLOW",
+        TooManyRequests: "RATE_LIMIT_EXCEEDED",
+        Unavailable: "SERVICE_UNAVAILABLE",
     }
-    headers = {"www-authenticate": "Bearer"} if isinstance(error, Unauthorized) else None
-    return failure(error.status, codes.get(type(error), "BAD_REQUEST"), str(error), headers=headers)
+    retry_after = error.headers.get("retry-after") if isinstance(error, TooManyRequests) else None
+    details = None if retry_after is None else {"retryAfter": int(retry_after)}
+    code = codes.get(type(error), "BAD_REQUEST")
+    return failure(error.status, code, str(error), details, error.headers)
 
 
 def _named(path: str) -> str:

@@ -12,12 +12,13 @@ from engine.api.call import Caller
 from engine.api.campaigns import views
 from engine.api.campaigns.errors import CampaignsRoute
 from engine.api.campaigns.parameters import campaign_id_of, row_id_of
-from engine.campaigns import executions, schedules
+from engine.campaigns import schedules
 from engine.campaigns.campaigns import get_campaign
+from engine.insight import executions
 from state.errors import IllegalTransition
 
 if TYPE_CHECKING:
-    from engine.campaigns.executions import Execution
+    from engine.insight.executions import Execution
 
 __all__ = ["router"]
 

@@ -34,7 +34,6 @@ def progress(campaign_id: str, call: Caller) -> Response:
 
 def _shown(seen: Running) -> dict[str, Any]:
     counts = seen.progress.counts
-    cancelled = counts[AutomationStatus.CANCELLED] - seen.progress.excluded
     return views.present(
         {
             "status": seen.status,
@@ -47,7 +46,7 @@ def _shown(seen: Running) -> dict[str, Any]:
                 "failed": seen.failed,
                 "pending": max(0, counts[AutomationStatus.PENDING]),
                 "inProgress": max(0, counts[AutomationStatus.IN_PROGRESS]),
-                "cancelled": max(0, cancelled),
+                "cancelled": seen.progress.unreached,
                 "excluded": max(0, seen.progress.excluded),
             },
             "currentRate": views.number(round(seen.outlook.per_minute, 1)),

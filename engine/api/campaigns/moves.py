@@ -10,7 +10,7 @@ from engine.api.campaigns import showing, views
 from engine.api.campaigns.errors import CampaignsRoute
 from engine.api.campaigns.parameters import campaign_id_of
 from engine.api.campaigns.schemas import CloneBody, ExecuteBody
-from engine.campaigns import campaigns, cloning, execution, lifecycle
+from engine.campaigns import campaigns, cloning, execute_campaign, lifecycle
 from state.change import clock_of
 
 __all__ = ["router"]
@@ -23,7 +23,7 @@ def execute(campaign_id: str, call: Caller, given: ExecuteBody | None = None) ->
     """Execute a campaign: at once, at a time, to a part of its audience, or in test mode."""
     given = given or ExecuteBody()
     with call.transaction() as session:
-        done = execution.execute(
+        done = execute_campaign.execute(
             session,
             call.org_id,
             campaign_id_of(campaign_id),

@@ -23,8 +23,8 @@ from pydantic import (
 )
 
 from engine.campaigns.authoring import Plan, PlanChange
-from engine.inputs import Input, above_zero, read
-from engine.instants import read_instant
+from engine.kernel.inputs import Input, above_zero, read
+from engine.kernel.instants import read_instant
 
 __all__ = ["CampaignBody", "CampaignChangeBody", "CloneBody", "ExecuteBody"]
 

@@ -8,12 +8,13 @@ from uuid import UUID
 from sqlalchemy import select
 
 from engine.api.campaigns import views
-from engine.audience.filters import FilterError
-from engine.campaigns import messages, schedules
+from engine.campaigns import messages
 from engine.campaigns.audiences import audience_size, segments_of
 from engine.campaigns.experiments import find_experiment
+from engine.filters.filters import FilterError
 from engine.insight.figures import Figures, figures_of
 from engine.insight.progress import campaign_progress
+from engine.insight.scheduled_starts import next_due
 from state.sets import among
 from state.tables import Channel, Flow, Touchpoint
 
@@ -66,7 +67,7 @@ def detail(session: Session, call: Call, row: Campaign, *, counted: bool = True)
         else [{"id": str(tested.id), "name": tested.name, "status": tested.status}],
         messages=messages.messages_of(session, row),
         flow=flow,
-        scheduled=schedules.next_due(session, call.org_id, [row.id]).get(row.id),
+        scheduled=next_due(session, call.org_id, [row.id]).get(row.id),
     )
 
 

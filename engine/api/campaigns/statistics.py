@@ -13,9 +13,9 @@ from engine.api.campaigns import views
 from engine.api.campaigns.errors import CampaignsRoute
 from engine.api.campaigns.parameters import campaign_id_of
 from engine.campaigns.campaigns import get_campaign
-from engine.inputs import Invalid
 from engine.insight.statistics import METRICS, Counts, Part, Statistics, Variant, amount, statistics
-from engine.suggestions import did_you_mean
+from engine.kernel.inputs import Invalid
+from engine.kernel.suggestions import did_you_mean
 
 __all__ = ["router"]
 

@@ -16,8 +16,8 @@ from engine.campaigns import open_campaigns
 from engine.campaigns.campaigns import delete_campaign
 from engine.campaigns.open_campaigns import SORTABLE, CampaignRewritten, CampaignWritten
 from engine.campaigns.touchpoints import find_campaign
-from engine.inputs import Invalid
-from engine.listing import MAX_LIMIT
+from engine.kernel.inputs import Invalid
+from engine.kernel.listing import MAX_LIMIT
 
 __all__ = ["router"]
 

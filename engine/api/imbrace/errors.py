@@ -7,7 +7,8 @@
 | a role too low, another organization's id | 403 |
 | an id that is unknown or deleted | 404 |
 | something else needs it, it is being delivered, an idempotency key is taken | 409 |
-| the database is away | 503 |
+| too many requests | 429 |
+| the database, or the keys of tokens' issuer, are away | 503 |
 
 Its client repeats 429 and 503 whatever the method, and every 5xx of GET, PUT and DELETE; nothing that is the caller's
 fault is answered so.
@@ -24,13 +25,13 @@ from engine.api.answers import json_answer
 from engine.api.errors import Forbidden
 from engine.api.identity import BEARER
 from engine.api.targeting.errors import TargetingRoute
-from engine.campaigns.errors import Refusal, Refused
-from engine.principal import Role
+from engine.kernel.principal import Role
+from engine.kernel.rule_violations import RuleCode, RuleViolation
 
 if TYPE_CHECKING:
     from fastapi import Request
 
-    from engine.principal import Principal
+    from engine.kernel.principal import Principal
 
 __all__ = ["AskingRoute", "ImbraceRoute"]
 
@@ -50,8 +51,8 @@ class ImbraceRoute(TargetingRoute):
 
     def answer(self, error: Exception) -> Response:
         """`{message}` and nothing else."""
-        if isinstance(error, Refused):
-            status = 404 if error.code == Refusal.CAMPAIGN_NOT_FOUND else 409
+        if isinstance(error, RuleViolation):
+            status = 404 if error.code == RuleCode.CAMPAIGN_NOT_FOUND else 409
             return json_answer({"message": str(error)}, status)
         response = super().answer(error)
         message = orjson.loads(response.body)["message"]

@@ -19,9 +19,9 @@ from engine.campaigns.checking import check_touchpoint
 from engine.campaigns.configuration import as_id
 from engine.campaigns.touchpoints import SORTABLE, TOUCHPOINT_STATUSES, TouchpointWritten
 from engine.channels.asking import ask
-from engine.channels.port import Surroundings
-from engine.inputs import Invalid, unstorable
-from engine.listing import MAX_LIMIT
+from engine.channels.port import ChannelContext
+from engine.kernel.inputs import Invalid, unstorable
+from engine.kernel.listing import MAX_LIMIT
 
 __all__ = ["ROUTERS"]
 
@@ -55,11 +55,11 @@ def validate(
     if trouble is not None:
         raise Invalid(*trouble)
     runtime = call.runtime
-    lent = Surroundings.of(runtime.settings, runtime.database)
+    lent = ChannelContext.of(runtime.settings, runtime.database)
     # A writing transaction that writes nothing: what it names is locked, as it is when it is kept.
     with call.transaction() as session:
         checked = check_touchpoint(
-            session, call.org_id, given, secrets=secrets_of(request), surroundings=lent
+            session, call.org_id, given, secrets=secrets_of(request), channel_context=lent
         )
     errors = checked.errors
     if checked.channel is not None:  # not within the transaction: a provider may take its time
@@ -95,7 +95,8 @@ def listed(
             offset=offset,
         )
         of = None if campaign_id is None else as_id(campaign_id)
-        return json_answer({"data": views.touchpoints(session, found.results, of=of), "total": found.total})
+        shown = views.touchpoints(session, call.principal, found.results, of=of)
+        return json_answer({"data": shown, "total": found.total})
 
 
 @router.post("/touchpoints", operation_id="imbraceCreateTouchpoint", response_model=schemas.ImbraceTouchpoint)
@@ -103,7 +104,7 @@ def create(given: TouchpointWritten, call: Caller) -> Response:
     """Add a touchpoint to a campaign, or keep one for later. Fields that are not known here are given back."""
     with call.transaction() as session:
         row = touchpoints.create_touchpoint(session, call.org_id, given)
-        return call.answer(session, views.touchpoint(session, row))
+        return call.answer(session, views.touchpoint(session, call.principal, row))
 
 
 @router.get(
@@ -116,7 +117,7 @@ def get(touchpoint_id: str, call: Caller) -> Response:
     """Get a touchpoint."""
     with call.read() as session:
         row = touchpoints.find_touchpoint(session, call.org_id, touchpoint_id)
-        return json_answer(views.touchpoint(session, row))
+        return json_answer(views.touchpoint(session, call.principal, row))
 
 
 @router.put(
@@ -129,7 +130,7 @@ def update(touchpoint_id: str, given: TouchpointWritten, call: Caller) -> Respon
     """Change the fields that are given, each as a whole; the others stay."""
     with call.transaction() as session:
         row = touchpoints.update_touchpoint(session, call.org_id, touchpoint_id, given)
-        return call.answer(session, views.touchpoint(session, row))
+        return call.answer(session, views.touchpoint(session, call.principal, row))
 
 
 @router.delete(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from engine.api.masking import shown_settings
 from engine.api.words import CAMPAIGN_WORDS, states_by_word
 from engine.campaigns.open_campaigns import campaign_as_written
 from engine.campaigns.touchpoints import campaigns_of, touchpoint_as_written
-from engine.inputs import Invalid
-from engine.suggestions import did_you_mean
+from engine.kernel.inputs import Invalid
+from engine.kernel.suggestions import did_you_mean
 from state.transitions import CampaignStatus
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
+    from engine.kernel.principal import Principal
     from state import tables
 
 __all__ = ["campaign", "states_of", "touchpoint", "touchpoints"]
@@ -47,13 +49,13 @@ def campaign(row: tables.Campaign) -> dict[str, Any]:
     }
 
 
-def touchpoint(session: Session, row: tables.Touchpoint) -> dict[str, Any]:
+def touchpoint(session: Session, principal: Principal, row: tables.Touchpoint) -> dict[str, Any]:
     """See `schemas.ImbraceTouchpoint`."""
-    return touchpoints(session, [row])[0]
+    return touchpoints(session, principal, [row])[0]
 
 
 def touchpoints(
-    session: Session, rows: Sequence[tables.Touchpoint], *, of: UUID | None = None
+    session: Session, principal: Principal, rows: Sequence[tables.Touchpoint], *, of: UUID | None = None
 ) -> list[dict[str, Any]]:
     """See `schemas.ImbraceTouchpoint`. `of` is the campaign they were asked for, where they were."""
     if not rows:
@@ -64,13 +66,18 @@ def touchpoints(
         campaign_id = campaigns.get(row.id, of)
         shown.append(
             {
-                **touchpoint_as_written(row),
+                **_written(principal, row),
                 "_id": str(row.id),
                 **({} if campaign_id is None else {"campaign_id": str(campaign_id)}),
                 **_times(row),
             }
         )
     return shown
+
+
+def _written(principal: Principal, row: tables.Touchpoint) -> dict[str, Any]:
+    written = touchpoint_as_written(row)
+    return dict(shown_settings(principal, written)) if row.type == "action" else written
 
 
 def _times(row: Any) -> dict[str, str]:

@@ -13,10 +13,10 @@ from engine.api.call import Caller
 from engine.api.targeting import schemas, views
 from engine.api.targeting.errors import TargetingRoute
 from engine.api.targeting.parameters import COMMON, MISSING, Limit, Next
-from engine.campaigns import campaigns
+from engine.campaigns import campaigns, finding
 from engine.campaigns.campaigns import CampaignChange, CampaignInput
-from engine.inputs import Invalid
-from engine.suggestions import did_you_mean
+from engine.kernel.inputs import Invalid
+from engine.kernel.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from state.transitions import CampaignStatus
@@ -44,7 +44,7 @@ def listed(
 ) -> Response:
     """List campaigns, newest first."""
     with call.read() as session:
-        found = campaigns.list_campaigns(
+        found = finding.list_campaigns(
             session, call.org_id, limit=limit, next=next or None, q=q, statuses=_states(status or ())
         )
         return json_answer(views.page(found, views.campaign))

@@ -4,34 +4,24 @@ only.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from uuid import UUID
 
-from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from engine.api.answers import NO_CONTENT, json_answer
-from engine.api.call import Call, Caller
+from engine.api.call import Caller
+from engine.api.channel_checks import check_channel
 from engine.api.secrets import secrets_of
 from engine.api.targeting import schemas, views
 from engine.api.targeting.errors import AdminRoute
 from engine.api.targeting.parameters import COMMON, CONFLICT, MISSING, Limit, Next
 from engine.campaigns import channels
 from engine.campaigns.channels import ChannelChange, ChannelInput
-from engine.channels.asking import ask
-from engine.channels.port import Surroundings
-from engine.channels.secrets import Secrets
-
-if TYPE_CHECKING:
-    from engine.channels.port import Channel
 
 __all__ = ["router"]
 
 router = APIRouter(route_class=AdminRoute, tags=["Channel"], responses=COMMON)
-
-#: Longer than a slow mail server takes to greet, and short enough for whoever waits.
-_CHECK_SECONDS = 20.0
 
 
 @router.post("/v1/channel", operation_id="createChannel", status_code=201, response_model=schemas.Channel)
@@ -39,7 +29,7 @@ def create(given: ChannelInput, call: Caller, request: Request) -> Response:
     """Create a channel. Its settings and credentials are checked by its kind."""
     with call.transaction() as session:
         channel = channels.create_channel(session, call.org_id, given, secrets_of(request))
-        return call.answer(session, views.channel(channel), 201)
+        return call.answer(session, views.channel(call.principal, channel), 201)
 
 
 @router.get("/v1/channel", operation_id="listChannels", response_model=schemas.Results)
@@ -47,7 +37,7 @@ def listed(call: Caller, limit: Limit = 25, next: Next = None) -> Response:  # n
     """List channels, newest first."""
     with call.read() as session:
         found = channels.list_channels(session, call.org_id, limit=limit, next=next or None)
-        return json_answer(views.page(found, views.channel))
+        return json_answer(views.page(found, lambda row: views.channel(call.principal, row)))
 
 
 @router.get(
@@ -59,7 +49,9 @@ def listed(call: Caller, limit: Limit = 25, next: Next = None) -> Response:  # n
 def get(channel_id: UUID, call: Caller) -> Response:
     """Get a channel, without its credentials."""
     with call.read() as session:
-        return json_answer(views.channel(channels.get_channel(session, call.org_id, channel_id)))
+        return json_answer(
+            views.channel(call.principal, channels.get_channel(session, call.org_id, channel_id))
+        )
 
 
 @router.patch(
@@ -71,9 +63,11 @@ def get(channel_id: UUID, call: Caller) -> Response:
 def update(channel_id: UUID, given: ChannelChange, call: Caller, request: Request) -> Response:
     """Change a channel; jobs that wait for its provider try again."""
     with call.transaction() as session:
-        given.check_unwritten(lambda: views.channel(channels.get_channel(session, call.org_id, channel_id)))
+        given.check_unwritten(
+            lambda: views.channel(call.principal, channels.get_channel(session, call.org_id, channel_id))
+        )
         channel = channels.update_channel(session, call.org_id, channel_id, given, secrets_of(request))
-        return call.answer(session, views.channel(channel))
+        return call.answer(session, views.channel(call.principal, channel))
 
 
 @router.delete(
@@ -96,14 +90,11 @@ def delete(channel_id: UUID, call: Caller) -> Response:
     responses=MISSING,
 )
 async def test(channel_id: UUID, call: Caller, request: Request) -> Response:
-    """Ask the provider whether it answers and accepts the credentials. Sends nothing to anybody."""
-    runtime = request.app.state.runtime
-    lent = Surroundings.of(runtime.settings, runtime.database)
-    channel = await run_sync(_built, call, channel_id, secrets_of(request), lent)
-    trouble = await ask(channel, within=_CHECK_SECONDS)
-    return json_answer(schemas.ChannelCheck(ok=trouble is None, message=trouble).sent())
-
-
-def _built(call: Call, channel_id: UUID, secrets: Secrets, lent: Surroundings) -> Channel:
-    with call.read() as session:
-        return channels.build_channel(session, call.org_id, channel_id, secrets, lent)
+    """Ask the provider whether it answers and accepts the credentials, and of a mail channel whether receivers will
+    believe it (SPF, DKIM, DMARC, reverse name, TLS), with what to publish. Sends nothing to anybody.
+    """
+    trouble, found = await check_channel(request, call, channel_id)
+    records = [schemas.DomainFinding.model_validate(one, from_attributes=True) for one in found]
+    return json_answer(
+        schemas.ChannelCheck(ok=trouble is None, message=trouble, records=records or None).sent()
+    )

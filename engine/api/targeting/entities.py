@@ -6,11 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
-from anyio.to_thread import run_sync
 from fastapi import APIRouter, Body, Query, Request
 from starlette.responses import Response
 
-from engine import audit
 from engine.api.answers import NO_CONTENT, json_answer
 from engine.api.call import Caller
 from engine.api.imports import imported
@@ -26,10 +24,7 @@ from engine.audience.store import Mode
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sqlalchemy.orm import Session
-
     from engine.audience.importing import ImportResult
-    from state.tables import Entity
 
 __all__ = ["ROUTERS"]
 
@@ -97,7 +92,7 @@ async def import_(
         result = await imported(request, work)
     except ImportInterrupted as error:
         return json_answer({"status": _UNAVAILABLE, "message": str(error)}, _UNAVAILABLE)
-    await run_sync(
+    await call.in_thread(
         partial(
             call.note_request,
             "entity",
@@ -129,7 +124,6 @@ def upsert(schema: str, given: _Attributes, call: Caller) -> Response:
     """Create an entity, or replace the one with this `_id` or `external_id`."""
     with call.transaction() as session:
         entity, created = entities.upsert_entity(session, call.org_id, schema, given)
-        _note(session, entity, "create" if created else "update", given)
         return call.answer(session, entities.entity_json(entity), 201 if created else 200)
 
 
@@ -169,7 +163,6 @@ def update(schema: str, entity_id: UUID, given: _Attributes, call: Caller) -> Re
     """Change the attributes that are named."""
     with call.transaction() as session:
         entity = entities.patch_entity(session, call.org_id, schema, entity_id, given)
-        _note(session, entity, "update", given)
         return call.answer(session, entities.entity_json(entity))
 
 
@@ -183,10 +176,4 @@ def delete(schema: str, entity_id: UUID, call: Caller) -> Response:
     """Delete an entity. What campaigns recorded of it stays."""
     with call.transaction() as session:
         entities.delete_entity(session, call.org_id, schema, entity_id)
-        audit.note(session, "entity", "delete", entity_id, schema=schema)
         return call.answer(session, None, NO_CONTENT)
-
-
-def _note(session: Session, entity: Entity, action: str, given: dict[str, Any]) -> None:
-    """Record the names of what was written, and no value: it is what is known of a person."""
-    audit.note(session, "entity", action, entity.id, schema=entity.schema, attributes=sorted(given))

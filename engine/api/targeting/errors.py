@@ -4,10 +4,11 @@
 |---|---|---|
 | a rule of the campaign's life forbids it | 400 | `{code}` |
 | a value cannot be used | 400 | `{message}`, naming the field |
-| no key, a role too low | 401, 403 | `{message}` |
+| no key, a role too low for the route or for a value | 401, 403 | `{message}` |
 | an id of our own routes that does not exist | 404 | `{message}` |
 | something else needs it, a status cannot follow, an idempotency key is taken | 409 | `{message}` |
-| the database is away | 503 | `{status, message}` |
+| too many requests, or more than the organization's part | 429 | `{message}` |
+| the database, or the keys of tokens' issuer, are away | 503 | `{status, message}` |
 | a bug | 500 | `{status, message}` |
 """
 
@@ -22,11 +23,12 @@ from starlette.responses import Response
 from engine.api.answers import json_answer
 from engine.api.errors import RequestError, explained
 from engine.api.route import Route
-from engine.audience.filters import FilterError
-from engine.campaigns.errors import Refused
-from engine.idempotency import KeyConflict
-from engine.inputs import InUse, Invalid
-from engine.principal import Role
+from engine.authentication.api_keys import RoleTooHigh
+from engine.filters.filters import FilterError
+from engine.kernel.idempotency import KeyConflict
+from engine.kernel.inputs import AdminsOnly, InUse, Invalid
+from engine.kernel.principal import Role
+from engine.kernel.rule_violations import RuleViolation
 from state.database import is_connection_loss
 from state.errors import IllegalTransition, NotFound
 
@@ -34,7 +36,7 @@ __all__ = ["AdminReadRoute", "AdminRoute", "StreamedRoute", "TargetingRoute", "a
 
 log = structlog.get_logger(__name__)
 
-_UNAUTHORIZED = 401
+_FAILED = 500
 
 
 class TargetingRoute(Route):
@@ -69,19 +71,18 @@ class AdminReadRoute(AdminRoute):
 
 def answer(error: Exception) -> Response:
     """The response to `error`."""
-    if isinstance(error, Refused):
+    if isinstance(error, RuleViolation):
         return json_answer({"code": error.code}, 400)
     if isinstance(error, Invalid | FilterError):
-        return _message(str(error), 400)
+        return _message(str(error), 403 if isinstance(error, AdminsOnly) else 400)
     if isinstance(error, NotFound):
         return _message(str(error), 404)
     if isinstance(error, InUse | IllegalTransition | KeyConflict):
         return _message(str(error), 409)
+    if isinstance(error, RoleTooHigh):
+        return _message(str(error), 403)
     if isinstance(error, RequestError):
-        response = _message(str(error), error.status)
-        if error.status == _UNAUTHORIZED:
-            response.headers["www-authenticate"] = "Bearer"
-        return response
+        return _failed(error)
     if isinstance(error, HTTPException):
         return json_answer({"message": error.detail}, error.status_code, error.headers)
     if isinstance(error, PoolTimeout) or is_connection_loss(error):
@@ -90,6 +91,13 @@ def answer(error: Exception) -> Response:
         return json_answer({"status": 503, "message": "the database does not answer"}, 503, headers)
     log.error("api.bug", exc_info=error)
     return json_answer({"status": 500, "message": "internal error"}, 500)
+
+
+def _failed(error: RequestError) -> Response:
+    """Of the closed shapes, the one with a status is for what is not the caller's fault."""
+    shown = {"message": str(error)}
+    payload = {"status": error.status, **shown} if error.status >= _FAILED else shown
+    return json_answer(payload, error.status, error.headers)
 
 
 def _message(text: str, status: int) -> Response:

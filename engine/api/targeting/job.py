@@ -12,7 +12,6 @@ import re
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -21,9 +20,13 @@ from engine.api.call import Call, Caller
 from engine.api.targeting import schemas
 from engine.api.targeting.errors import TargetingRoute
 from engine.api.targeting.parameters import COMMON
+from engine.api.waiting import wait_for_caller
 from engine.insight.summary import JobVersion, job_status, job_version
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from engine.api.shares import Shares
     from engine.api.watch import JobWatch
 
 __all__ = ["router"]
@@ -42,35 +45,39 @@ _WAIT = re.compile(r'(?:^|[,;\s])wait\s*=\s*"?(\d{1,9})"?', re.IGNORECASE)
 )
 async def get_campaign_job_status(campaign_id: UUID, call: Caller, request: Request) -> Response:
     """Get the status of a campaign's automation job. Empty for a campaign that has none."""
-    version = await run_sync(_version, call, campaign_id)
     known = request.headers.get("if-none-match")
     headers: dict[str, str] = {}
     seconds = _wait(request)
+
+    def is_news(version: JobVersion) -> bool:
+        return known is None or not _matches(known, _etag(campaign_id, version))
+
+    def enough(version: JobVersion) -> bool:
+        return version.over if known is None else is_news(version)
+
+    version, status = await call.in_thread(_status, call, campaign_id, is_news if seconds is None else enough)
     if seconds is not None:
         headers["preference-applied"] = f"wait={seconds}"
-
-        def enough(version: JobVersion) -> bool:
-            return version.over if known is None else not _matches(known, _etag(campaign_id, version))
-
         if not enough(version):
             watch: JobWatch = request.app.state.watch
-            waited = await watch.wait(call.org_id, campaign_id, until=enough, seconds=seconds)
-            version = await run_sync(_version, call, campaign_id) if waited is None else waited
-    etag = _etag(campaign_id, version)
-    headers |= {"etag": etag, "cache-control": "private, no-cache"}
-    if known is not None and _matches(known, etag):
-        return json_answer(None, 304, headers)
-    return json_answer(await run_sync(_status, call, campaign_id), 200, headers)
+            shares: Shares = request.app.state.shares
+            with shares.polls.place(call.org_id):
+                waiting = watch.wait(call.org_id, campaign_id, until=enough, seconds=seconds)
+                await wait_for_caller(request, call.principal, waiting)
+            version, status = await call.in_thread(_status, call, campaign_id, is_news)
+    headers |= {"etag": _etag(campaign_id, version), "cache-control": "private, no-cache"}
+    return json_answer(status, 304 if status is None else 200, headers)
 
 
-def _version(call: Call, campaign_id: UUID) -> JobVersion:
+def _status(
+    call: Call, campaign_id: UUID, wanted: Callable[[JobVersion], bool]
+) -> tuple[JobVersion, dict[str, object] | None]:
+    """How a job stands, and all that is told of it, of one moment; None: `wanted` says that it is not wanted."""
     with call.read() as session:
-        return job_version(session, call.org_id, campaign_id)
-
-
-def _status(call: Call, campaign_id: UUID) -> dict[str, object]:
-    with call.read() as session:
-        return job_status(session, call.org_id, campaign_id)
+        version = job_version(session, call.org_id, campaign_id)
+        if not wanted(version):
+            return version, None
+        return version, job_status(session, call.org_id, campaign_id, version)
 
 
 def _etag(campaign_id: UUID, version: JobVersion) -> str:

@@ -15,7 +15,7 @@ from engine.api.targeting import schemas, views
 from engine.api.targeting.parameters import COMMON
 from engine.api.targeting.routes import ReadingRoute
 from engine.campaigns import matching
-from engine.inputs import Input
+from engine.kernel.inputs import Input
 
 __all__ = ["router"]
 

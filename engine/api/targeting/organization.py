@@ -11,7 +11,7 @@ from engine.api.call import Caller
 from engine.api.targeting import schemas, views
 from engine.api.targeting.errors import AdminRoute
 from engine.api.targeting.parameters import COMMON
-from engine.organizations import OrganizationChange
+from engine.organization_settings import OrganizationChange, update_organization
 
 __all__ = ["router"]
 
@@ -32,5 +32,5 @@ def update(given: OrganizationChange, call: Caller) -> Response:
         given.check_unwritten(
             lambda: views.organization(organizations.get_organization(session, call.org_id))
         )
-        organization = organizations.update_organization(session, call.org_id, given)
+        organization = update_organization(session, call.org_id, given)
         return call.answer(session, views.organization(organization))

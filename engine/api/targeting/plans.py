@@ -16,8 +16,8 @@ from engine.api.targeting.parameters import COMMON, MISSING
 from engine.api.targeting.routes import ReadingRoute
 from engine.campaigns.campaigns import get_campaign
 from engine.campaigns.preflight import MOST, preflight
-from engine.channels.port import Surroundings
-from engine.channels.secrets import Secrets
+from engine.channels.port import ChannelContext
+from engine.kernel.secrets import Secrets
 
 __all__ = ["router"]
 
@@ -60,10 +60,17 @@ class RenderedSample(schemas.Answer):
     title: str
     channel: str
     address: str
-    sender: str | None
+    sender: str | None = None
     subject: str
-    text: str | None
-    html: str | None
+    text: str | None = None
+    html: str | None = None
+
+
+class Departure(schemas.Answer):
+    """How many of the first message have left by an instant."""
+
+    at: datetime
+    messages: int
 
 
 class CampaignPlan(schemas.Answer):
@@ -88,10 +95,11 @@ class CampaignPlan(schemas.Answer):
     without_zone: int
     hours_matter: bool
     cost: float
-    budget: float | None
-    begins_at: datetime | None
-    ends_at: datetime | None
-    seconds: float | None
+    budget: float | None = None
+    begins_at: datetime | None = None
+    ends_at: datetime | None = None
+    seconds: float | None = None
+    departures: list[Departure]
     samples: list[RenderedSample]
     errors: list[str]
     warnings: list[str]
@@ -118,7 +126,7 @@ def plan(
             session,
             get_campaign(session, call.org_id, campaign_id),
             secrets=Secrets.of(runtime.settings),
-            surroundings=Surroundings.of(runtime.settings, runtime.database),
+            channel_context=ChannelContext.of(runtime.settings, runtime.database),
             reach=reach,
             most=people,
         )

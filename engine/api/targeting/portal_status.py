@@ -17,7 +17,7 @@ from engine.api.targeting.recipient import shown
 from engine.api.targeting.routes import FindingRoute
 from engine.campaigns.recipients import change_portal_status
 from engine.campaigns.showing import shown_on
-from engine.inputs import Input
+from engine.kernel.inputs import Input
 from state.transitions import PortalStatus
 
 __all__ = ["ROUTERS"]

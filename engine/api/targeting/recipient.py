@@ -14,8 +14,8 @@ from engine.api.targeting.errors import TargetingRoute
 from engine.api.targeting.parameters import COMMON
 from engine.campaigns import recipients
 from engine.campaigns.recipients import RecipientChange, RecipientInput
-from engine.inputs import Invalid
 from engine.insight.email import sends_email
+from engine.kernel.inputs import Invalid
 from state.errors import NotFound
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from anyio.to_thread import run_sync
 from fastapi import APIRouter, Body, Query, Request
 from pydantic import Field
 from starlette.responses import Response
@@ -16,10 +15,10 @@ from engine.api.targeting import schemas
 from engine.api.targeting.errors import TargetingRoute
 from engine.api.targeting.parameters import COMMON
 from engine.api.targeting.routes import MailRoute
-from engine.channels.secrets import Secrets
 from engine.content.links import Links
-from engine.tracking.inbound import Inbound, take_inbound
-from engine.tracking.intake import Answer, take_events
+from engine.inbound.ingest import Answer, take_events
+from engine.inbound.returned_mail import Inbound, take_inbound
+from engine.kernel.secrets import Secrets
 
 __all__ = ["ROUTERS"]
 
@@ -123,7 +122,7 @@ async def receive_email(
     One that is about no message of ours changes nothing.
     """
     raw = await request.body()
-    return await run_sync(_received, call, raw, recipient)
+    return await call.in_thread(_received, call, raw, recipient)
 
 
 def _received(call: Caller, raw: bytes, recipient: str | None) -> Response:

@@ -9,8 +9,8 @@ from starlette.responses import Response
 from engine.api.answers import json_answer
 from engine.api.bodies import LONG_BODY
 from engine.api.targeting.errors import TargetingRoute
-from engine.campaigns.errors import Refusal, Refused
-from engine.principal import Role
+from engine.kernel.principal import Role
+from engine.kernel.rule_violations import RuleCode, RuleViolation
 
 __all__ = ["FindingRoute", "LongRoute", "MailRoute", "ReadingRoute", "RetriggerRoute"]
 
@@ -22,7 +22,7 @@ class FindingRoute(TargetingRoute):
 
     def answer(self, error: Exception) -> Response:
         """See `TargetingRoute.answer`."""
-        if isinstance(error, Refused) and error.code == Refusal.CAMPAIGN_NOT_FOUND:
+        if isinstance(error, RuleViolation) and error.code == RuleCode.CAMPAIGN_NOT_FOUND:
             return json_answer({"code": error.code}, _NOT_FOUND)
         return super().answer(error)
 

@@ -14,13 +14,12 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from engine.campaigns.absent import left_out
-from engine.campaigns.errors import Refusal
-from engine.insight.email import EmailStatus
+from engine.engagement.email import EmailStatus
+from engine.kernel.rule_violations import RuleCode
 from state.transitions import AutomationStatus, EntityUiStatus, PortalStatus
 
 __all__ = [
-    "Attachment",
-    "AttachmentWithContent",
+    "Answer",
     "Campaign",
     "CampaignAnswer",
     "CampaignStatus",
@@ -28,12 +27,12 @@ __all__ = [
     "ChannelCheck",
     "ClientError",
     "Count",
+    "DomainFinding",
     "Entity",
     "Flow",
     "JobStatus",
     "Organization",
     "Portal",
-    "PreviewHeader",
     "ProductRecommendation",
     "Recipient",
     "Recipients",
@@ -42,9 +41,6 @@ __all__ = [
     "ServerError",
     "System",
     "Target",
-    "Template",
-    "TemplatePreview",
-    "TemplateTest",
     "Widget",
 ]
 
@@ -72,7 +68,7 @@ class CodeError(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    code: Refusal
+    code: RuleCode
 
 
 class StatusedError(BaseModel):
@@ -341,68 +337,6 @@ class Flow(System):
     touchpoints: list[Step]
 
 
-class Template(System):
-    """A message template."""
-
-    name: str
-    subject: str
-    html: str | None = None
-    text: str | None = None
-    sender: dict[str, str]
-    defaults: dict[str, Any]
-    mjml: str | None = None
-    headers: dict[str, str] | None = None
-    data: dict[str, dict[str, Any]] | None = None
-    language: str | None = None
-    translations: dict[str, dict[str, str]] | None = None
-    language_attribute: str | None = None
-    time_zone: str | None = None
-
-
-class Attachment(System):
-    """A file that goes with every message of a template."""
-
-    template_id: UUID
-    filename: str
-    content_type: str
-    content_id: str | None = None
-    size: int
-
-
-class AttachmentWithContent(Attachment):
-    """A file, and what is in it."""
-
-    content: str = Field(description="In base64.")
-
-
-class PreviewHeader(Answer):
-    """A header of an e-mail."""
-
-    name: str
-    value: str
-
-
-class TemplatePreview(Answer):
-    """What a template says to somebody."""
-
-    subject: str
-    html: str | None = None
-    text: str | None = None
-    data: dict[str, Any] | None = None
-    headers: list[PreviewHeader]
-    attachments: list[str] = Field(description="Their file names.")
-    size: int = Field(description="Bytes of the e-mail.")
-    warnings: list[str]
-
-
-class TemplateTest(Answer):
-    """What became of a test."""
-
-    outcome: Literal["delivered", "rejected", "deferred", "throttled", "down", "doubtful", "released"]
-    code: str | None = None
-    message: str | None = None
-
-
 class Channel(System):
     """A configured sender. Its credentials are never among the answers; `has_credentials` says whether there
     are any.
@@ -427,11 +361,24 @@ class Channel(System):
     """Since when its provider has been down."""
 
 
+class DomainFinding(Answer):
+    """One thing that receivers look at: SPF, DKIM, DMARC, its alignment, answers, reverse name, TLS."""
+
+    name: str
+    ok: bool | None
+    """Absent: not wrong, and worth a look."""
+    found: str
+    remedy: str | None = None
+    """What to publish or to change."""
+
+
 class ChannelCheck(Answer):
     """Whether a channel's provider answers and accepts the credentials."""
 
     ok: bool
     message: str | None = None
+    records: list[DomainFinding] | None = None
+    """Of a mail channel: what is published for the domain that it sends from."""
 
 
 class Organization(Answer):

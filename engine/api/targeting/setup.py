@@ -14,7 +14,7 @@ from engine.api.targeting import schemas, views
 from engine.api.targeting.errors import TargetingRoute
 from engine.api.targeting.parameters import COMMON, MISSING
 from engine.campaigns.setup import set_up
-from engine.listing import find
+from engine.kernel.listing import find
 from state.tables import ProductRecommendation
 
 __all__ = ["router"]

@@ -21,7 +21,7 @@ from engine.api.targeting.errors import TargetingRoute
 from engine.api.targeting.parameters import COMMON
 from engine.campaigns import lifecycle
 from engine.campaigns.campaigns import get_campaign
-from engine.inputs import Invalid
+from engine.kernel.inputs import Invalid
 
 __all__ = ["router"]
 

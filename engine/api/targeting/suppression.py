@@ -20,7 +20,7 @@ from engine.audience import suppression_list
 from engine.audience.suppression_csv import suppressions_as_csv
 from engine.audience.suppression_import import import_suppressions
 from engine.audience.suppression_list import SuppressionInput
-from engine.channels.media import AddressMedium
+from engine.kernel.media import AddressMedium
 
 __all__ = ["ROUTERS"]
 

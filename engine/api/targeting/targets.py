@@ -14,9 +14,9 @@ from engine.api.call import Caller
 from engine.api.targeting import schemas, views
 from engine.api.targeting.errors import TargetingRoute
 from engine.api.targeting.parameters import COMMON, MISSING, Limit, Next
-from engine.audience import targets
 from engine.audience.preview import preview_target
-from engine.audience.targets import TargetChange, TargetInput
+from engine.filters import targets
+from engine.filters.targets import TargetChange, TargetInput
 from state.change import clock_of
 
 __all__ = ["router"]

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from engine.api.answers import NO_CONTENT, json_answer
 from engine.api.call import Call, Caller
 from engine.api.secrets import secrets_of
-from engine.api.targeting import schemas, views
+from engine.api.targeting import schemas, template_schemas, views
 from engine.api.targeting.parameters import COMMON, CONFLICT, MISSING, Limit, Next
 from engine.api.targeting.routes import LongRoute, ReadingRoute
 from engine.campaigns import attachments, previews, templates
 from engine.campaigns.attachments import AttachmentInput
 from engine.campaigns.previews import PreviewInput, Test, TestInput
 from engine.campaigns.templates import TemplateChange, TemplateInput
-from engine.channels.port import Surroundings
+from engine.channels.port import ChannelContext
+
+if TYPE_CHECKING:
+    from engine.api.rates import Rates
 
 __all__ = ["reading", "router"]
 
@@ -27,7 +30,9 @@ reading = APIRouter(route_class=ReadingRoute, tags=["Template"], responses=COMMO
 router = APIRouter(route_class=LongRoute, tags=["Template"], responses=COMMON)
 
 
-@router.post("/v1/template", operation_id="createTemplate", status_code=201, response_model=schemas.Template)
+@router.post(
+    "/v1/template", operation_id="createTemplate", status_code=201, response_model=template_schemas.Template
+)
 def create(given: TemplateInput, call: Caller) -> Response:
     """Create a template; one that cannot be rendered is refused."""
     with call.transaction() as session:
@@ -47,7 +52,7 @@ def listed(call: Caller, limit: Limit = 25, next: Next = None) -> Response:  # n
 @router.get(
     "/v1/template/{template_id}",
     operation_id="getTemplate",
-    response_model=schemas.Template,
+    response_model=template_schemas.Template,
     responses=MISSING,
 )
 def get(template_id: UUID, call: Caller) -> Response:
@@ -59,7 +64,7 @@ def get(template_id: UUID, call: Caller) -> Response:
 @router.patch(
     "/v1/template/{template_id}",
     operation_id="updateTemplate",
-    response_model=schemas.Template,
+    response_model=template_schemas.Template,
     responses=MISSING,
 )
 def update(template_id: UUID, given: TemplateChange, call: Caller) -> Response:
@@ -88,7 +93,7 @@ def delete(template_id: UUID, call: Caller) -> Response:
 @reading.post(
     "/v1/template/{template_id}:preview",
     operation_id="previewTemplate",
-    response_model=schemas.TemplatePreview,
+    response_model=template_schemas.TemplatePreview,
     responses=MISSING,
 )
 def preview(template_id: UUID, given: PreviewInput, call: Caller) -> Response:
@@ -96,10 +101,9 @@ def preview(template_id: UUID, given: PreviewInput, call: Caller) -> Response:
     with call.read() as session:
         found = previews.preview(
             session,
-            call.org_id,
-            template_id,
+            templates.get_template(session, call.org_id, template_id),
             given,
-            unsubscribe_url=_nowhere(call.runtime.settings.public_url),
+            unsubscribe_url=previews.link_to_nowhere(call.runtime.settings.public_url),
         )
         return json_answer(views.template_preview(found))
 
@@ -107,12 +111,14 @@ def preview(template_id: UUID, given: PreviewInput, call: Caller) -> Response:
 @router.post(
     "/v1/template/{template_id}:test",
     operation_id="testTemplate",
-    response_model=schemas.TemplateTest,
+    response_model=template_schemas.TemplateTest,
     responses=MISSING,
 )
 async def test(template_id: UUID, given: TestInput, call: Caller, request: Request) -> Response:
     """Really send one message to an address of your own. No campaign learns of it."""
-    prepared = await run_sync(_prepared, call, template_id, given, request)
+    rates: Rates = request.app.state.rates
+    await rates.count_test(call.org_id)
+    prepared = await call.in_thread(_prepared, call, template_id, given, request)
     return json_answer(views.template_test(await previews.send_test(prepared)))
 
 
@@ -121,25 +127,19 @@ def _prepared(call: Call, template_id: UUID, given: TestInput, request: Request)
     with call.read() as session:
         return previews.prepare_test(
             session,
-            call.org_id,
-            template_id,
+            templates.get_template(session, call.org_id, template_id),
             given,
-            unsubscribe_url=_nowhere(runtime.settings.public_url),
+            unsubscribe_url=previews.link_to_nowhere(runtime.settings.public_url),
             secrets=secrets_of(request),
-            surroundings=Surroundings.of(runtime.settings, runtime.database),
+            channel_context=ChannelContext.of(runtime.settings, runtime.database),
         )
-
-
-def _nowhere(public_url: object) -> str:
-    """A link that looks like one of ours and does nothing."""
-    return f"{str(public_url).rstrip('/')}/u/preview"
 
 
 @router.post(
     "/v1/template/{template_id}/attachment",
     operation_id="createAttachment",
     status_code=201,
-    response_model=schemas.Attachment,
+    response_model=template_schemas.Attachment,
     responses=MISSING,
 )
 def attach(template_id: UUID, given: AttachmentInput, call: Caller) -> Response:
@@ -167,7 +167,7 @@ def attached(template_id: UUID, call: Caller, limit: Limit = 25, next: Next = No
 @router.get(
     "/v1/template/{template_id}/attachment/{attachment_id}",
     operation_id="getAttachment",
-    response_model=schemas.AttachmentWithContent,
+    response_model=template_schemas.AttachmentWithContent,
     responses=MISSING,
 )
 def attachment(template_id: UUID, attachment_id: UUID, call: Caller) -> Response:

@@ -7,20 +7,23 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from engine.api.targeting import schemas
+from engine.api.masking import shown_settings
+from engine.api.targeting import schemas, template_schemas
 from engine.api.targeting.audience_answers import Suppressed
 from engine.api.words import states_by_word
 from engine.channels.port import Deferred, Delivered, Doubtful, Down, Rejected, Released, Throttled
-from engine.insight.email import EmailStatus, email_status
-from state.tables.audience import EVERY_CAMPAIGN
+from engine.engagement.email import EmailStatus
+from engine.insight.email import email_status
 from state.transitions import CampaignStatus
+from state.types import NIL_UUID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from engine.campaigns.previews import Preview
     from engine.channels.port import Outcome
-    from engine.listing import Page
+    from engine.kernel.listing import Page
+    from engine.kernel.principal import Principal
     from state import tables
 
 __all__ = [
@@ -100,13 +103,14 @@ def recipient(row: tables.Recipient, *, mails: bool) -> dict[str, Any]:
     details = {f"email_{name}": value for name, value in (row.email_feedback or {}).items()}
     if status == EmailStatus.FAILED:
         details.setdefault("email_bounce_reason", row.error_text)
-    told = row.execution_alias is not None and row.execution_alias_of == row.execution_id
-    execution_id = None if row.execution_id is None else str(row.execution_id)
+    current = row.current_execution_id
+    told = row.execution_alias is not None and row.execution_alias_of == current
+    execution_id = None if current is None else str(current)
     return schemas.Recipient(
         entity_id=row.entity_id,
         entity_schema=row.entity_schema,
         title=row.title,
-        automation_status=row.automation_status,
+        automation_status=row.status,
         automation_execution_id=row.execution_alias if told else execution_id,
         portal_status=row.portal_status,
         portal_status_updated_at=row.portal_status_updated_at,
@@ -141,7 +145,7 @@ def target(row: tables.Target) -> dict[str, Any]:
     ).sent()
 
 
-def flow(row: tables.Flow, touchpoints: Iterable[tables.Touchpoint]) -> dict[str, Any]:
+def flow(principal: Principal, row: tables.Flow, touchpoints: Iterable[tables.Touchpoint]) -> dict[str, Any]:
     """See `schemas.Flow`."""
     steps = [
         schemas.Step(
@@ -151,7 +155,7 @@ def flow(row: tables.Flow, touchpoints: Iterable[tables.Touchpoint]) -> dict[str
             description=step.description,
             status=step.status,
             condition=step.condition,
-            settings=step.settings or None,
+            settings=shown_settings(principal, step.settings) or None,
             template_id=step.template_id,
             content=step.content,
             variants=step.variants,
@@ -163,8 +167,8 @@ def flow(row: tables.Flow, touchpoints: Iterable[tables.Touchpoint]) -> dict[str
 
 
 def template(row: tables.Template) -> dict[str, Any]:
-    """See `schemas.Template`."""
-    return schemas.Template(
+    """See `template_schemas.Template`."""
+    return template_schemas.Template(
         **_system(row, row.name),
         name=row.name,
         subject=row.subject,
@@ -173,6 +177,7 @@ def template(row: tables.Template) -> dict[str, Any]:
         sender=row.sender,
         defaults=row.defaults,
         mjml=row.mjml,
+        inline_css=row.inline_css,
         headers=row.headers,
         data=row.data,
         language=row.language,
@@ -183,14 +188,14 @@ def template(row: tables.Template) -> dict[str, Any]:
 
 
 def attachment(row: tables.TemplateAttachment) -> dict[str, Any]:
-    """See `schemas.Attachment`."""
-    return schemas.Attachment(**_attachment(row)).sent()
+    """See `template_schemas.Attachment`."""
+    return template_schemas.Attachment(**_attachment(row)).sent()
 
 
 def attachment_with_content(row: tables.TemplateAttachment) -> dict[str, Any]:
-    """See `schemas.AttachmentWithContent`."""
+    """See `template_schemas.AttachmentWithContent`."""
     content = base64.b64encode(row.content).decode()
-    return schemas.AttachmentWithContent(**_attachment(row), content=content).sent()
+    return template_schemas.AttachmentWithContent(**_attachment(row), content=content).sent()
 
 
 def _attachment(row: tables.TemplateAttachment) -> dict[str, Any]:
@@ -205,15 +210,15 @@ def _attachment(row: tables.TemplateAttachment) -> dict[str, Any]:
 
 
 def template_preview(found: Preview) -> dict[str, Any]:
-    """See `schemas.TemplatePreview`."""
+    """See `template_schemas.TemplatePreview`."""
     content = found.content
     enclosed = content.enclosed.attachments if content.enclosed is not None else ()
-    return schemas.TemplatePreview(
+    return template_schemas.TemplatePreview(
         subject=content.subject,
         html=content.html,
         text=content.text,
         data=None if content.data is None else dict(content.data),
-        headers=[schemas.PreviewHeader(name=name, value=value) for name, value in found.headers],
+        headers=[template_schemas.PreviewHeader(name=name, value=value) for name, value in found.headers],
         attachments=[one.filename for one in enclosed],
         size=found.size,
         warnings=found.warnings,
@@ -227,22 +232,22 @@ _OUTCOMES: dict[type[Outcome], Any] = {
 
 
 def template_test(outcome: Outcome) -> dict[str, Any]:
-    """See `schemas.TemplateTest`."""
+    """See `template_schemas.TemplateTest`."""
     said = getattr(outcome, "text", None) or getattr(outcome, "reference", None)
-    return schemas.TemplateTest(
+    return template_schemas.TemplateTest(
         outcome=_OUTCOMES[type(outcome)],
         code=getattr(outcome, "code", None),
         message=said,
     ).sent()
 
 
-def channel(row: tables.Channel) -> dict[str, Any]:
+def channel(principal: Principal, row: tables.Channel) -> dict[str, Any]:
     """See `schemas.Channel`."""
     return schemas.Channel(
         **_system(row, row.name),
         name=row.name,
         kind=row.kind,
-        settings=row.settings,
+        settings=shown_settings(principal, row.settings),
         has_credentials=row.credentials is not None,
         is_default=row.is_default,
         doubt_policy=row.doubt_policy,
@@ -304,7 +309,7 @@ def suppressed(row: tables.Suppression) -> dict[str, Any]:
         channel_kind=row.channel_kind,
         address=row.address,
         reason=row.reason,
-        campaign_id=None if row.campaign_id == EVERY_CAMPAIGN else row.campaign_id,
+        campaign_id=None if row.campaign_id == NIL_UUID else row.campaign_id,
         created_at=row.created_at,
     ).sent()
 

@@ -9,7 +9,8 @@
 | an id that is unknown, purged or soft-deleted | 404 | `{detail}` |
 | a rule forbids it, an idempotency key is taken | 409 | `{detail}` |
 | the analyser gives no analysis | 502, or 503 where it may later | `{detail}` |
-| the database is away | 503 | `{detail}` |
+| too many requests | 429 | `{detail}` |
+| the database, or the keys of tokens' issuer, are away | 503 | `{detail}` |
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ from engine.api.answers import json_answer
 from engine.api.identity import BEARER
 from engine.api.route import Route
 from engine.api.targeting.errors import answer as targeting_answer
-from engine.campaigns.errors import Refusal, Refused
 from engine.enrolled.customers import NoContact
 from engine.goals.port import AnalysisFailed
 from engine.goals.verify import NoConversation
-from engine.inputs import Invalid
+from engine.kernel.inputs import Invalid
+from engine.kernel.rule_violations import RuleCode, RuleViolation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,8 +66,8 @@ class UmanizeRoute(Route):
         if isinstance(error, AnalysisFailed):
             again = {} if error.retry_after is None else {"retry-after": str(math.ceil(error.retry_after))}
             return unrouted(503 if error.transient else 502, f"{error.code}: {error}", again)
-        if isinstance(error, Refused):
-            return unrouted(404 if error.code == Refusal.CAMPAIGN_NOT_FOUND else 409, str(error))
+        if isinstance(error, RuleViolation):
+            return unrouted(404 if error.code == RuleCode.CAMPAIGN_NOT_FOUND else 409, str(error))
         response = targeting_answer(error)
         headers = {
             name: value

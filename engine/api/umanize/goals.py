@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from anyio.to_thread import run_sync
 from fastapi import APIRouter
 from starlette.responses import Response
 
@@ -33,13 +32,13 @@ router = APIRouter(route_class=UmanizeRoute, tags=["campaign-targets"], response
 )
 async def verify(campaign_id: UUID, target_id: UUID, call: Caller) -> Response:
     """Judge the target's completed calls by the campaign's goal; writes its analysis and recomputes its stage."""
-    asked = await run_sync(_gathered, call, campaign_id, target_id)
+    asked = await call.in_thread(_gathered, call, campaign_id, target_id)
     analyser = analyser_of(call.runtime.settings)
     try:
         verdict = await judged(analyser, asked)
     finally:
         await analyser.close()
-    return await run_sync(_written, call, campaign_id, target_id, asked, verdict)
+    return await call.in_thread(_written, call, campaign_id, target_id, asked, verdict)
 
 
 def _gathered(call: Call, campaign_id: UUID, target_id: UUID) -> Asked:

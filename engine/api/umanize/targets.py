@@ -14,6 +14,7 @@ from engine.api.call import Caller
 from engine.api.umanize import schemas, views
 from engine.api.umanize.errors import UmanizeRoute
 from engine.api.umanize.schemas import COMMON
+from engine.audit import note
 from engine.enrolled import listing, removing, searching, targets
 from engine.enrolled.orders import SORTABLE
 from engine.enrolled.searching import Search
@@ -127,6 +128,7 @@ def delete(campaign_id: UUID, target_id: UUID, call: Caller, purge: bool = False
     remove = removing.purge_target if purge else removing.delete_target
     with call.transaction() as session:
         remove(session, call.org_id, campaign_id, target_id)
+        note(session, "recipient", "purge" if purge else "delete", target_id, campaign_id=str(campaign_id))
         return call.answer(session, None, NO_CONTENT)
 
 
@@ -135,6 +137,7 @@ def restore(campaign_id: UUID, target_id: UUID, call: Caller) -> Response:
     """Undo a soft delete."""
     with call.transaction() as session:
         found = removing.restore_target(session, call.org_id, campaign_id, target_id)
+        note(session, "recipient", "restore", target_id, campaign_id=str(campaign_id))
         return call.answer(session, views.target(found).sent())
 
 
@@ -148,4 +151,5 @@ def change_stage(campaign_id: UUID, target_id: UUID, given: schemas.UmanizeStage
     """Move a target to any stage; the vocabulary is yours."""
     with call.transaction() as session:
         found = targets.change_stage(session, call.org_id, campaign_id, target_id, given.stage)
+        note(session, "recipient", "stage", target_id, campaign_id=str(campaign_id), stage=given.stage)
         return call.answer(session, views.target(found).sent())

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from engine.api.umanize import schemas
-from engine.channels.addresses import EmailFinder
 from engine.enrolled.analysis import ANALYSIS
 from engine.enrolled.identity import target_id
+from engine.kernel.addresses import EmailFinder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

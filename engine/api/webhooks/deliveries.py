@@ -14,7 +14,7 @@ from engine.api.campaigns.errors import CampaignsRoute
 from engine.api.campaigns.views import ok
 from engine.api.webhooks import views
 from engine.events import webhooks
-from engine.inputs import Invalid
+from engine.kernel.inputs import Invalid
 from state.errors import NotFound
 
 __all__ = ["router"]

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from engine.api.masking import shown_url
 from engine.events.payloads import event_key, instant
 from state.tables import Webhook, WebhookDelivery
+
+if TYPE_CHECKING:
+    from engine.kernel.principal import Principal
 
 __all__ = ["delivery", "webhook"]
 
 
-def webhook(row: Webhook, *, secret: str | None = None) -> dict[str, Any]:
+def webhook(principal: Principal, row: Webhook, *, secret: str | None = None) -> dict[str, Any]:
     """A webhook; `secret` is one that was made just now, and is shown this once."""
     return _given(
         id=str(row.id),
-        url=row.url,
+        url=shown_url(principal, row.url),
         description=row.description,
         events=row.events,
         active=row.active,

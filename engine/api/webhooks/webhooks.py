@@ -18,8 +18,8 @@ from engine.api.webhooks import views
 from engine.events import webhooks
 from engine.events.names import EVENTS
 from engine.events.webhooks import Rotation, WebhookChange, WebhookInput
-from engine.outbound import Guard
-from engine.principal import Role
+from engine.kernel.outbound import Guard
+from engine.kernel.principal import Role
 
 __all__ = ["router"]
 
@@ -48,15 +48,19 @@ def create(given: WebhookInput, call: Caller, request: Request) -> Response:
     """Create a webhook. Without a secret one is made, and shown in this answer alone."""
     with call.transaction() as session:
         row, made = webhooks.create_webhook(session, call.org_id, given, secrets_of(request), _guard(request))
-        return call.answer(session, ok(views.webhook(row, secret=made)), 201)
+        shown, kept = (
+            ok(views.webhook(call.principal, row, secret=made)),
+            ok(views.webhook(call.principal, row)),
+        )
+        return call.answer(session, shown, 201, kept=kept)
 
 
 @router.get("/api/v1/webhooks", operation_id="listWebhooks")
 def listed(call: Caller) -> Response:
     """List webhooks, newest first."""
     with call.read() as session:
-        found = webhooks.list_webhooks(session, call.org_id)
-        return json_answer(ok({"webhooks": [views.webhook(row) for row in found]}))
+        found = webhooks.list_webhooks(session, call.org_id).results
+        return json_answer(ok({"webhooks": [views.webhook(call.principal, row) for row in found]}))
 
 
 @router.get("/api/v1/webhooks/events", operation_id="listWebhookEvents")
@@ -69,18 +73,22 @@ def events(call: Caller) -> Response:  # noqa: ARG001 - a key is needed all the 
 def get(webhook_id: UUID, call: Caller) -> Response:
     """Get a webhook, without its secret."""
     with call.read() as session:
-        return json_answer(ok(views.webhook(webhooks.get_webhook(session, call.org_id, webhook_id))))
+        return json_answer(
+            ok(views.webhook(call.principal, webhooks.get_webhook(session, call.org_id, webhook_id)))
+        )
 
 
 @router.put("/api/v1/webhooks/{webhook_id}", operation_id="updateWebhook")
 def update(webhook_id: UUID, given: WebhookChange, call: Caller, request: Request) -> Response:
     """Change a webhook; what is not given stays. A new secret signs beside the old one for a day."""
     with call.transaction() as session:
-        given.check_unwritten(lambda: views.webhook(webhooks.get_webhook(session, call.org_id, webhook_id)))
+        given.check_unwritten(
+            lambda: views.webhook(call.principal, webhooks.get_webhook(session, call.org_id, webhook_id))
+        )
         row = webhooks.update_webhook(
             session, call.org_id, webhook_id, given, secrets_of(request), _guard(request)
         )
-        return call.answer(session, ok(views.webhook(row)))
+        return call.answer(session, ok(views.webhook(call.principal, row)))
 
 
 @router.delete("/api/v1/webhooks/{webhook_id}", operation_id="deleteWebhook")
@@ -98,4 +106,8 @@ def rotate(webhook_id: UUID, call: Caller, request: Request, given: RotationBody
         row, made = webhooks.rotate_secret(
             session, call.org_id, webhook_id, given or Rotation(), secrets_of(request)
         )
-        return call.answer(session, ok(views.webhook(row, secret=made)))
+        shown, kept = (
+            ok(views.webhook(call.principal, row, secret=made)),
+            ok(views.webhook(call.principal, row)),
+        )
+        return call.answer(session, shown, kept=kept)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from engine.campaigns.setup import tariff_change
 from engine.campaigns.setup.variant import SetUp, Variant
-from engine.inputs import Invalid, read
-from engine.suggestions import did_you_mean
+from engine.kernel.inputs import Invalid, read
+from engine.kernel.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from uuid import UUID

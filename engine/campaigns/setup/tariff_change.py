@@ -20,9 +20,9 @@ from engine.campaigns.campaigns import CampaignInput
 from engine.campaigns.flows import FlowInput, TouchpointInput
 from engine.campaigns.portals import WidgetInput
 from engine.campaigns.setup.variant import SetUp, Variant
-from engine.delivery.default_channel import default_channel
-from engine.inputs import Invalid, LongText, Name
-from engine.insight.email import MAIL_KINDS
+from engine.channels.default_channel import default_channel
+from engine.engagement.email import MAIL_KINDS
+from engine.kernel.inputs import Invalid, LongText, Name
 from state.change import clock_of
 from state.errors import NotFound
 from state.tables import Channel, Flow, JourneyLink, ProductRecommendation, Target, Template, Widget

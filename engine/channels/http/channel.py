@@ -13,23 +13,24 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import AfterValidator
 
-from engine.channels.addresses import Region  # noqa: TC001 - pydantic reads it
 from engine.channels.http.request import Request, RequestTemplate
 from engine.channels.http.settings import Connection, RequestCredentials, RequestSettings, http_url
 from engine.channels.http.wire import WireChannel, trouble
-from engine.channels.media import AddressMedium, address_finder
-from engine.channels.port import SAID
+from engine.content.message import MESSAGE_FIELDS
+from engine.kernel.addresses import Region  # noqa: TC001 - pydantic reads it
+from engine.kernel.media import AddressMedium, address_finder
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from engine.channels.http.answers import Answer
-    from engine.channels.port import Content, Message, Outcome, Surroundings
+    from engine.channels.port import ChannelContext, Outcome
+    from engine.content.message import Content, Message
 
 __all__ = ["DEFAULT_BODY", "HttpChannel", "HttpCredentials", "HttpSettings", "names_of"]
 
 #: What is sent when the settings have no body.
-DEFAULT_BODY: dict[str, Any] = {name: f"{{{{ message.{name} | json }}}}" for name in SAID}
+DEFAULT_BODY: dict[str, Any] = {name: f"{{{{ message.{name} | json }}}}" for name in MESSAGE_FIELDS}
 _WITH_BODY = ("POST", "PUT", "PATCH")
 
 
@@ -66,7 +67,7 @@ class HttpChannel(WireChannel):
         self,
         settings: HttpSettings,
         credentials: HttpCredentials,
-        surroundings: Surroundings,
+        channel_context: ChannelContext,
     ) -> None:
         """Prepare; nothing connects before the first message.
 
@@ -79,11 +80,11 @@ class HttpChannel(WireChannel):
             settings,
             credentials,
             insecure_login=settings.insecure_login,
-            classifier=surroundings.classifier,
+            classifier=channel_context.classifier,
         )
-        surroundings.check_url("url", self._template.origin)
-        surroundings.check_url("check_url", settings.check_url)
-        super().__init__(settings, credentials, self._template.scrub, surroundings)
+        channel_context.check_url("url", self._template.origin)
+        channel_context.check_url("check_url", settings.check_url)
+        super().__init__(settings, credentials, self._template.scrub, channel_context)
         self._check_url = settings.check_url
         self.medium = settings.medium
         self.address_of = address_finder(settings.medium, settings.address, settings.region)
@@ -108,4 +109,4 @@ class HttpChannel(WireChannel):
 
 def names_of(message: Message) -> dict[str, Any]:
     """What a request's templates see of a message, under `message`. Parts that it lacks are null."""
-    return {"message": message.said()}
+    return {"message": message.as_dict()}

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from yarl import URL
 
+from config.errors import MusterError
 from engine.channels.http.answers import Answer
 from engine.channels.port import ALLOWED_BY, Deferred, Doubtful, Down
 from engine.channels.trust import Trust, TrustError
-from engine.outbound import Guard, refusal
+from engine.kernel.outbound import Guard, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +39,7 @@ _USER_AGENT = "Muster"
 _SYSTEM = Trust()
 
 
-class Unanswered(Exception):
+class Unanswered(MusterError):
     """No answer came; `outcome` says what that means for the message."""
 
     def __init__(self, outcome: Down | Deferred | Doubtful) -> None:

@@ -19,6 +19,7 @@ from liquid import Undefined
 from liquid.builtin.output import OutputNode
 from liquid.exceptions import LiquidError
 
+from config.errors import MusterError
 from engine.content import sandbox
 from engine.content.errors import unforeseen
 from engine.content.names import Layout
@@ -27,7 +28,7 @@ from engine.content.values import text_of
 if TYPE_CHECKING:
     from liquid import Expression
 
-__all__ = ["BadTemplate", "Leaf", "Scope", "Unrenderable", "check_sayable", "compile_tree"]
+__all__ = ["BadTemplate", "Leaf", "Scope", "Unrenderable", "check_sayable", "compile_tree", "split_holes"]
 
 #: `{{ a.b }}`, perhaps with `| json`.
 _LOOKUP = re.compile(r"\{\{-?\s*([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)\s*(\|\s*json\s*)?-?\}\}")
@@ -40,11 +41,11 @@ _ABSENT = object()
 Node = Callable[["Scope"], Any]
 
 
-class BadTemplate(ValueError):
+class BadTemplate(MusterError, ValueError):
     """A template that does not parse. The message begins with the setting it stands in."""
 
 
-class Unrenderable(ValueError):
+class Unrenderable(MusterError, ValueError):
     """This recipient's data cannot be put into the request; others are not concerned."""
 
 
@@ -173,6 +174,18 @@ def compile_tree(value: Any, where: str) -> Node:
         items = [compile_tree(inner, f"{where}[{index}]") for index, inner in enumerate(value)]
         return lambda scope: [node(scope) for node in items]
     return lambda _: value
+
+
+def split_holes(text: str) -> list[str]:
+    """Literal text and `{{ … }}` in turn, beginning and ending with a literal. In linear time: an expression for a hole
+    would look for the end of each that has none.
+    """
+    pieces: list[str] = []
+    position = 0
+    while (opened := text.find("{{", position)) >= 0 and (closed := text.find("}}", opened + 2)) >= 0:
+        pieces += [text[position:opened], text[opened : closed + 2]]
+        position = closed + 2
+    return [*pieces, text[position:]]
 
 
 def _plain(value: Any, depth: int = 0) -> Any:

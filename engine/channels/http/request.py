@@ -13,7 +13,6 @@ in a header, and never chooses the host.
 from __future__ import annotations
 
 import base64
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -21,7 +20,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import orjson
 
 from engine.channels.http.answers import outcome_of, pick
-from engine.channels.http.leaves import BadTemplate, Leaf, Scope, Unrenderable, compile_tree
+from engine.channels.http.leaves import BadTemplate, Leaf, Scope, Unrenderable, compile_tree, split_holes
 from engine.channels.http.settings import RequestCredentials, check_private
 from engine.channels.port import Delivered, Doubtful, Rejected
 from engine.channels.scrub import Scrub
@@ -39,7 +38,6 @@ __all__ = ["Request", "RequestTemplate", "Unrenderable"]
 
 #: Bytes of a body. No API for messages takes more.
 BODY_LIMIT = 1 << 20
-_HOLE = re.compile(r"(\{\{.*?\}\})", re.DOTALL)
 #: What may stand in a URL as it is; everything else of its literal text is percent-encoded.
 _LITERAL = "/?&=:@!$'()*+,;%-._~[]"
 _CONTENT_TYPES = {"json": "application/json", "form": "application/x-www-form-urlencoded"}
@@ -191,7 +189,7 @@ def _pieces(text: str, where: str) -> list[str | Leaf]:
         raise BadTemplate(f"{where}: takes variables only, no tags")
     return [
         Leaf(piece, where) if index % 2 else quote(piece, safe=_LITERAL)
-        for index, piece in enumerate(_HOLE.split(text))
+        for index, piece in enumerate(split_holes(text))
     ]
 
 

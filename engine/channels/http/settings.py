@@ -12,9 +12,19 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    model_validator,
+)
 
 from engine.channels.trust import CertificateName, TrustCredentials
+from engine.kernel.inputs import LongText  # noqa: TC001 - pydantic reads it
 
 __all__ = [
     "BaseUrl",
@@ -35,6 +45,8 @@ _PATH = re.compile(r"[^\s.]+(?:\.[^\s.]+)*")
 _RESERVED = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "expect", "te", "upgrade", "trailer"}
 )
+#: Characters of a URL; servers take no more.
+LONGEST_URL = 8_192
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -142,11 +154,11 @@ class RequestSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     method: Literal["POST", "PUT", "PATCH", "GET", "DELETE"] = "POST"
-    url: Annotated[str, AfterValidator(_templated_url)]
+    url: Annotated[str, StringConstraints(max_length=LONGEST_URL), AfterValidator(_templated_url)]
     """Values in it are percent-encoded; one that would leave a part of the path empty is refused."""
-    query: dict[str, str] = Field(default_factory=dict)
+    query: dict[str, LongText] = Field(default_factory=dict, max_length=100)
     """Added to the URL."""
-    headers: dict[HeaderName, str] = Field(default_factory=dict)
+    headers: dict[HeaderName, LongText] = Field(default_factory=dict, max_length=100)
     body: Annotated[dict[str, Any] | list[Any] | None, BeforeValidator(_body)] = None
     """A JSON value, or text that is one. `{{ x }}` in a string gives text; a string that is nothing but
     `{{ x | json }}` gives the value itself, whatever type it has."""

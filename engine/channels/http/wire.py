@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from engine.channels.http.answers import Answer
     from engine.channels.http.request import Request
     from engine.channels.http.settings import Connection
-    from engine.channels.port import Message, Outcome, Report, Surroundings
+    from engine.channels.port import ChannelContext, Outcome, Report
     from engine.channels.trust import TrustCredentials
+    from engine.content.message import Message
 
 __all__ = ["CONTENT_INVALID", "WireChannel", "trouble"]
 
@@ -42,7 +43,7 @@ class WireChannel(ABC):
         connection: How the provider is reached.
         credentials: Say which certificates are trusted.
         scrub: Takes the channel's secrets out of texts.
-        surroundings: Say which addresses may be reached, and where the operator's certificates are.
+        channel_context: Say which addresses may be reached, and where the operator's certificates are.
     """
 
     def __init__(
@@ -50,12 +51,12 @@ class WireChannel(ABC):
         connection: Connection,
         credentials: TrustCredentials,
         scrub: Callable[[str], str],
-        surroundings: Surroundings,
+        channel_context: ChannelContext,
     ) -> None:
         self._scrub = scrub
-        self._classifier = surroundings.classifier
-        trust = Trust(credentials.ca_certificates, connection.ca_file, surroundings.certificates)
-        self._client = HttpClient(connection, surroundings.guard, trust)
+        self._classifier = channel_context.classifier
+        trust = Trust(credentials.ca_certificates, connection.ca_file, channel_context.certificates)
+        self._client = HttpClient(connection, channel_context.guard, trust)
         self._lent = Lent(self._client.close)
         self._concurrency = connection.concurrency
         self._slots = asyncio.Semaphore(connection.concurrency)

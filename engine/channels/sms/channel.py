@@ -7,22 +7,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from engine.channels.addresses import PhoneFinder
 from engine.channels.http.leaves import check_sayable
 from engine.channels.http.wire import WireChannel, trouble
-from engine.channels.media import AddressMedium
 from engine.channels.sms.gateway import Gateway
 from engine.channels.sms.segments import count_segments
 from engine.channels.sms.settings import SmsCredentials, SmsSettings
 from engine.channels.sms.twilio import TEXT_LIMIT, Twilio
+from engine.kernel.addresses import PhoneFinder
+from engine.kernel.media import AddressMedium
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from engine.channels.http.answers import Answer
     from engine.channels.http.request import Request
-    from engine.channels.port import Content, Message, Outcome, Surroundings
+    from engine.channels.port import ChannelContext, Outcome
     from engine.channels.scrub import Scrub
+    from engine.content.message import Content, Message
 
 __all__ = ["SmsChannel"]
 
@@ -58,7 +59,7 @@ class SmsChannel(WireChannel):
         self,
         settings: SmsSettings,
         credentials: SmsCredentials,
-        surroundings: Surroundings,
+        channel_context: ChannelContext,
     ) -> None:
         """Prepare; nothing connects before the first message.
 
@@ -67,10 +68,10 @@ class SmsChannel(WireChannel):
         """
         credentials.check(settings.provider)
         kind = Gateway if settings.provider == "gateway" else Twilio
-        self._provider: _Provider = kind(settings, credentials, surroundings.classifier)
+        self._provider: _Provider = kind(settings, credentials, channel_context.classifier)
         for field, url in settings.reaches().items():
-            surroundings.check_url(field, url)
-        super().__init__(settings, credentials, self._provider.scrub, surroundings)
+            channel_context.check_url(field, url)
+        super().__init__(settings, credentials, self._provider.scrub, channel_context)
         self._settings = settings
         self.address_of = PhoneFinder(settings.address, region=settings.region)
 

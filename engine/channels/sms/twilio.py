@@ -21,8 +21,9 @@ from engine.channels.scrub import Scrub
 if TYPE_CHECKING:
     from engine.answers.classify import Classifier
     from engine.channels.http.answers import Answer
-    from engine.channels.port import Message, Outcome
+    from engine.channels.port import Outcome
     from engine.channels.sms.settings import SmsCredentials, SmsSettings
+    from engine.content.message import Message
 
 __all__ = ["TEXT_LIMIT", "Twilio"]
 

@@ -20,23 +20,25 @@ from typing import TYPE_CHECKING, ClassVar
 import aiosmtplib
 
 from engine.answers.meanings import Scope
-from engine.channels.addresses import EmailFinder
-from engine.channels.mailbox_settings import MAILBOX_PORTS
-from engine.channels.mailboxes import MailboxAccess, check_mailbox
-from engine.channels.media import AddressMedium
+from engine.channels.mailboxes import check_mailbox
 from engine.channels.port import Deferred, Doubtful, Down, Rejected, Throttled
 from engine.channels.scrub import Scrub
+from engine.channels.smtp.access import mailbox_of, tokens_of
+from engine.channels.smtp.access_tokens import NoToken
+from engine.channels.smtp.login import Login
 from engine.channels.smtp.mail_domain import MailDomain
 from engine.channels.smtp.pool import Pool
 from engine.channels.smtp.replies import CLOSING, Reply, outcome_of
-from engine.channels.smtp.session import Lost, Refused, Session, connect
+from engine.channels.smtp.session import ConnectionRefused, Lost, Session, connect
 from engine.channels.smtp.settings import SmtpCredentials, SmtpSettings
 from engine.channels.trust import Trust, TrustError
 from engine.channels.wave import Wave, drive
 from engine.content.dkim import Signer
 from engine.content.links import return_path_of
 from engine.content.mime import MimeBuilder
-from engine.outbound import Guard, open_mail_socket
+from engine.kernel.addresses import EmailFinder
+from engine.kernel.media import AddressMedium
+from engine.kernel.outbound import Guard, open_mail_socket
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +46,8 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from engine.channels.port import Content, Message, Report, Surroundings
+    from engine.channels.port import ChannelContext, Report
+    from engine.content.message import Content, Message
 
 __all__ = ["SmtpChannel"]
 
@@ -93,7 +96,7 @@ class SmtpChannel:
         self,
         settings: SmtpSettings,
         credentials: SmtpCredentials,
-        surroundings: Surroundings,
+        channel_context: ChannelContext,
     ) -> None:
         """Prepare; nothing connects before the first message.
 
@@ -108,14 +111,15 @@ class SmtpChannel:
                     f"security: {settings.security!r} would send the password unencrypted; "
                     "use 'starttls' or 'tls', or set insecure_login"
                 )
-        surroundings.check_mail_server("host", settings.host, settings.effective_port)
-        self._classifier = surroundings.classifier
+        channel_context.check_mail_server("host", settings.host, settings.effective_port)
+        self._classifier = channel_context.classifier
         self._settings = settings
         self._credentials = credentials
-        self._guard = surroundings.guard or Guard()
-        self._trust = Trust(credentials.ca_certificates, settings.ca_file, surroundings.certificates)
+        self._guard = channel_context.guard or Guard()
+        self._trust = Trust(credentials.ca_certificates, settings.ca_file, channel_context.certificates)
         self.address_of = EmailFinder(settings.address)
-        self.mailbox = _mailbox(settings, credentials, surroundings)
+        self._tokens = tokens_of(settings, credentials, channel_context, self._trust)
+        self.mailbox = mailbox_of(settings, credentials, channel_context, self._trust)
         """Where its mail comes back to; None: nowhere that Muster looks."""
         self._signer = _signer(settings, credentials)
         self._mime = MimeBuilder(
@@ -154,7 +158,7 @@ class SmtpChannel:
         """Connect and log in, to the mailbox as well; None, or what is wrong."""
         try:
             session = await self._open()
-        except Refused as refused:
+        except ConnectionRefused as refused:
             return f"{refused.outcome.code}: {refused.outcome.text}"
         session.quit()
         await session.closed
@@ -192,19 +196,43 @@ class SmtpChannel:
     async def close(self) -> None:
         """Close the connections; waves on the wire finish on theirs. Safe to call twice."""
         await self._pool.close()
+        if self._tokens is not None:
+            await self._tokens.close()
         if self._signer is not None:
             self._signer.close()
 
     async def _open(self) -> Session:
-        settings, credentials = self._settings, self._credentials
+        """Connect and log in; with a token that was kept and is refused, once more with a new one.
+
+        Raises:
+            ConnectionRefused: there is no connection to be had.
+        """
+        tokens, username = self._tokens, self._credentials.username
+        if tokens is None or username is None:
+            return await self._connect(self._credentials.login())
+        try:
+            token = await tokens.token()
+            try:
+                return await self._connect(Login(username, access_token=token))
+            except ConnectionRefused as refused:
+                renewed = (
+                    await tokens.token(instead_of=token) if refused.outcome.code == "SMTP_LOGIN" else None
+                )
+                if renewed is None:
+                    raise
+            return await self._connect(Login(username, access_token=renewed))
+        except NoToken as error:
+            raise ConnectionRefused(error.outcome) from None
+
+    async def _connect(self, login: Login | None) -> Session:
+        settings = self._settings
         if self._helo is None:
             self._helo = await asyncio.to_thread(socket.getfqdn)
         if self._tls is None and settings.security != "none":
             try:
                 self._tls = await asyncio.to_thread(self._tls_context)
             except TrustError as error:
-                raise Refused(Down("SMTP_TLS", str(error))) from None
-        login = credentials.login()
+                raise ConnectionRefused(Down("SMTP_TLS", str(error))) from None
         within = settings.connect_timeout.total_seconds()
         client = aiosmtplib.SMTP(
             hostname=settings.host,
@@ -236,7 +264,7 @@ class SmtpChannel:
         while not wave.exhausted:
             try:
                 session = await self._pool.acquire()
-            except Refused as refused:
+            except ConnectionRefused as refused:
                 if refused.crowded:
                     continue  # wait for one of those that it let in
                 wave.settle_waiting(refused.outcome)
@@ -378,27 +406,6 @@ class SmtpChannel:
             return None
         self._settle(wave, message, reply, "message")
         return following if session.pipelining else await self._begin(wave, session)
-
-
-def _mailbox(
-    settings: SmtpSettings, credentials: SmtpCredentials, surroundings: Surroundings
-) -> MailboxAccess | None:
-    """Raises ValueError, naming the setting."""
-    given = settings.mailbox
-    if (given is None) != (credentials.mailbox_password is None):
-        raise ValueError("mailbox: goes with the credential mailbox_password, and that with it")
-    if given is None or credentials.mailbox_password is None:
-        return None
-    if given.exposes_password and not settings.insecure_login:
-        raise ValueError("mailbox: security: 'none' would send the password unencrypted; use 'tls'")
-    surroundings.check_mail_server("mailbox: host", given.host, given.effective_port, MAILBOX_PORTS)
-    return MailboxAccess(
-        given,
-        credentials.mailbox_password,
-        Trust(credentials.ca_certificates, settings.ca_file, surroundings.certificates),
-        surroundings.guard or Guard(),
-        verify_certificate=settings.verify_certificate,
-    )
 
 
 def _signer(settings: SmtpSettings, credentials: SmtpCredentials) -> Signer | None:

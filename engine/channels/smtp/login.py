@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import aiosmtplib
 from aiosmtplib.auth import auth_crammd5_verify, auth_plain_encode, auth_xoauth2_encode
 
+from config.errors import MusterError
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -44,7 +46,7 @@ class Login:
         return [self.password, f"\0{self.username}\0{self.password}"] if self.password else []
 
 
-class LoginError(aiosmtplib.SMTPException):
+class LoginError(MusterError, aiosmtplib.SMTPException):
     """No mechanism can be tried: the server offers none that is known."""
 
 

@@ -5,12 +5,16 @@ That a name does not exist, or has no such record, is an answer; that nobody ans
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import dns.exception
 import dns.name
 import dns.resolver
 import dns.reversename
+
+from config.errors import MusterError
+from engine.kernel.name_servers import resolver_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +27,7 @@ _SECONDS = 5.0
 _NO_ANSWER = (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer, dns.name.EmptyLabel, dns.name.LabelTooLong)
 
 
-class LookupFailed(Exception):
+class LookupFailed(MusterError):
     """Nobody answers, or the answer is that somebody failed."""
 
 
@@ -33,17 +37,16 @@ class Lookup:
     Args:
         servers: Addresses of the servers to ask, with a port where it is not 53 (`127.0.0.1:5300`); none: those of
             the system.
+        within: Seconds for all questions together; what is asked later fails.
+
+    Raises:
+        dns.exception.DNSException, ValueError: there is no server to ask.
     """
 
-    def __init__(self, servers: Sequence[str] = ()) -> None:
-        self._resolver = dns.resolver.Resolver(configure=not servers)
-        self._resolver.lifetime = _SECONDS
+    def __init__(self, servers: Sequence[str] = (), *, within: float = 60.0) -> None:
+        self._ends = time.monotonic() + within
+        self._resolver = resolver_of(servers)
         self._resolver.search = []
-        if servers:
-            self._resolver.nameservers = [_address(server) for server in servers]
-            self._resolver.nameserver_ports = {
-                _address(server): int(port) for server in servers if (port := _port(server))
-            }
 
     def texts(self, name: str) -> list[str]:
         """The text records of a name, each with its strings joined.
@@ -80,8 +83,11 @@ class Lookup:
         return [_plain(record.target) for record in self._ask(name, "PTR")]
 
     def _ask(self, name: str, kind: str) -> list[Any]:
+        left = self._ends - time.monotonic()
+        if left <= 0:
+            raise LookupFailed(f"{kind} of {name}: not asked, the other answers took too long")
         try:
-            return list(self._resolver.resolve(name, kind))
+            return list(self._resolver.resolve(name, kind, lifetime=min(_SECONDS, left)))
         except _NO_ANSWER:
             return []
         except (dns.exception.DNSException, OSError) as error:
@@ -94,15 +100,3 @@ def _reason(error: Exception) -> str:
 
 def _plain(name: dns.name.Name) -> str:
     return name.to_text(omit_final_dot=True).lower().rstrip(".")
-
-
-def _address(server: str) -> str:
-    """The address of `127.0.0.1:5300`, `[::1]:5300`, `127.0.0.1` or `::1`."""
-    host, _, port = server.rpartition(":")
-    with_port = port.isdigit() and (":" not in host or host.startswith("["))
-    return (host if host and with_port else server).strip("[]")
-
-
-def _port(server: str) -> str | None:
-    address = _address(server)
-    return server.rpartition(":")[2] if len(server.strip("[]")) > len(address) else None

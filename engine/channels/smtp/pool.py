@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
-from engine.channels.smtp.session import Refused
+from engine.channels.smtp.session import ConnectionRefused
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -53,7 +53,8 @@ class Pool:
         """A session, to be given back with `release`.
 
         Raises:
-            Refused: a new one was needed and could not be had; `crowded` when others are open, or being opened.
+            ConnectionRefused: a new one was needed and could not be had; `crowded` when others are open, or being
+                opened.
         """
         await self._place()
         try:
@@ -65,7 +66,7 @@ class Pool:
             return await self._open_session()
         except BaseException as error:
             self._busy -= 1
-            if isinstance(error, Refused) and self._busy:
+            if isinstance(error, ConnectionRefused) and self._busy:
                 error.crowded = True
                 self._crowded = (self._busy, asyncio.get_running_loop().time() + _CROWDED)
             self._wake()

@@ -47,8 +47,9 @@ class Reply(NamedTuple):
 
 def outcome_of(reply: Reply, stage: str, classifier: Classifier) -> Outcome:
     """The outcome of a message whose delivery ended with `reply` to `stage` (MAIL, RCPT, DATA, content or message)."""
-    answer = read_smtp(reply.code, reply.text, _PHASES.get(stage))
+    text = reply.text
+    answer = read_smtp(reply.code, text, _PHASES.get(stage))
     verdict = classifier.classify(answer)
     if verdict.meaning is Meaning.DELIVER and stage == "message":
-        return Delivered(reply.text)
-    return outcome_of_verdict(verdict, answer, f"SMTP_{reply.code}", f"{reply.text} (in reply to {stage})")
+        return Delivered(text)
+    return outcome_of_verdict(verdict, answer, f"SMTP_{reply.code}", f"{text} (in reply to {stage})")

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, cast
 
 import aiosmtplib
 
+from config.errors import MusterError
 from engine.channels.port import ALLOWED_BY, Down, Throttled
 from engine.channels.smtp.login import Login, LoginError, log_in
 from engine.channels.smtp.replies import CLOSING, Reply, outcome_of
-from engine.outbound import refusal
+from engine.kernel.outbound import refusal
 
 if TYPE_CHECKING:
     import socket
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from engine.answers.classify import Classifier
 
-__all__ = ["Lost", "Refused", "Session", "connect"]
+__all__ = ["ConnectionRefused", "Lost", "Session", "connect"]
 
 _REPLY_LIMIT = 1 << 16
 _QUIT_TIMEOUT = 2.0
@@ -36,7 +37,7 @@ _QUIT_TIMEOUT = 2.0
 _LEAST_REPLY, _MOST_REPLY = 200, 599
 
 
-class Lost(Exception):
+class Lost(MusterError):
     """The connection is no more, or the server keeps silent."""
 
     def __init__(self, reason: str, *, timed_out: bool = False) -> None:
@@ -44,7 +45,7 @@ class Lost(Exception):
         self.timed_out = timed_out
 
 
-class Refused(Exception):
+class ConnectionRefused(MusterError):
     """There is no connection to be had; `outcome` says what that means."""
 
     def __init__(self, outcome: Down | Throttled) -> None:
@@ -223,7 +224,7 @@ async def connect(
         scrub: Takes secrets out of a server's words.
 
     Raises:
-        Refused: Throttled when the server asks us to come back later, Down when it is unreachable, is not
+        ConnectionRefused: Throttled when the server asks us to come back later, Down when it is unreachable, is not
             trusted, or does not take the credentials.
     """
     try:
@@ -235,7 +236,7 @@ async def connect(
                 await log_in(client, login)
     except (aiosmtplib.SMTPException, OSError, ssl.SSLError, ValueError) as error:
         client.close()
-        raise Refused(_refusal(error, scrub, classifier)) from error
+        raise ConnectionRefused(_refusal(error, scrub, classifier)) from error
     except BaseException:
         client.close()
         raise

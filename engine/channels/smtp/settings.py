@@ -8,13 +8,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from engine.channels.addresses import normalise_email
+from engine.channels.http.settings import http_url
 from engine.channels.mailbox_settings import MailboxSettings  # noqa: TC001 - pydantic reads it
+from engine.channels.smtp.access_tokens import TOKEN_SERVERS
 from engine.channels.smtp.login import Login
 from engine.channels.trust import CertificateName, TrustCredentials
 from engine.content.mailboxes import normalise_mailboxes
+from engine.kernel.addresses import normalise_email
 
-__all__ = ["SmtpCredentials", "SmtpSettings"]
+__all__ = ["SmtpCredentials", "SmtpSettings", "opened"]
 
 _HOST = re.compile(r"[A-Za-z0-9_.:\[\]-]{1,255}")
 #: What a recipient's key (52 characters and a `+`) leaves of the 64 before the `@` (RFC 5321 §4.5.3.1.1).
@@ -41,6 +43,10 @@ def _one_line(value: str) -> str:
     return value.strip()
 
 
+def _token_server(value: str) -> str:
+    return TOKEN_SERVERS.get(value) or http_url(value)
+
+
 def _mailboxes(value: str) -> str:
     return normalise_mailboxes(_one_line(value))
 
@@ -63,6 +69,11 @@ class SmtpSettings(BaseModel):
     verify_certificate: bool = True
     ca_file: CertificateName | None = None
     """The name of certificates that the operator keeps, to trust instead of the system's."""
+    token_url: Annotated[str, AfterValidator(_token_server)] | None = None
+    """Where access tokens of OAuth 2 are got: `google`, `microsoft`, or a token server's URL; goes with the credential
+    `client_id`."""
+    token_scope: str | None = Field(default=None, min_length=1, max_length=1000)
+    """What they are for, where the token server wants it said (`https://outlook.office365.com/.default`)."""
     insecure_login: bool = False
     """Allow credentials over a connection that anybody can read."""
 
@@ -89,7 +100,8 @@ class SmtpSettings(BaseModel):
     """Where an entity keeps its address: an attribute's name or a dotted path; absent: any usual name."""
 
     mailbox: MailboxSettings | None = None
-    """Where bounces and answers can be fetched (IMAP or POP3); goes with the credential `mailbox_password`."""
+    """Where bounces and answers can be fetched (IMAP or POP3); goes with the credential `mailbox_password`, or (IMAP)
+    with access tokens."""
 
     helo: Host | None = None
     """The name to greet with; absent: this machine's."""
@@ -112,6 +124,8 @@ class SmtpSettings(BaseModel):
             raise ValueError("ca_file: there is no certificate without TLS")
         if (self.dkim_domain is None) != (self.dkim_selector is None):
             raise ValueError("dkim_domain and dkim_selector go together")
+        if self.token_scope is not None and self.token_url is None:
+            raise ValueError("token_scope: goes with token_url")
         if self.verp:
             if self.return_path is None:
                 raise ValueError("verp: needs return_path")
@@ -134,15 +148,31 @@ class SmtpCredentials(TrustCredentials):
     password: SecretStr | None = None
     access_token: SecretStr | None = None
     """Instead of a password: an access token of OAuth 2, for XOAUTH2. It is used as it is; renew it before it ends."""
+    client_id: str | None = Field(default=None, min_length=1, max_length=1000)
+    """Of an application at the token server in the settings (`token_url`), which gives access tokens."""
+    client_secret: SecretStr | None = None
+    refresh_token: SecretStr | None = None
+    """Of the account's consent; absent: the application has tokens in its own name. One that the token server hands out
+    in its place takes its place here."""
     dkim_private_key: SecretStr | None = None
     """RSA or Ed25519 as PEM without a password, or Ed25519's 32 bytes in base64."""
     mailbox_password: SecretStr | None = None
-    """Of the mailbox in the settings."""
+    """Of the mailbox in the settings; absent: IMAP is logged in to with the channel's access tokens (XOAUTH2)."""
 
     @model_validator(mode="after")
     def _both(self) -> Self:
         if self.password is not None and self.access_token is not None:
             raise ValueError("access_token: stands instead of a password")
+        if self.client_id is not None and (self.password or self.access_token):
+            raise ValueError("client_id: access tokens stand instead of a password and of access_token")
+        if self.client_id is None and (self.client_secret or self.refresh_token):
+            raise ValueError("client_id: goes with client_secret and refresh_token")
+        if self.client_id is not None and not (self.client_secret or self.refresh_token):
+            raise ValueError("client_id: needs a client_secret, a refresh_token, or both")
+        if self.client_id is not None:
+            if self.username is None:
+                raise ValueError("username and client_id go together")
+            return self
         if self.access_token is not None and self.username is None:
             raise ValueError("username and access_token go together")
         if self.access_token is None and (self.username is None) != (self.password is None):
@@ -150,11 +180,12 @@ class SmtpCredentials(TrustCredentials):
         return self
 
     def login(self) -> Login | None:
-        """Who logs in; None: nobody."""
-        if self.username is None:
+        """Who logs in with what is configured; None: nobody, or somebody with tokens that are got."""
+        if self.username is None or self.client_id is not None:
             return None
-        return Login(self.username, _opened(self.password), _opened(self.access_token))
+        return Login(self.username, opened(self.password), opened(self.access_token))
 
 
-def _opened(secret: SecretStr | None) -> str | None:
+def opened(secret: SecretStr | None) -> str | None:
+    """The secret's value; None: there is none."""
     return None if secret is None else secret.get_secret_value()

@@ -9,6 +9,8 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING
 
+from config.errors import MusterError
+
 if TYPE_CHECKING:
     from engine.channels.smtp.lookup import Lookup
 
@@ -21,7 +23,7 @@ _MECHANISMS = ("all", "include", "a", "mx", "ptr", "ip4", "ip6", "exists")
 _ASKING = ("include", "a", "mx", "ptr", "exists", "redirect")
 
 
-class SpfError(ValueError):
+class SpfError(MusterError, ValueError):
     """The record makes every check of it fail (`permerror`)."""
 
 

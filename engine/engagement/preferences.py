@@ -1,0 +1,117 @@
+"""What whoever holds an unsubscribe link is shown: who writes to them, in which language they read, and which of the
+campaigns that wrote to them may go on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlalchemy import select
+
+from engine.content.locales import Finder, read_language
+from engine.engagement.suppression import key_of, subscription
+from state.errors import NotFound
+from state.sets import among
+from state.tables import Campaign, Entity, Organization, Recipient, Suppression
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from sqlalchemy.orm import Session
+
+    from engine.content.links import Invitation
+    from engine.engagement.suppression import Subscription
+
+__all__ = ["Preferences", "Topic", "about_campaign", "preferences"]
+
+#: Campaigns of the organization that are looked through, the newest, and those that are shown.
+_LOOKED_THROUGH, _SHOWN = 500, 20
+
+
+class Topic(NamedTuple):
+    """A campaign that wrote to them."""
+
+    campaign_id: UUID
+    name: str
+    gets: bool
+    """Whether it may again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """How things stand."""
+
+    sender: str
+    """The organization's name."""
+    language: str | None
+    """Of the entity, as a tag; None: it keeps none that is known."""
+    standing: Subscription
+    topics: list[Topic]
+    """Newest first: the link's own campaign, and others that wrote to them."""
+
+
+def preferences(session: Session, invitation: Invitation) -> Preferences:
+    """How things stand for whoever holds a link. Seven statements at most, by key.
+
+    Raises:
+        NotFound: the organization is gone.
+    """
+    sender = session.scalars(
+        select(Organization.name).where(Organization.id == invitation.org_id)
+    ).one_or_none()
+    if sender is None:
+        raise NotFound("organization", invitation.org_id)
+    attributes = session.scalars(
+        select(Entity.attributes).where(Entity.id == invitation.entity_id, Entity.org_id == invitation.org_id)
+    ).one_or_none()
+    language = None if attributes is None else read_language(Finder(None)(attributes))
+    return Preferences(sender, language, subscription(session, invitation), _topics(session, invitation))
+
+
+def about_campaign(session: Session, invitation: Invitation, campaign_id: UUID) -> Invitation:
+    """The same link, as another campaign that wrote to its holder would have sent it.
+
+    Raises:
+        NotFound: no such campaign wrote to them.
+    """
+    known = select(Recipient.campaign_id).where(
+        Recipient.campaign_id == campaign_id,
+        Recipient.entity_id == invitation.entity_id,
+        Recipient.org_id == invitation.org_id,
+    )
+    if session.execute(known).first() is None:
+        raise NotFound("campaign", campaign_id)
+    return replace(invitation, campaign_id=campaign_id)
+
+
+def _topics(session: Session, invitation: Invitation) -> list[Topic]:
+    org_id = invitation.org_id
+    newest = (
+        select(Campaign.id, Campaign.name)
+        .where(Campaign.org_id == org_id)
+        .order_by(Campaign.created_at.desc(), Campaign.id)
+        .limit(_LOOKED_THROUGH)
+    )
+    names = {row.id: row.name for row in session.execute(newest)}
+    wrote = set(
+        session.scalars(
+            select(Recipient.campaign_id).where(
+                among(session, Recipient.campaign_id, names),
+                Recipient.entity_id == invitation.entity_id,
+                Recipient.org_id == org_id,
+            )
+        )
+    )
+    key = key_of(invitation)
+    barred = set(
+        session.scalars(
+            select(Suppression.campaign_id).where(
+                Suppression.org_id == org_id,
+                Suppression.medium == key.medium,
+                Suppression.address == key.address,
+            )
+        )
+    )
+    found = [Topic(one, name, one not in barred) for one, name in names.items() if one in wrote]
+    return found[:_SHOWN]

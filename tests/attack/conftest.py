@@ -1,0 +1,5 @@
+"""The API of tests/api."""
+
+from tests.api.conftest import api
+
+__all__ = ["api"]

@@ -1,0 +1,51 @@
+"""The glossary, the contributor's questions and the drawings say what is so."""
+
+from __future__ import annotations
+
+import re
+
+from state.diagrams import page
+from state.tables import Base
+from tests.harness.child import ROOT
+
+GLOSSARY = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+ROWS = [
+    tuple(cell.strip() for cell in line.strip("|").split("|"))
+    for line in GLOSSARY.splitlines()
+    if line.startswith("| ") and not line.startswith("| Word")
+]
+
+
+def test_every_word_stands_once() -> None:
+    words = [row[0].lower() for row in ROWS]
+    assert sorted(words) == sorted(set(words))
+
+
+def test_every_table_has_one_word() -> None:
+    named = sorted(row[2] for row in ROWS if row[2] != "–")
+    assert named == sorted(mapper.class_.__name__ for mapper in Base.registry.mappers)
+
+
+def test_every_file_that_is_named_exists() -> None:
+    texts = GLOSSARY + (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:actors|config|docs|engine|state)/[\w/.-]+)`", texts)
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_the_life_cycles_are_drawn_from_the_tables() -> None:
+    assert (ROOT / "docs" / "life-cycles.md").read_text(encoding="utf-8") == page(), "run make diagrams"
+
+
+def test_the_new_names_stand_where_the_list_says() -> None:
+    page = (ROOT / "docs" / "names.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| ") and not line.startswith("| Was")]
+    assert len(rows) >= 40
+    missing = []
+    for row in rows:
+        _, _, now, where, _ = (cell.strip() for cell in row.split("|"))
+        file = ROOT / where.strip("`")
+        text = f"{file.stem}\n{file.read_text(encoding='utf-8')}"
+        missing += [
+            name for name in re.findall("`([^`]+)`", now) if not re.search(rf"\b{re.escape(name)}\b", text)
+        ]
+    assert missing == []

@@ -1,0 +1,198 @@
+"""Audience, templates, channels, webhooks and settings: what their forms do is what the API does."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine.audience.schemas import schemas_of
+from engine.kernel.inputs import Invalid
+from tests.console.world import HOSTILE, World
+from tests.servers.dns import DnsServer
+from tests.servers.smtp import SmtpServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import httpx
+
+    from tests.api.conftest import Api
+    from tests.console.conftest import Person
+
+    SignIn = Callable[..., Person]
+
+CSV = "customer_id,name,email\n1,Ada,ada@example.com\n2,Bo\n3,Clara,clara@example.com,more,and more\n"
+
+
+def imported(person: Person, text: str, **query: str) -> httpx.Response:
+    headers = {"content-type": "text/csv", "x-csrf-token": person.token(), "hx-request": "true"}
+    return person.post("/console/audience/import", content=text, params=query, headers=headers)
+
+
+def test_a_file_is_taken_in_and_the_lines_that_were_refused_are_shown(
+    sign_in: SignIn, client: httpx.Client
+) -> None:
+    person = sign_in("operator")
+    answer = imported(person, CSV, schema="contact", external_id="customer_id", title="{name}")
+    assert answer.status_code == 200
+    assert "Refused" in answer.text
+    assert client.get("/v1/entity/contact").json()["total"] == 1
+    assert "Ada" in person.get("/console/audience?q=ada").text
+
+
+def test_a_file_needs_the_sessions_token_and_a_column_that_is_there(sign_in: SignIn) -> None:
+    person = sign_in("operator")
+    answer = person.post("/console/audience/import", content=CSV, headers={"content-type": "text/csv"})
+    assert answer.status_code == 403
+    refused = imported(person, CSV, external_id=HOSTILE[:40])
+    assert refused.status_code == 400
+    assert "<img" not in refused.text
+    assert imported(sign_in("viewer"), CSV).status_code == 403
+
+
+def test_a_target_is_written_in_words_and_counted(sign_in: SignIn, client: httpx.Client) -> None:
+    client.post("/v1/entity/contact", json={"title": "Ada", "country": "Norway"}).raise_for_status()
+    person = sign_in("operator")
+    form = {"name": "north", "entity_schema": "contact"}
+    wrong = person.submit("/console/audience/targets/new", **form, where="country == ( Norway")
+    assert wrong.status_code == 400
+    answer = person.submit(
+        "/console/audience/targets/new", **form, where="country = Norway\nnot name is empty or title != x"
+    )
+    page = person.get(answer.headers["location"])
+    assert '<div class="value">1</div>' in page.text
+    assert person.submit(answer.headers["location"] + "/delete").status_code == 303
+    assert person.get(answer.headers["location"]).status_code == 404
+
+
+def test_addresses_are_barred_and_unbarred(sign_in: SignIn, client: httpx.Client) -> None:
+    person = sign_in("operator")
+    assert (
+        person.submit("/console/audience/suppressions", address="nobody@", medium="email").status_code == 400
+    )
+    person.submit("/console/audience/suppressions", address="Ada@Example.com", medium="email")
+    page = person.get("/console/audience/suppressions?address=ada@example.com").text
+    row = re.search(r"suppressions/([0-9a-f-]{36})/delete", page)[1]
+    person.submit(f"/console/audience/suppressions/{row}/delete")
+    assert client.get("/v1/suppression").json()["total"] == 0
+
+
+def test_schemas_are_found_without_reading_their_people(api: Api, client: httpx.Client) -> None:
+    for schema in ("contract", "contact", "account"):
+        client.post(f"/v1/entity/{schema}", json={"title": "x"}).raise_for_status()
+    with api.database.read() as session:
+        assert schemas_of(session, api.org_id) == ["account", "contact", "contract"]
+
+
+def test_a_template_is_written_previewed_for_a_person_and_changed(
+    sign_in: SignIn, client: httpx.Client
+) -> None:
+    client.post("/v1/entity/contact", json={"external_id": "1", "first_name": "Ada<b>"}).raise_for_status()
+    person = sign_in("operator")
+    wrong = person.submit("/console/templates/new", name="t", html="<p>{{ first_name </p>")
+    assert wrong.status_code == 400
+    assert "{{ first_name" in wrong.text
+    page = person.submit(
+        "/console/templates/new", name="t", subject="Hi {{ first_name }}", html="<p>Hi {{ first_name }}</p>"
+    ).headers["location"]
+    assert "Hi Ada&lt;b&gt;" in person.get(f"{page}?person=1").text
+    frame = person.get(f"{page}/preview.html?person=1")
+    assert "Ada&lt;b&gt;" in frame.text
+    assert frame.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
+    assert "does not exist" in person.get(f"{page}?person=nobody").text
+    assert person.submit(f"{page}/edit", name="t", subject="Hello", html="<p>Hi</p>").status_code == 303
+    assert "Hello" in person.get(page).text
+    assert person.submit(f"{page}/test", address="nobody").status_code == 400
+    client.post("/v1/channel", json={"name": "null", "kind": "null"}).raise_for_status()
+    assert (
+        "on its way"
+        in person.get(person.submit(f"{page}/test", address="a@example.com").headers["location"]).text
+    )
+    assert person.submit(f"{page}/delete").status_code == 303
+
+
+def test_a_channel_is_set_up_tested_changed_and_removed(sign_in: SignIn, client: httpx.Client) -> None:
+    person = sign_in("admin")
+    path = "/console/channels"
+    assert person.submit(f"{path}/new", kind="smtp", name="mail").status_code == 400
+    fields = {"settings.host": "127.0.0.1", "settings.port": "x", "credentials.password": "hush"}
+    assert "is no JSON value" in person.submit(f"{path}/new", kind="smtp", name="mail", **fields).text
+    page = person.submit(f"{path}/new", kind="null", name="mail").headers["location"]
+    assert 'role="status"' in person.submit(f"{page}/test").text
+    assert person.submit(f"{page}/edit", name="other", is_default="yes").status_code == 303
+    (row,) = client.get("/v1/channel").json()["results"]
+    assert (row["name"], row["is_default"]) == ("other", True)
+    assert person.submit(f"{page}/delete").status_code == 303
+    assert person.get(page).status_code == 404
+    assert person.get(f"{path}/new?kind=nothing").status_code == 404
+    assert sign_in("operator").submit(f"{path}/new", kind="null", name="x").status_code == 403
+
+
+def test_a_webhook_shows_its_secret_once_and_tells_again(sign_in: SignIn, world: World) -> None:
+    person = sign_in("admin")
+    assert person.submit("/console/webhooks", url="https://127.0.0.1/", events="*").status_code == 400
+    answer = person.submit("/console/webhooks", url="https://example.com/x", events="campaign.*")
+    assert "whsec_" in answer.text
+    assert "whsec_" not in person.get("/console/webhooks").text
+    page = f"/console/webhooks/{world.webhook_id}"
+    again = re.search(r'action="([^"]+/again)"', person.get(f"{page}?state=dead").text)[1]
+    assert person.submit(again).status_code == 303
+    assert person.submit(f"{page}/delete").status_code == 303
+
+
+def test_keys_are_made_shown_once_and_revoked(sign_in: SignIn) -> None:
+    person = sign_in("admin")
+    path = "/console/settings/keys"
+    assert person.submit(path, name="x", role="king").status_code == 400
+    plain = re.search(r"<code>(mk_[^<]+)</code>", person.submit(path, name="new key", role="viewer").text)[1]
+    assert plain not in person.get(path).text
+    other = sign_in(key=plain)
+    assert other.get("/console").status_code == 200
+    key_id = re.search(r"new key.*?keys/([0-9a-f-]{36})/revoke", person.get(path).text, re.DOTALL)[1]
+    person.submit(f"{path}/{key_id}/revoke")
+    assert other.get("/console").status_code == 303
+    assert "console.create_key" in person.get("/console/settings/audit?operation=console.create_key").text
+
+
+def test_the_organizations_time_zone_is_changed(sign_in: SignIn, client: httpx.Client) -> None:
+    person = sign_in("admin")
+    assert person.submit("/console/settings", time_zone="Mars/Base").status_code == 400
+    person.submit("/console/settings", time_zone="Europe/Berlin", region="DE")
+    assert client.get("/v1/organization").json()["time_zone"] == "Europe/Berlin"
+    assert sign_in("viewer").submit("/console/settings", time_zone="UTC").status_code == 403
+
+
+def test_what_is_no_json_names_its_field() -> None:
+    from engine.api.console.model_forms import read_form  # noqa: PLC0415 - with its only user
+    from engine.channels.registry import settings_model  # noqa: PLC0415
+
+    with pytest.raises(Invalid, match="port"):
+        read_form(settings_model("smtp"), "settings", {"settings.port": "many"}.get)
+
+
+def test_a_channels_test_shows_what_receivers_find(
+    api: Api, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = {
+        "shop.example": {"TXT": ["v=spf1 mx -all"]},
+        "_dmarc.shop.example": {"TXT": ["v=DMARC1; p=none"]},
+    }
+    with DnsServer(records) as names, SmtpServer() as mail:
+        changed = api.runtime.settings.model_copy(update={"dns_server": names.address})
+        monkeypatch.setattr(api.runtime, "settings", changed)
+        person = sign_in("admin")
+        settings = {
+            "host": "127.0.0.1",
+            "port": mail.port,
+            "security": "none",
+            "from_email": "news@shop.example",
+        }
+        fields = {f"settings.{name}": value for name, value in settings.items()}
+        page = person.submit("/console/channels/new", kind="smtp", name="mail", **fields).headers["location"]
+        assert "What receivers find" not in person.get(page).text
+        tested = person.submit(f"{page}/test").text
+        assert "What receivers find" in tested
+        assert "DMARC" in tested
+        assert "dkim_domain" in tested, "what to do about it"
