@@ -14,6 +14,7 @@ import pytest
 from engine.api.imbrace import schemas as imbrace
 from engine.api.targeting import schemas as targeting
 from engine.api.targeting.email_stats import EmailStats
+from engine.api.targeting.template_schemas import Template
 from muster_client import types
 from muster_client.asynchronous import resources as awaited_resources
 from muster_client.synchronous import resources as waiting_resources
@@ -49,7 +50,7 @@ def test_it_imports_httpx_and_the_standard_library_alone() -> None:
         (types.RetriggerResult, targeting.RetriggerResult),
         (types.EmailStats, EmailStats),
         (types.Target, targeting.Target),
-        (types.Template, targeting.Template),
+        (types.Template, Template),
         (types.Channel, targeting.Channel),
         (types.Flow, targeting.Flow),
         (types.Step, targeting.Step),
