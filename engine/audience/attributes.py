@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from unicodedata import normalize
 from uuid import UUID
 
 import orjson
 
+from engine.kernel.blanks import BLANKS
 from engine.kernel.inputs import Invalid, unstorable
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ __all__ = [
     "external_key",
     "merged",
     "read_entity",
+    "trimmed_id",
 ]
 
 #: Bytes of an entity's attributes as JSON.
@@ -56,7 +59,7 @@ class Given:
 
 
 def external_key(value: object) -> str | None:
-    """An external id as text; None when there is none (null, or blank). `1.0` of JSON is the integer `1`.
+    """An external id as it is kept; None when there is none (null, or blank). `1.0` of JSON is the integer `1`.
 
     Raises:
         Invalid: it is no text or integer, or longer than 255 characters.
@@ -66,10 +69,17 @@ def external_key(value: object) -> str | None:
         return None
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise Invalid("external_id", "must be a text or an integer")
-    text = str(value).strip()
+    text = trimmed_id(str(value))
     if len(text) > MAX_EXTERNAL_ID:
         raise Invalid("external_id", f"has {len(text)} characters; at most {MAX_EXTERNAL_ID} are allowed")
     return text or None
+
+
+def trimmed_id(text: str) -> str:
+    """An external id as it is kept: without what nobody sees around it, and the same letters however they are encoded
+    (NFC).
+    """
+    return normalize("NFC", text.strip(BLANKS))
 
 
 def read_entity(body: Any) -> Given:

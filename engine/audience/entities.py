@@ -15,7 +15,7 @@ from sqlalchemy import String as Text
 from sqlalchemy.exc import IntegrityError
 
 from engine import audit
-from engine.audience.attributes import Given, canonical, read_entity
+from engine.audience.attributes import Given, canonical, read_entity, trimmed_id
 from engine.audience.former import bring_back, remember
 from engine.delivery.enrol import enrol, guard
 from engine.filters.predicate import holds_text
@@ -74,7 +74,7 @@ def find_entity(session: Session, org_id: UUID, wanted: str) -> Entity:
     except ValueError:
         email = func.lower(func.trim(Entity.attributes["email"].as_string()))
         forms = {form for form in (wanted.strip().lower(), fold_address(AddressMedium.EMAIL, wanted)) if form}
-        known = [Entity.external_id == wanted, email.in_(sorted(forms))]
+        known = [Entity.external_id == trimmed_id(wanted), email.in_(sorted(forms))]
     found = list(session.scalars(select(Entity).where(Entity.org_id == org_id, or_(*known)).limit(2)))
     if not found:
         raise NotFound("an entity of the id, external id or e-mail address", wanted)
@@ -113,7 +113,7 @@ def entities_by_external_id(
     session: Session, org_id: UUID, external_id: str, *, limit: int
 ) -> Sequence[UUID]:
     """Ids of the organization's entities of that external id, which each schema may have one of."""
-    ours = select(Entity.id).where(Entity.org_id == org_id, Entity.external_id == external_id)
+    ours = select(Entity.id).where(Entity.org_id == org_id, Entity.external_id == trimmed_id(external_id))
     return session.scalars(ours.limit(limit)).all()
 
 

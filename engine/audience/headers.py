@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.filters.numerals import reads_number
-from engine.filters.texts import BLANKS, fold
+from engine.filters.texts import fold
+from engine.kernel.blanks import BLANKS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

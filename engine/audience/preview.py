@@ -1,9 +1,9 @@
 """What a target would do, told before anybody is written to: how many are in it, and which values it cannot read.
 
 A condition reads the values of its attribute as numbers, dates or yes and no. What reads as nothing of that kind
-matches neither way (engine.filters.comparisons), so who has such a value may be missing: the preview counts them,
-over all entities of the schema. Places that cannot be read (engine.limits.zones) are counted among the first 10,000 of
-the audience; the organization's time zone is used for them.
+matches neither way (engine.filters.comparisons), so who has such a value may be missing: the preview counts them, over
+all entities of the schema, and names the attributes that none of them has. Places that cannot be read
+(engine.limits.zones) are counted among the first 10,000 of the audience; the organization's time zone is used for them.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, func, select
 
+from engine.audience.attribute_values import attribute_values
 from engine.filters.calendar import organization_time
 from engine.filters.filters import conditions_of, parse_filters
-from engine.filters.predicate import unreadable
+from engine.filters.predicate import is_given, unreadable
 from engine.filters.schema_names import check_schema
 from engine.filters.targets import audience, audience_page, count_any, has_filters
 from engine.kernel.inputs import Invalid
+from engine.kernel.suggestions import did_you_mean
 from engine.limits.zones import place_is_unreadable
 from state.sets import among
 from state.tables import Entity, Target
@@ -105,7 +107,7 @@ def preview_audience(
 
 
 def preview_target(session: Session, org_id: UUID, target: Target, now: datetime) -> TargetPreview:
-    """Two statements, the first over all entities of the schema.
+    """Two statements, the first over all entities of the schema; a third where an attribute is nobody's.
 
     Raises:
         FilterError: the stored filters cannot be used.
@@ -118,21 +120,38 @@ def preview_target(session: Session, org_id: UUID, target: Target, now: datetime
     conditions = list(conditions_of(tree))
     local = organization_time(session, org_id, now, conditions)
     odd: dict[tuple[str, str], ColumnElement[bool]] = {}
+    given: dict[str, ColumnElement[bool]] = {}
     for condition in conditions:
+        has_it = is_given(session, condition)
+        if has_it is not None:
+            given.setdefault(condition.key, has_it)
         found = unreadable(session, condition, local)
         if found is not None:
             odd.setdefault((condition.key, found[0]), found[1])
-    counts = session.execute(
-        select(func.count().filter(within), *(func.count().filter(one) for one in odd.values()))
+    count, *counts = session.execute(
+        select(*(func.count().filter(one) for one in (within, *odd.values(), *given.values())))
         .select_from(Entity)
         .where(Entity.org_id == org_id, Entity.schema == target.entity_schema)
     ).one()
     notes = [
-        PreviewNote(f"{key}: {_values(count)} {reading}", count, key)
-        for (key, reading), count in zip(odd, counts[1:], strict=True)
-        if count
+        PreviewNote(f"{key}: {_values(unread)} {reading}", unread, key)
+        for (key, reading), unread in zip(odd, counts, strict=False)
+        if unread
     ]
-    return TargetPreview(counts[0], [*notes, *_places(session, within)])
+    missing = [key for key, having in zip(given, counts[len(odd) :], strict=True) if not having]
+    notes += _missing(session, target, missing)
+    return TargetPreview(count, [*notes, *_places(session, within)])
+
+
+def _missing(session: Session, target: Target, keys: list[str]) -> list[PreviewNote]:
+    """That no entity of the schema has some attributes, with the name of one that is written alike."""
+    if not keys:
+        return []
+    known = [one.name for one in attribute_values(session, target.org_id, target.entity_schema)]
+    return [
+        PreviewNote(f"{key}: no {target.entity_schema} has this attribute{did_you_mean(key, known)}", 0, key)
+        for key in keys
+    ]
 
 
 def _values(count: int) -> str:

@@ -15,11 +15,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from uuid import UUID  # noqa: TC003 - pydantic reads it
 
-from pydantic import ConfigDict, StringConstraints
+from pydantic import BeforeValidator, ConfigDict, StringConstraints
 from sqlalchemy import select
 
 from config.errors import MusterError
 from engine import audit
+from engine.audience.attributes import trimmed_id
 from engine.audience.entities import patch_entity, upsert_entity
 from engine.campaigns.absent import NeverNull
 from engine.delivery.enrol import guard
@@ -51,12 +52,18 @@ class NoContact(StateError):
     """Neither an e-mail address nor a phone number was given."""
 
 
+def _trimmed(value: object) -> object:
+    return trimmed_id(value) if isinstance(value, str) else value
+
+
 class CustomerInput(NeverNull):
     """A customer as their own system knows them."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    customer_id: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255)]
+    customer_id: Annotated[
+        str, BeforeValidator(_trimmed), StringConstraints(strip_whitespace=True, min_length=1, max_length=255)
+    ]
     """The key there."""
     name: _Text | None = None
     surname: _Text | None = None

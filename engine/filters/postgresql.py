@@ -33,8 +33,9 @@ from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 
 from engine.filters.dates import DATE_PATTERN, ZONED_PATTERN
 from engine.filters.numerals import MAX_LENGTH, NUMBER_PATTERN, json_number
-from engine.filters.texts import BLANKS, DOTTED_I, fold, letters_to_fold
+from engine.filters.texts import DOTTED_I, fold, letters_to_fold
 from engine.filters.values import Value
+from engine.kernel.blanks import BLANKS
 from state.tables import Entity
 
 if TYPE_CHECKING:

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from engine.filters.filters import Group
     from engine.filters.values import Attribute, Dialect, Value
 
-__all__ = ["Own", "field_passes", "filter_dialect_of", "holds_text", "predicate", "unreadable"]
+__all__ = ["Own", "field_passes", "filter_dialect_of", "holds_text", "is_given", "predicate", "unreadable"]
 
 _DIALECTS: dict[str, Callable[[Session], Dialect]] = {
     "postgresql": lambda _: PostgreSQL(),
@@ -112,6 +112,13 @@ def unreadable(
             what = "no numbers" if test.number is not None else "no dates"
             return what, and_(~attribute.is_empty, ~listed, case(*readable).is_not(true()))
     return None
+
+
+def is_given(session: Session, condition: Condition) -> ColumnElement[bool] | None:
+    """The condition on `Entity` that it has the attribute which a condition names; None for an entity's own fields."""
+    if condition.key in INSTANT_FIELDS or condition.key in TEXT_FIELDS:
+        return None
+    return ~filter_dialect_of(session).attribute(condition.key).is_empty
 
 
 def _reads(dialect: Dialect, text: Sql, test: Compared) -> ColumnElement[bool]:

@@ -27,8 +27,9 @@ from sqlalchemy import Text as TextType
 
 from engine.filters.dates import day_of, second_of, zoned_second_of
 from engine.filters.numerals import json_number, number_of
-from engine.filters.texts import BLANKS, fold
+from engine.filters.texts import fold
 from engine.filters.values import Value
+from engine.kernel.blanks import BLANKS
 from state.tables import Entity
 
 if TYPE_CHECKING:

@@ -10,11 +10,9 @@ from __future__ import annotations
 from functools import lru_cache
 from unicodedata import normalize
 
-__all__ = ["BLANKS", "DOTTED_I", "fold", "letters_to_fold", "trim"]
+from engine.kernel.blanks import BLANKS
 
-#: What does not count at the ends of a number, a date or a truth word: white space of ASCII, no-break spaces, byte
-#: order marks.
-BLANKS = " \t\r\n\v\f\u00a0\u2007\u202f\ufeff"
+__all__ = ["DOTTED_I", "fold", "letters_to_fold", "trim"]
 
 #: No letter beyond this code point has a case; the next blocks are signs and ideographs.
 _LAST_WITH_CASE = 0x1EFFF
@@ -23,7 +21,7 @@ DOTTED_I = "i\u0307"
 
 
 def trim(text: str) -> str:
-    """The text without blanks around it."""
+    """The text without what does not count at the ends of a number, a date or a truth word."""
     return text.strip(BLANKS)
 
 

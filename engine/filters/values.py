@@ -96,7 +96,7 @@ class Dialect(Protocol):
         ...
 
     def trimmed(self, text: ColumnElement[str]) -> ColumnElement[str]:
-        """The text without blanks around it (`texts.BLANKS`)."""
+        """The text without blanks around it (`engine.kernel.blanks`)."""
         ...
 
     def number_of(self, text: ColumnElement[str]) -> ColumnElement[Any]:

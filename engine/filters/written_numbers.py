@@ -10,7 +10,7 @@ import re
 from enum import Enum
 from unicodedata import category
 
-from engine.filters.texts import BLANKS
+from engine.kernel.blanks import BLANKS
 
 __all__ = ["DecimalMark", "plain_number"]
 

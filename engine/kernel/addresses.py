@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import idna
 from pydantic import AfterValidator
 
+from engine.kernel.blanks import BLANKS, UNSEEN
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -60,16 +62,6 @@ _CHAT = ("telegramchatid", "telegramid", "telegram", "chatid", "telegramuserid")
 #: Keys inside an address that is kept as an object.
 _INNER = ("email", "value", "address")
 _IGNORED = re.compile(r"[\s_-]+")
-#: Characters without a width that come along when an address is copied; blanks are dropped with them.
-_UNSEEN = (
-    "\u00ad\u034f\u061c\u115f\u1160\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2061"
-    "\u2062\u2063\u2064\u2066\u2067\u2068\u2069\u3164\ufe0e\ufe0f\ufeff\uffa0\ufff9\ufffa\ufffb"
-)
-_AROUND = (
-    _UNSEEN
-    + "".join(map(chr, (*range(9, 14), *range(28, 33), 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B))))
-    + ("\u2028\u2029\u202f\u205f\u3000")
-)
 _CHAT_ID = re.compile(r"-?[1-9][0-9]{0,19}|@[A-Za-z][A-Za-z0-9_]{3,31}")
 _LARGEST = 10**20
 #: Longer than any way to write a phone number; parsing costs with the length.
@@ -98,7 +90,7 @@ Region = Annotated[str, AfterValidator(_region)]
 
 def normalise_email(text: str) -> str | None:
     """The address as it is compared and sent to, or None when it is none (RFC 5321 §4.1.2, dot-strings)."""
-    address = text.strip(_AROUND).lower()
+    address = text.strip(BLANKS).lower()
     if not address.isascii():
         local, at, domain = address.rpartition("@")
         try:
@@ -110,9 +102,9 @@ def normalise_email(text: str) -> str | None:
 
 def email_trouble(text: str) -> str:
     """Why a text is no e-mail address that mail can be sent to (`normalise_email` gives None)."""
-    address = text.strip(_AROUND)
+    address = text.strip(BLANKS)
     local, _, domain = address.rpartition("@")
-    unseen = next((character for character in address if character in _UNSEEN), None)
+    unseen = next((character for character in address if character in UNSEEN), None)
     if unseen is not None:
         name = unicodedata.name(unseen, "a character without a width").lower()
         return f"holds U+{ord(unseen):04X} ({name})"
@@ -144,7 +136,7 @@ def normalise_phone(text: str, region: str | None = None) -> str | None:
     """
     from phonenumbers import PhoneNumberType, number_type  # noqa: PLC0415 - see `_region`
 
-    text = _BLANK.sub(" ", text.strip(_AROUND))
+    text = _BLANK.sub(" ", text.strip(BLANKS))
     if len(text) > _PHONE_LIMIT:
         return None
     mobile = (PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE)
@@ -176,7 +168,7 @@ def _e164(number: phonenumbers.PhoneNumber) -> str:
 
 def normalise_chat(text: str) -> str | None:
     """A chat's id, or the @name of a public one, as the Bot API takes it; names in lower case."""
-    chat = text.strip(_AROUND)
+    chat = text.strip(BLANKS)
     return chat.lower() if _CHAT_ID.fullmatch(chat) else None
 
 
@@ -326,7 +318,7 @@ def no_address(kind: str, trouble: str | None) -> str:
 def address_texts(value: Any, depth: int = 4) -> list[str]:
     """Every text and number in an entity's attributes that is short enough to be an address."""
     if isinstance(value, str):
-        text = value.strip(_AROUND)
+        text = value.strip(BLANKS)
         return [text] if 0 < len(text) <= _LONGEST_ADDRESS else []
     if isinstance(value, int) and not isinstance(value, bool):
         return [_digits(value)] if abs(value) < _LARGEST else []
@@ -339,7 +331,7 @@ def address_texts(value: Any, depth: int = 4) -> list[str]:
 
 def _any_text(text: str) -> str | None:
     """Any line of text."""
-    address = text.strip(_AROUND)
+    address = text.strip(BLANKS)
     return address if address and len(address) <= _LONGEST_ADDRESS and address.isprintable() else None
 
 

@@ -28,7 +28,7 @@ ABSENT = object()
 
 
 def stripped(text):
-    return text.strip(" \t\r\n\v\f\u00a0\u2007\u202f\ufeff")
+    return text.strip(" \t\r\n\v\f\u00a0\u2007\u202f\u3000\ufeff\u200b\u202a\u202c")
 
 
 def number(text):

@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 
 from engine.audience import importing
 from engine.audience.csv_rows import csv_records
-from engine.audience.entities import upsert_entity
+from engine.audience.entities import entities_by_external_id, find_entity, upsert_entity
 from engine.audience.importing import ImportInterrupted, import_entities
 from engine.audience.lines import MAX_LINE, Line, numbered_lines
 from engine.audience.reading import Columns, Reading
@@ -244,6 +244,30 @@ def test_a_whole_float_is_the_integers_id(database, org_id):
     result = load(database, org_id, "\n".join(lines), content_type=NDJSON, external_id="nr")
     assert {"1": ("", {"nr": "1", "a": 1, "b": 2, "c": 3})} == stored(database, org_id)
     assert [4, 5] == [line for line, _ in errors(result)]
+
+
+def test_what_nobody_sees_around_an_id_is_no_part_of_it(database, org_id):
+    ids = [
+        "A-1",
+        " A-1\u00a0",
+        "\u200bA-1",
+        "A-1\ufeff",
+        "\u202aA-1\u202c",
+        "\u3000A-1",
+        "Ren\u00e9",
+        "Rene\u0301",
+    ]
+    result = load(
+        database, org_id, "id,n\n" + "".join(f"{one},{n}\n" for n, one in enumerate(ids)), external_id="id"
+    )
+    assert (2, 6) == (result.created, result.skipped)
+    assert {"A-1": ("", {"id": ids[5], "n": "5"}), "Ren\u00e9": ("", {"id": ids[7], "n": "7"})} == stored(
+        database, org_id
+    )
+    with database.read() as session:
+        for wanted in ids:
+            assert find_entity(session, org_id, wanted).external_id in {"A-1", "Ren\u00e9"}
+            assert len(entities_by_external_id(session, org_id, wanted, limit=2)) == 1
 
 
 def test_a_thousand_troubles_are_kept_and_all_are_counted(database, org_id):

@@ -61,7 +61,9 @@ def test_values_that_are_no_numbers_dates_or_truths_are_counted(database, org_id
         ("age", "EQUALS", "18"): [],
         ("age", "CONTAINS", "1"): [],
         ("news", "GREATER_THAN", "m"): [],
-        ("absent", "LESS_THAN", "1"): [],
+        ("absent", "LESS_THAN", "1"): ["absent: no contact has this attribute"],
+        ("Balance", "GREATER_THAN", "1"): ["Balance: no contact has this attribute; did you mean 'balance'?"],
+        ("joinde", "EMPTY"): ["joinde: no contact has this attribute; did you mean 'joined'?"],
         ("external_id", "LESS_THAN", "3"): [],
         ("_created_at", "LESS_THAN", "TODAY"): [],
     }.items():
