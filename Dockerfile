@@ -1,6 +1,6 @@
 # One image for every process: `docker run muster api`, `… worker`, `… scheduler`, `… db upgrade`.
-# Pin it: PYTHON_IMAGE=python:3.13-slim@sha256:… (`make pin-images` finds the digest).
-ARG PYTHON_IMAGE=python:3.13-slim
+# The base is pinned by digest; `make pin-images` finds the newest one.
+ARG PYTHON_IMAGE=python:3.13.15-slim-trixie@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
 FROM ${PYTHON_IMAGE} AS build
 WORKDIR /src
 COPY requirements.txt .

@@ -157,7 +157,8 @@ def test_the_container_files_agree_with_the_command_line() -> None:
 
 
 def test_the_containers_have_no_password_of_ours_and_little_power() -> None:
-    """Passwords are given or it does not start; roots are read-only, capabilities dropped, images can be pinned."""
+    """Passwords are given or it does not start; roots are read-only, capabilities dropped, images pinned by digest."""
+    pinned = r"[a-z]+:[\w.-]+@sha256:[0-9a-f]{64}"
     text = (ROOT / "compose.yaml").read_text()
     for name in ("POSTGRES_PASSWORD", "MUSTER_SECRET_KEY"):
         assert re.findall(rf"\$\{{{name}[^}}]*\}}", text)
@@ -166,8 +167,12 @@ def test_the_containers_have_no_password_of_ours_and_little_power() -> None:
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
-        assert service["image"] == "muster" or re.fullmatch(r"\$\{[A-Z]+_IMAGE:-\w+:\d+\}", service["image"])
-    assert "ARG PYTHON_IMAGE" in (ROOT / "Dockerfile").read_text()
+        assert service["image"] == "muster" or re.fullmatch(
+            rf"\$\{{[A-Z]+_IMAGE:-{pinned}\}}", service["image"]
+        ), name
+    ours = re.findall(rf"PYTHON_IMAGE(?:=|:-)({pinned})", (ROOT / "Dockerfile").read_text() + text)
+    assert len(ours) == 2
+    assert len(set(ours)) == 1, "the image is built from one base, however it is built"
 
 
 @pytest.mark.parametrize("lock", ["requirements.txt", "requirements-dev.txt"])
