@@ -8,6 +8,7 @@ address is read from the lines behind it, up to the copy of the message.
 
 from __future__ import annotations
 
+import logging
 import re
 from email import message_from_bytes
 from email.policy import compat32
@@ -31,6 +32,8 @@ __all__ = ["is_forwarded_bounce", "read_prose_bounce"]
 log = structlog.get_logger(__name__)
 
 _MOST = 100
+# It writes a traceback for each message that one of its readers trips over; what counts is what the others find.
+logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)
 #: What flufl.bounce is given: notices are short, and its patterns cost the square of a line's length.
 _HEAD, _LINES, _LENGTH = 16_000, 200, 250
 _SYSTEM = re.compile(
