@@ -175,11 +175,13 @@ class Database:
         """What the process lends to whoever works here: sessions have it in `info`."""
 
     @contextmanager
-    def begin(self, *, autocommit: bool = False) -> Iterator[Session]:
+    def begin(self, *, autocommit: bool = False, waits: bool = True) -> Iterator[Session]:
         """A transaction that may write; committed when the block ends, rolled back when it raises.
 
         Args:
             autocommit: Every statement may stand alone, which saves PostgreSQL two round trips.
+            waits: For locks of other transactions. Else it raises SQLAlchemy's `OperationalError` where it would wait:
+                for writes that a later transaction may make as well.
         """
         with (
             self._noting_loss(),
@@ -190,6 +192,8 @@ class Database:
         ):
             session.info.update(self.lent, clock=self.clock)
             with session.begin():
+                if not waits:
+                    self.dialect.fail_instead_of_waiting(session)
                 if not self.dialect.has_many_writers:
                     session.connection()  # takes the write lock now, before this thread takes any other lock
                 yield session

@@ -142,10 +142,10 @@ def _of_key(runtime: Runtime, plain: str, address: str | None) -> Principal | No
         raise Forbidden("this key may not be used from your network address")
     if use_is_stale(key, runtime.database.clock.now()):
         try:
-            with runtime.database.begin() as session:
+            with runtime.database.begin(waits=False) as session:
                 note_use(session, key)
-        except DBAPIError as error:  # nobody is turned away for it
-            log.warning("key.use_not_noted", reason=str(error.orig))
+        except DBAPIError as error:  # the next request notes it
+            log.debug("key.use_not_noted", reason=str(error.orig))
     return key.principal(address)
 
 

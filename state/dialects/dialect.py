@@ -121,6 +121,12 @@ class Dialect(ABC):
         """Take a lock until the transaction ends if nobody has it; returns whether it was taken."""
 
     @abstractmethod
+    def fail_instead_of_waiting(self, session: Session) -> None:
+        """Have statements of the transaction raise where another one holds the lock that they need. To be called
+        before its first statement.
+        """
+
+    @abstractmethod
     def analyze(self, engine: Engine, tables: Sequence[str]) -> None:
         """Have the planner look at tables that have just grown much. One that is being looked at is left alone."""
 

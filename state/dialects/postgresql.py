@@ -198,6 +198,10 @@ class PostgreSQL(Dialect):
         """An advisory lock of the transaction."""
         return bool(session.execute(_TRY_LOCK, {"kind": kind, "subject": subject}).scalar_one())
 
+    def fail_instead_of_waiting(self, session: Session) -> None:
+        """`lock_timeout`, in milliseconds; 0 would mean that it waits for ever."""
+        session.execute(text("SET LOCAL lock_timeout = 1"))
+
     def analyze(self, engine: Engine, tables: Sequence[str]) -> None:
         """`ANALYZE`, outside of a transaction."""
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import time
 from contextlib import closing, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
@@ -99,12 +100,20 @@ class SQLite(Dialect):
 
         @event.listens_for(engine, "begin")
         def _begin(connection: Any) -> None:
-            reads = bool(connection.get_execution_options().get("muster_reads"))
+            options = connection.get_execution_options()
+            driver: Any = connection.connection.driver_connection
+            reads = bool(options.get("muster_reads"))
             if connection.info.get("reads") is not reads:
-                driver: Any = connection.connection.driver_connection
                 driver.execute(f"PRAGMA query_only={int(reads)}")
                 connection.info["reads"] = reads
-            connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+            if not options.get("muster_fails_instead_of_waiting"):
+                connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+                return
+            driver.execute("PRAGMA busy_timeout=0")
+            try:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            finally:
+                driver.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT // timedelta(milliseconds=1)}")
 
         return engine
 
@@ -162,6 +171,11 @@ class SQLite(Dialect):
     def try_lock(self, session: Session, kind: int, subject: int) -> bool:  # noqa: ARG002
         """There is one writer anyway."""
         return True
+
+    def fail_instead_of_waiting(self, session: Session) -> None:
+        """Of the one write lock."""
+        connection: Any = session.get_bind()  # `Database.begin` binds every session to a connection
+        connection.execution_options(muster_fails_instead_of_waiting=True)
 
     def analyze(self, engine: Engine, tables: Sequence[str]) -> None:
         """It plans without."""

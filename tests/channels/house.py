@@ -46,7 +46,7 @@ class House:
         with self.bench.database.begin() as session:
             channel = session.scalars(select(Channel).order_by(Channel.created_at.desc())).first()
             assert channel is not None
-            channel.kind, channel.settings = getattr(self.rig, "kind", "smtp"), self.rig.settings
+            channel.kind, channel.settings = getattr(self.rig, "kind", "smtp"), self.rig.patient_settings()
             channel.credentials = secrets.seal(self.rig.credentials, channel_place(channel.id))
             for row in session.scalars(select(Template)):
                 row.text = "Hello 0195a000-0000-7000-8000-0000000000ff"

@@ -59,8 +59,13 @@ class ApiRig:
         self._scenario = "healthy"
 
     def channel(self) -> Any:
-        patience = {"timeout": SILENCE} if self._scenario in SILENT else {}
-        return registry.build(self.kind, {**patience, **self.settings}, self.credentials, LOOPBACK)
+        return registry.build(self.kind, self.patient_settings(), self.credentials, LOOPBACK)
+
+    def patient_settings(self) -> dict[str, Any]:
+        """The channel's settings; a silent provider is waited for a short time, by all messages at once."""
+        if self._scenario not in SILENT:
+            return self.settings
+        return {"timeout": SILENCE, **self.settings, "concurrency": 25}
 
     def arrange(self, scenario: str) -> None:
         self._scenario = scenario

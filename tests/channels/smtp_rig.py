@@ -33,8 +33,14 @@ class SmtpRig:
         self._scenario = "healthy"
 
     def channel(self):
-        patience = {"command_timeout": SILENCE, "data_timeout": SILENCE} if self._scenario in SILENT else {}
-        return registry.build("smtp", {**patience, **self.settings}, self.credentials, LOOPBACK)
+        return registry.build("smtp", self.patient_settings(), self.credentials, LOOPBACK)
+
+    def patient_settings(self):
+        """The channel's settings; a silent server is waited for a short time, by all messages at once."""
+        if self._scenario not in SILENT:
+            return self.settings
+        silence = {"command_timeout": SILENCE, "data_timeout": SILENCE}
+        return {**silence, **self.settings, "concurrency": 25}
 
     def arrange(self, scenario):
         self._scenario = scenario

@@ -257,8 +257,8 @@ def _look_up(runtime: Runtime, token: str, address: str | None) -> SignedIn | No
         signed_in = session_of(session, token, address)
     if signed_in is not None and seen_is_stale(signed_in, runtime.database.clock.now()):
         try:
-            with runtime.database.begin() as session:
+            with runtime.database.begin(waits=False) as session:
                 note_seen(session, signed_in)
-        except DBAPIError:  # nobody is turned away for it
+        except DBAPIError:  # the next request notes it
             pass
     return signed_in
