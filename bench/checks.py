@@ -17,7 +17,7 @@ from sqlalchemy import update
 from bench import muster_run
 from bench.conditions import load
 from bench.ground import Ground
-from bench.results import Result
+from bench.results import Aim, Result
 from bench.seeding import Sending, seed
 from bench.smtp import into_sink
 from state.database import Database
@@ -85,7 +85,7 @@ def _compare(ground: Ground, name: str, sending: Sending, scale: Scale) -> list[
         print(f"  {name}: with both {rates[_WITH]:,.0f}/s, {said}; load {load()}")
         turns.append(rates)
     ground.drop("run")
-    aim = {"at_least": _AIM} if scale.kept else {}
+    aim: Aim = {"at_least": _AIM} if scale.kept else {}
     return [
         Result.compared(
             f"checks.{check}.{name}.{scale.checked}",

@@ -16,7 +16,7 @@ from bench.ground import WORKERS, Ground
 from bench.peers.lineup import peers
 from bench.peers.run import deliver as by_peer
 from bench.plots import plot_comparison
-from bench.results import Result
+from bench.results import Aim, Result
 from bench.seeding import seed
 from state.database import Database
 
@@ -57,7 +57,9 @@ def run(scale: Scale, directory: Path) -> list[Result]:
         dearer = median(turn["Muster"].cpu_with_broker / turn[name].cpu_with_broker for turn in rounds)
         if name == "Muster":
             continue
-        aim = {"at_least": _TIMES.get(name, _TIMES_OTHERS)} if scale.kept and name not in _BASELINES else {}
+        aim: Aim = (
+            {"at_least": _TIMES.get(name, _TIMES_OTHERS)} if scale.kept and name not in _BASELINES else {}
+        )
         found += [
             Result.compared(case.format("rate"), rates["Muster"], "recipients/s", rate, ratio=ratio, **aim),
             Result.compared(case.format("cpu"), costs["Muster"], "µs/recipient", costs[name], ratio=dearer),

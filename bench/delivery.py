@@ -14,7 +14,7 @@ from bench.baselines.program import deliver as baseline
 from bench.conditions import load
 from bench.ground import WORKERS, Ground
 from bench.plots import plot_delivery
-from bench.results import Result
+from bench.results import Aim, Result
 from bench.seeding import seed
 from state.database import Database
 
@@ -30,10 +30,10 @@ __all__ = ["Turn", "run"]
 _GRACE = {"worker": 8.0, "redis": 1.0}
 """MiB that may be needed beside the 20 %: the allocators' own steps."""
 
-_EVERY = {"first": {"at_most": 2.0}}
+_EVERY: dict[str, Aim] = {"first": {"at_most": 2.0}}
 """At every size, in seconds."""
 
-_AIMS: dict[int, dict[str, dict[str, float]]] = {
+_AIMS: dict[int, dict[str, Aim]] = {
     10_000: {"rate.raw": {"at_least": 0.5}},
     1_000_000: {
         "rate.raw": {"at_least": 1.0},
@@ -98,7 +98,7 @@ def _turns(ground: Ground, size: int, repeats: int) -> list[Turn]:
     return turns
 
 
-def _figures(turns: list[Turn], *, aims: dict[str, dict[str, float]]) -> list[Result]:
+def _figures(turns: list[Turn], *, aims: dict[str, Aim]) -> list[Result]:
     """Muster beside the raw program, and, where it has a row of its own, beside the lean one."""
     size = turns[0].muster.size
     found = []
@@ -147,5 +147,5 @@ def _memory(run: MusterRun, smallest: MusterRun, *, judged: bool) -> list[Result
         else:
             bound = round((least * 1.2 + _GRACE[name]) / least, 2)
             found.append(Result.compared(case, peak, "MiB", least, at_most=bound))
-    aim = {"at_most": 150.0} if judged else {}
+    aim: Aim = {"at_most": 150.0} if judged else {}
     return [*found, Result.alone(f"delivery.memory.most.{run.size}", run.peak_worker, "MiB", **aim)]

@@ -11,7 +11,7 @@ from sqlalchemy import insert, select
 
 from actors.services import Embedded
 from bench.conditions import load
-from bench.results import Result
+from bench.results import Aim, Result
 from bench.seeding import Sending, seed_campaign
 from config.settings import Settings
 from engine.campaigns import lifecycle
@@ -39,7 +39,7 @@ def run(scale: Scale, directory: Path) -> list[Result]:
     rounds = [_deliver(directory / str(number), size) for number in range(scale.repeats)]
     rate = median(rate for rate, _ in rounds)
     print(f"  embedded: {rate:,.0f}/s; load {load()}")
-    aim = {"at_least": 10_000.0} if scale.kept else {}
+    aim: Aim = {"at_least": 10_000.0} if scale.kept else {}
     return [
         Result.alone(f"embedded.rate.{size}", rate, "recipients/s", **aim),
         Result.alone(f"embedded.cpu.{size}", median(cost for _, cost in rounds), "µs/recipient"),

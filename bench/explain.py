@@ -15,7 +15,7 @@ from sqlalchemy import event, select, text
 
 from actors import sweeper
 from bench.ground import Ground
-from bench.results import HERE, Result
+from bench.results import HERE, Aim, Result
 from bench.seeding import seed
 from config.settings import Settings
 from engine.campaigns import lifecycle
@@ -66,7 +66,7 @@ def run(scale: Scale, directory: Path) -> list[Result]:
             whole_tables = book.whole_tables(database)
         finally:
             database.close()
-    aim = {"at_most": 0} if scale.kept else {}
+    aim: Aim = {"at_most": 0} if scale.kept else {}
     case = f"explain.whole_tables_read.{scale.entities}"
     return [Result.alone(case, whole_tables, "statements", **aim)]
 

@@ -6,17 +6,25 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from rich.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+    from typing import Unpack
 
-__all__ = ["HERE", "RESULTS", "Result", "load", "record", "table"]
+__all__ = ["HERE", "RESULTS", "Aim", "Result", "load", "record", "table"]
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
+
+
+class Aim(TypedDict, total=False):
+    """What is wanted of a figure: one of them, or nothing."""
+
+    at_least: float
+    at_most: float
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,7 @@ class Result:
         *,
         ratio: float | None = None,
         judged: Literal["ratio", "value"] = "ratio",
-        **aim: float,
+        **aim: Unpack[Aim],
     ) -> Result:
         """A figure beside its baseline.
 
@@ -60,7 +68,7 @@ class Result:
         return cls(case, _figures(value), unit, _figures(baseline), _figures(ratio), wanted, met)
 
     @classmethod
-    def alone(cls, case: str, value: float, unit: str, **aim: float) -> Result:
+    def alone(cls, case: str, value: float, unit: str, **aim: Unpack[Aim]) -> Result:
         """A figure with nothing beside it. `aim`: `at_least` or `at_most`, of the value."""
         wanted, met = _judged("value", value, **aim)
         return cls(case, _figures(value), unit, aim=wanted, met=met)

@@ -17,7 +17,7 @@ from bench import muster_run
 from bench.conditions import load
 from bench.content import HTML, TEXT
 from bench.ground import WORKERS, Ground
-from bench.results import Result
+from bench.results import Aim, Result
 from bench.seeding import Sending, seed
 from engine.content.message import Content, Message
 from engine.content.mime import MimeBuilder
@@ -59,7 +59,7 @@ def run(scale: Scale, directory: Path) -> list[Result]:
                 f"smtp-source {plain:,.0f}/s; load {load()}"
             )
             turns.append((muster, plain))
-    aim = {"at_least": 0.6} if scale.kept else {}
+    aim: Aim = {"at_least": 0.6} if scale.kept else {}
     return [
         Result.compared(
             f"smtp.rate.{size}",

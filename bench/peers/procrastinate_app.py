@@ -4,12 +4,15 @@ deferred in bulk and deleted when they succeeded, as its guides for production s
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from procrastinate import App, PsycopgConnector
 from psycopg_pool import AsyncConnectionPool
 
 from bench.peers import sending, work
+
+if TYPE_CHECKING:
+    from procrastinate.types import JSONDict
 
 __all__ = ["app", "deliver", "enqueue"]
 
@@ -44,6 +47,5 @@ async def enqueue(campaign_id: str, ids: list[str]) -> None:
     async with app.open_async():
         for start in range(0, len(ids), sending.BATCH):
             batch = ids[start : start + sending.BATCH]
-            await deliver.batch_defer_async(
-                *({"campaign_id": campaign_id, "entity_id": one} for one in batch)
-            )
+            orders: list[JSONDict] = [{"campaign_id": campaign_id, "entity_id": one} for one in batch]
+            await deliver.batch_defer_async(*orders)
