@@ -31,7 +31,7 @@ class PortalRig:
         self.sent = {}
 
     def channel(self):
-        lent = ChannelContext(database=_Away(self) if self.away is not None else None)
+        lent = ChannelContext(database=_Away(self))  # type: ignore[arg-type]
         return registry.build("portal", {}, {}, lent)
 
     def arrange(self, scenario):
