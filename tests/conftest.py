@@ -53,6 +53,12 @@ class ManualClock:
         return self.instant
 
 
+def manual_clock(database: Database) -> ManualClock:
+    """The clock of a database that has a manual one, to move it."""
+    assert isinstance(database.clock, ManualClock)
+    return database.clock
+
+
 #: Folders of tests that look at the product through HTTP or the command line; the SQL below is tested by the others.
 _FRONTS = frozenset(("api", "campaigns_api", "cli", "console", "imbrace", "people", "targeting", "umanize"))
 

@@ -107,8 +107,7 @@ def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def parsed(raw: bytes) -> EmailMessage:
-    found: EmailMessage = message_from_bytes(raw, policy=SMTP)  # type: ignore[assignment]
-    return found
+    return message_from_bytes(raw, policy=SMTP)
 
 
 def head(raw: bytes) -> dict[str, str]:

@@ -107,10 +107,10 @@ def deliver(bench: Bench, *, kills: bool) -> int:
             except Killed:
                 killed += 1
                 bench.executor = bench.new_executor()
-        bench.database.clock.forward(seconds=31)  # the lease it died with is over
+        bench.clock.forward(seconds=31)  # the lease it died with is over
     for _ in range(20):
         bench.sweep_and_work()
-        bench.database.clock.forward(seconds=31)
+        bench.clock.forward(seconds=31)
     return killed
 
 

@@ -18,6 +18,7 @@ from engine.limits.context import LimitContext
 from engine.limits.redis_buckets import RedisBuckets
 from state.tables import Campaign, Job
 from tests.channels.http_rig import LOOPBACK
+from tests.conftest import ManualClock
 from tests.delivery.kit import Bench
 from tests.harness.answering import AnsweringProvider
 from tests.harness.sweeping import sweep
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from state.database import Database
 
 
-class MovableClock:
+class MovableClock(ManualClock):
     """Goes with the time, and can be moved on."""
 
     def __init__(self) -> None:
@@ -39,8 +40,9 @@ class MovableClock:
     def now(self) -> datetime:
         return datetime.now(UTC) + self.ahead
 
-    def forward(self, **by: float) -> None:
+    def forward(self, **by: float) -> datetime:
         self.ahead += timedelta(**by)
+        return self.now()
 
 
 @pytest.fixture
@@ -93,7 +95,7 @@ class ProviderBench(Bench):
             if done():
                 return
             if step:
-                self.database.clock.forward(seconds=step)  # type: ignore[attr-defined]
+                self.clock.forward(seconds=step)
             Event().wait(0.02)
         raise AssertionError(f"it did not happen: {self.statuses()}")
 

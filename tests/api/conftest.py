@@ -21,22 +21,26 @@ from engine.authentication.api_keys import create_key
 from engine.kernel.runtime import Runtime
 from engine.kernel.wakeups import MemoryWakeups
 from engine.organizations import create_organization
+from tests.conftest import manual_clock
 from tests.harness.waiting import patience
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Coroutine, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
+    from pathlib import Path
+    from socket import socket
     from uuid import UUID
 
     from fastapi import FastAPI
 
     from state.database import Database
+    from tests.conftest import ManualClock
 
 
 class _Server(uvicorn.Server):
     """Says when it listens."""
 
-    def __init__(self, app: object) -> None:
+    def __init__(self, app: Callable[..., Any]) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -50,7 +54,7 @@ class _Server(uvicorn.Server):
         )
         self.listening = Event()
 
-    async def startup(self, sockets: object = None) -> None:
+    async def startup(self, sockets: list[socket] | None = None) -> None:
         await super().startup(sockets)
         self.listening.set()
 
@@ -142,6 +146,10 @@ class Api:
     database: Database
     app: FastAPI
 
+    @property
+    def clock(self) -> ManualClock:
+        return manual_clock(self.database)
+
     def client(self, role: str = "admin", *, key: str | None = None) -> httpx.Client:
         key = key or self.keys[role]
         return httpx.Client(
@@ -153,7 +161,7 @@ class Api:
 
 
 @pytest.fixture
-def api(database: Database, org_id: UUID, tmp_path: object) -> Iterator[Api]:
+def api(database: Database, org_id: UUID, tmp_path: Path) -> Iterator[Api]:
     """Muster's API over `database`, in organization `org_id`."""
     settings = Settings(
         database_url=database.url.render_as_string(hide_password=False),

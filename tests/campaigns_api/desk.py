@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import httpx
 
     from tests.api.conftest import Api
+    from tests.conftest import ManualClock
 
 __all__ = ["BLACK_FRIDAY", "Desk"]
 
@@ -62,6 +63,10 @@ class Desk:
         self.loop = SendLoop()
         self.executor = Executor(api.runtime, self.senders, self.loop)  # type: ignore[arg-type]
         self.dispatcher = WebhookDispatcher(api.runtime, self.loop)
+
+    @property
+    def clock(self) -> ManualClock:
+        return self.api.clock
 
     def close(self) -> None:
         self.dispatcher.stop()
@@ -188,7 +193,7 @@ class Desk:
                 open_ = Job.status.in_(("queued", "processing", "send_report"))
                 if session.execute(select(Job.id).where(open_, Job.held.is_(False)).limit(1)).first() is None:
                     return
-            self.database.clock.forward(seconds=60)  # type: ignore[attr-defined]
+            self.clock.forward(seconds=60)
         raise AssertionError("the jobs did not end")
 
     def sent(self) -> set[UUID]:

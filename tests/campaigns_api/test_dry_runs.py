@@ -114,7 +114,7 @@ def test_it_lets_others_to_the_worker_and_goes_on_where_it_stood(desk: Desk) -> 
             assert session.get_one(DryRun, key).total == min(1200, 500 * stints)
         stints += 1
         if stints == 2:
-            desk.database.clock.forward(minutes=5)  # type: ignore[attr-defined]
+            desk.clock.forward(minutes=5)
             with desk.api.runtime.transaction() as session:
                 assert restart_silent(session, silence=timedelta(minutes=1)) == 1
             assert desk.api.wakeups.take() == [RunDry(org_id=desk.org_id, run_id=key)]

@@ -34,7 +34,7 @@ def test_failures_that_are_mended_are_none(desk: Desk) -> None:
     desk.ask("POST", f"/{campaign}/execute")
     desk.run_out()
     assert overview(desk, campaign) == (2, 4, 0)
-    desk.database.clock.forward(hours=3)  # type: ignore[attr-defined]
+    desk.clock.forward(hours=3)
     bad -= set(people[:3])
     with desk.api.runtime.transaction() as session:
         assert retrigger_failed(session, desk.org_id, UUID(campaign), window=3, slice_size=2) == 4

@@ -82,11 +82,12 @@ def test_what_runs_is_not_executed_again_nor_edited(desk: Desk) -> None:
     desk.ask("POST", f"/{campaign}/execute")
     desk.work(most=2)
     desk.refused("POST", f"/{campaign}/execute", 409, "INVALID_STATUS")
-    for edit in (
+    edits: list[dict[str, Any]] = [
         {"messages": [{"content": "x"}]},
         {"strategy": {"channels": ["file"]}},
         {"targetAudience": {}},
-    ):
+    ]
+    for edit in edits:
         desk.refused("PUT", f"/{campaign}", 409, "INVALID_STATUS", json=edit)
     desk.ask("PUT", f"/{campaign}", json={"description": "yes", "budget": 5})
     desk.ask("POST", f"/{campaign}/pause")

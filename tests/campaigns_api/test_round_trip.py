@@ -66,7 +66,7 @@ def kinds(desk: Desk) -> dict[str, str]:
         **hello,
         "variants": [{"id": "a", "weight": 1, "content": {"text": "a"}}, {"id": "b", "weight": 2}],
     }
-    steps = [
+    steps: list[dict[str, Any]] = [
         hello,
         {"type": "wait", "settings": {"days": 2}},
         {"type": "action", "settings": {"url": "https://hooks.example/x"}},
@@ -89,12 +89,12 @@ def kinds(desk: Desk) -> dict[str, str]:
     open_ = post(
         desk, "/channel-service/v1/campaign", {"name": "open", "channel_type": "file", "mine": {"a": 1}}
     )
-    steps = (
+    open_steps: list[dict[str, Any]] = [
         {"type": "message", "message": "Hi", "initial_phrase": "go"},
         {"type": "wait", "delay_days": 1},
         {"type": "message", "message": {"text": "Hi"}, "channel_id": str(second), "x": [1.5]},
-    )
-    for step in steps:
+    ]
+    for step in open_steps:
         post(desk, "/channel-service/v1/touchpoints", {"campaign_id": open_["_id"], "name": "t", **step})
     found["open"] = str(open_["_id"])
     contact = {

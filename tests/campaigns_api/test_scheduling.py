@@ -32,7 +32,7 @@ def execution(desk: Desk, campaign: str, key: str) -> dict[str, Any]:
 
 def later(desk: Desk, **by: float) -> int:
     """Move the clock, and let one scheduler look."""
-    desk.database.clock.forward(**by)  # type: ignore[attr-defined]
+    desk.clock.forward(**by)
     return start_due(desk.api.runtime)
 
 
@@ -160,7 +160,7 @@ def test_a_scheduler_that_dies_at_either_edge_loses_and_doubles_nothing(desk: De
     desk.furnish(people=1)
     campaigns = [desk.plain() for _ in range(4)]
     keys = [scheduled(desk, campaign, {"scheduledAt": instant(desk, hours=1)}) for campaign in campaigns]
-    desk.database.clock.forward(hours=1)  # type: ignore[attr-defined]
+    desk.clock.forward(hours=1)
 
     def die() -> None:
         raise Crash
@@ -178,7 +178,7 @@ def test_many_schedulers_at_once_start_each_once(desk: Desk) -> None:
     campaigns = [desk.plain() for _ in range(20)]
     for campaign in campaigns:
         scheduled(desk, campaign, {"scheduledAt": instant(desk, hours=1)})
-    desk.database.clock.forward(hours=1)  # type: ignore[attr-defined]
+    desk.clock.forward(hours=1)
     counted: list[int] = []
     threads = [Thread(target=lambda: counted.append(start_due(desk.api.runtime))) for _ in range(3)]
     for thread in threads:

@@ -121,7 +121,7 @@ def test_21_hours_that_leave_nothing_are_refused(
     [("America/New_York", "2026-03-01"), ("Pacific/Auckland", "2026-03-02"), ("UTC", "2026-03-02")],
 )
 def test_22_today_is_the_organizations(house: House, zone: str, day: str) -> None:
-    house.database.clock.instant = datetime(2026, 3, 2, 3, tzinfo=ZoneInfo("UTC"))  # type: ignore[attr-defined]
+    house.clock.instant = datetime(2026, 3, 2, 3, tzinfo=ZoneInfo("UTC"))
     house.organization(time_zone=zone)
     house.load("id,name,birthday\n1,A,2026-03-01\n2,B,2026-03-02\n")
     other = "2026-03-02" if day == "2026-03-01" else "2026-03-01"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
@@ -40,9 +40,9 @@ def sent_at(bench: Bench, touchpoint_id: UUID) -> Counter[UUID]:
     )
 
 
-def history(bench: Bench) -> dict[UUID, Counter[str]]:
+def history(bench: Bench) -> dict[UUID | None, Counter[str]]:
     """Touchpoint → its executions in the history, by status."""
-    found: dict[UUID, Counter[str]] = defaultdict(Counter)
+    found: dict[UUID | None, Counter[str]] = defaultdict(Counter)
     with bench.database.read() as session:
         for touchpoint_id, status in session.execute(select(Execution.touchpoint_id, Execution.status)):
             found[touchpoint_id][status] += 1
@@ -53,7 +53,7 @@ def check_hours(bench: Bench, campaign_id: UUID) -> dict[UUID, tuple[int, int, i
     """The sums by the hour say what a recount of recipients and history says. Returns touchpoint → sent, failed,
     cancelled.
     """
-    truth: Counter[tuple] = Counter()
+    truth: Counter[tuple[Any, ...]] = Counter()
     with bench.database.read() as session:
         only = session.execute(
             select(Touchpoint.id)
@@ -73,10 +73,10 @@ def check_hours(bench: Bench, campaign_id: UUID) -> dict[UUID, tuple[int, int, i
             ] += 1
 
         kept = set()
-        for row in session.execute(select(Execution).where(Execution.campaign_id == campaign_id)).scalars():
-            kept.add(row.id)
-            if row.status == "success":  # whoever failed or was cancelled, and started over, is so no more
-                note(row.status, row.touchpoint_id, row.variant, row.entity_id, row.ended_at)
+        for done in session.execute(select(Execution).where(Execution.campaign_id == campaign_id)).scalars():
+            kept.add(done.id)
+            if done.status == "success":  # whoever failed or was cancelled, and started over, is so no more
+                note(done.status, done.touchpoint_id, done.variant, done.entity_id, done.ended_at)
         for row in session.execute(select(Recipient).where(Recipient.campaign_id == campaign_id)).scalars():
             if row.error_code == JOB_CANCELLED:
                 continue  # cancelled before their turn: no hour counts them
@@ -84,23 +84,23 @@ def check_hours(bench: Bench, campaign_id: UUID) -> dict[UUID, tuple[int, int, i
                 row.automation_status == "success" and row.execution_id not in kept
             ):
                 note(row.automation_status, row.touchpoint_id, row.variant, row.entity_id, row.updated_at)
-        counted: Counter[tuple] = Counter()
+        counted: Counter[tuple[Any, ...]] = Counter()
         sums: dict[UUID, tuple[int, int, int]] = {}
-        for row in session.execute(
+        for hour in session.execute(
             select(DeliveryHour).where(DeliveryHour.campaign_id == campaign_id)
         ).scalars():
-            key = (row.touchpoint_id, row.variant, row.target_id, row.hour)
+            key = (hour.touchpoint_id, hour.variant, hour.target_id, hour.hour)
             for status, count in (
-                ("success", row.sent),
-                ("failed", row.failed),
-                ("cancelled", row.cancelled),
+                ("success", hour.sent),
+                ("failed", hour.failed),
+                ("cancelled", hour.cancelled),
             ):
                 counted[(status, *key)] += count
-            before = sums.get(row.touchpoint_id, (0, 0, 0))
-            sums[row.touchpoint_id] = (
-                before[0] + row.sent,
-                before[1] + row.failed,
-                before[2] + row.cancelled,
+            before = sums.get(hour.touchpoint_id, (0, 0, 0))
+            sums[hour.touchpoint_id] = (
+                before[0] + hour.sent,
+                before[1] + hour.failed,
+                before[2] + hour.cancelled,
             )
     assert +truth == +counted
     return sums

@@ -6,7 +6,7 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID, uuid4
 
 from sqlalchemy import and_, case, delete, func, select
@@ -43,6 +43,7 @@ from state.tables import (
     Touchpoint,
 )
 from state.transitions import AutomationStatus
+from tests.conftest import manual_clock
 from tests.harness.account import slice_miscounts
 from tests.harness.sweeping import sweep
 
@@ -50,11 +51,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from threading import Event
 
+    from pydantic import BaseModel
     from sqlalchemy.orm import Session
 
     from engine.channels.port import Report
     from engine.delivery.flow_plan import FlowPlan, Step
+    from engine.kernel.media import AddressMedium
     from state.database import Database
+    from tests.conftest import ManualClock
 
 EVERYBODY = {"filter": {"items": [{"key": "email", "operator": "NOT_EMPTY"}], "combination": "AND"}}
 
@@ -62,17 +66,21 @@ EVERYBODY = {"filter": {"items": [{"key": "email", "operator": "NOT_EMPTY"}], "c
 class ScriptedChannel:
     """Answers each message with what `answer` says; keeps a journal of what it was asked to send."""
 
-    kind = "scripted"
-    doubt_policy = "resend"
-    links = False
-    medium = None
-    in_one_piece = False
+    kind: ClassVar[str] = "scripted"
+    doubt_policy: ClassVar[str] = "resend"
+    links: ClassVar[bool] = False
+    medium: AddressMedium | None = None
+    in_one_piece: bool = False
 
     def __init__(self) -> None:
         self.journal: list[Message] = []
         self.answer: Callable[[Message], Outcome | None] = lambda _: Delivered()
         """None: end without reporting an outcome, as a broken channel would."""
         self.lock = Lock()
+
+    @classmethod
+    def problems_of(cls, content: Content, settings: BaseModel | None = None) -> list[str]:
+        return []
 
     def address_of(self, attributes: Mapping[str, Any]) -> str | None:
         return attributes.get("email") or None
@@ -169,6 +177,10 @@ class Bench:
         self.loop = SendLoop()
         self.executor = self.new_executor()
         self.dispatcher = WebhookDispatcher(self.runtime, self.loop)
+
+    @property
+    def clock(self) -> ManualClock:
+        return manual_clock(self.database)
 
     def new_executor(self) -> Executor:
         """A worker as after a restart."""
@@ -334,17 +346,17 @@ class Bench:
                     select(Job.id).where(Job.status.in_(("queued", "processing", "send_report"))).limit(1)
                 ).first():
                     return
-            self.database.clock.forward(seconds=step)  # type: ignore[attr-defined]
+            self.clock.forward(seconds=step)
         raise AssertionError("the jobs did not end")
 
     def recipients(self) -> dict[UUID, Recipient]:
         with self.database.read() as session:
             return {row.entity_id: row for row in session.execute(select(Recipient)).scalars()}
 
-    def statuses(self) -> Counter[str]:
+    def statuses(self) -> Counter[str | None]:
         return Counter(row.status for row in self.recipients().values())
 
-    def statuses_of(self, *campaign_ids: UUID) -> Counter[str]:
+    def statuses_of(self, *campaign_ids: UUID) -> Counter[str | None]:
         """Executions by status over several campaigns."""
         with self.database.read() as session:
             found = session.execute(
@@ -361,6 +373,12 @@ class Bench:
     def job(self, job_id: UUID) -> Job:
         with self.database.read() as session:
             return session.execute(select(Job).where(Job.id == job_id)).scalar_one()
+
+    def report(self, job_id: UUID) -> dict[str, Any]:
+        """That of a job that has ended."""
+        report = self.job(job_id).report
+        assert report is not None
+        return report
 
     def check_counters(self, campaign_id: UUID) -> None:
         """The counters say what a recount of the rows says."""

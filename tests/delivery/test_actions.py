@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -29,7 +29,7 @@ def provider(tmp_path: Path, bench: Bench) -> Iterator[HttpProvider]:
     bench.senders.real.close()
 
 
-def action(provider: HttpProvider) -> dict:
+def action(provider: HttpProvider) -> dict[str, Any]:
     body = {"who": "{{ _id }}", "name": "{{ _title }}"}
     return {"type": "action", "settings": {"url": provider.url, "method": "POST", "body": body}}
 

@@ -39,7 +39,7 @@ def test_a_campaign_whose_budget_is_spent_is_paused_and_goes_on_when_it_is_raise
     bench.work(most=2)
     costs(bench, campaign, 9.99)
     assert 0 == budget.pause_spent(bench.runtime)
-    bench.database.clock.forward(hours=1)
+    bench.clock.forward(hours=1)
     costs(bench, campaign, 0.02)
     assert 1 == budget.pause_spent(bench.runtime)
     with bench.runtime.transaction() as session:

@@ -127,7 +127,7 @@ def test_who_is_reported_on_while_in_flight_is_counted_once(bench: Bench) -> Non
     people = bench.entities(12)
     campaign = bench.campaign()
     bench.activate(campaign)
-    seen = []
+    seen: list[tuple[UUID, str]] = []
 
     def report() -> None:
         if seen:

@@ -19,6 +19,8 @@ from engine.kernel.rule_violations import RuleCode, RuleViolation
 from state.tables import Campaign, Channel, Event, Execution, Job, Suppression, Target
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from tests.delivery.kit import Bench
 
 
@@ -28,7 +30,7 @@ def test_everybody_once(bench: Bench) -> None:
     campaign = bench.campaign()
     job = bench.activate(campaign)
     assert ("queued", "activating") == (bench.job(job).status, bench.campaign_status(campaign))
-    seen = Counter()
+    seen: Counter[tuple[str, str]] = Counter()
     while bench.wakeups.sent:
         bench.work(most=1)
         bench.check_counters(campaign)
@@ -39,7 +41,7 @@ def test_everybody_once(bench: Bench) -> None:
     rows = bench.recipients().values()
     assert 47 == len({row.execution_id for row in rows})
     assert all(row.attempt == 1 and not row.in_flight for row in rows)
-    assert {47} == {bench.job(job).report["counts"]["success"]}
+    assert {47} == {bench.report(job)["counts"]["success"]}
 
 
 def test_window_bounds_what_is_in_flight(bench: Bench) -> None:
@@ -112,7 +114,7 @@ def test_lost_wakeups_are_sent_again(bench: Bench, clock) -> None:
 def test_permanent_fails_at_once_transient_waits_and_retries(bench: Bench, clock) -> None:
     people = bench.entities(30)
     refused, deferred, hopeless = people[0], people[1], people[2]
-    tries: Counter = Counter()
+    tries: Counter[UUID] = Counter()
 
     def answer(message):
         tries[message.entity_id] += 1
@@ -157,7 +159,7 @@ def test_permanent_fails_at_once_transient_waits_and_retries(bench: Bench, clock
     assert [
         {"code": "SMTP_451", "status": "failed", "count": 1},
         {"code": "SMTP_550", "status": "failed", "count": 1},
-    ] == bench.job(job).report["errors"]
+    ] == bench.report(job)["errors"]
     bench.check_counters(campaign)
 
 
@@ -170,7 +172,7 @@ def test_channel_trouble_makes_the_job_wait_and_costs_nobody(bench: Bench, clock
     job = bench.activate(campaign)
     bench.work()
     assert bench.job(job).waits_until > clock.now()
-    assert trouble.code in bench.job(job).waits_reason
+    assert trouble.code in (bench.job(job).waits_reason or "")
     asked = len(bench.channel.journal)
     assert asked <= bench.settings.wave_size
     bench.sweep_and_work()
@@ -424,7 +426,7 @@ def test_campaign_without_anybody_ends(bench: Bench) -> None:
     job = bench.activate(campaign)
     bench.work()
     assert ("finished", "completed") == (bench.job(job).status, bench.campaign_status(campaign))
-    assert 0 == bench.job(job).report["total"]
+    assert 0 == bench.report(job)["total"]
 
 
 def test_when_told_stays_active_until_its_end_date(bench: Bench, clock) -> None:

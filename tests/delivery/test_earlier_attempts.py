@@ -98,7 +98,7 @@ def test_what_a_lost_worker_left_in_doubt_is_told(bench: Bench) -> None:
     bench.activate(campaign_id)
     bench.work(most=2)
     crash_leaving_a_wave_in_flight(bench)
-    bench.database.clock.forward(seconds=31)  # type: ignore[attr-defined]
+    bench.clock.forward(seconds=31)
     bench.executor = bench.new_executor()
     bench.run_out()
     doubted = [one for key in people for one in told(bench, campaign_id, key, "message.deferred")]

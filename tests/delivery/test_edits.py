@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import delete, update
@@ -25,7 +25,12 @@ def test_an_edit_counts_for_whoever_is_left(bench: Bench, clock, edit: str) -> N
     a, wait, b, c = bench.sequence(campaign, {}, TWO_DAYS, {}, {})
     bench.activate(campaign)
     bench.work()
-    rows = {"a": {"id": a}, "wait": {"id": wait, **TWO_DAYS}, "b": {"id": b}, "c": {"id": c}}
+    rows: dict[str, dict[str, Any]] = {
+        "a": {"id": a},
+        "wait": {"id": wait, **TWO_DAYS},
+        "b": {"id": b},
+        "c": {"id": c},
+    }
     if edit == "removed":
         bench.sequence(campaign, rows["a"], rows["wait"], rows["c"])
     elif edit == "inactive":
@@ -98,7 +103,7 @@ def test_a_flow_with_nothing_active_sends_nothing_and_waits(bench: Bench) -> Non
         session.execute(update(Touchpoint).values(status="inactive"))
     bench.work()
     assert {"pending": 3} == bench.statuses()
-    assert "no active touchpoint" in bench.job(job).waits_reason
+    assert "no active touchpoint" in (bench.job(job).waits_reason or "")
     with bench.database.begin() as session:
         session.execute(update(Touchpoint).values(status="active"))
     bench.run_out(step=31)

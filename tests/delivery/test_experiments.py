@@ -86,7 +86,7 @@ def test_sample_then_winner_for_the_rest_and_nobody_of_the_holdout(bench: Bench)
     at = places(campaign, people)
     assert {key for key in people if at[key] < 30} == set(bench.channel.sent())
     measured(bench, campaign, 5000, a=500, b=700)
-    bench.database.clock.forward(hours=5.1)
+    bench.clock.forward(hours=5.1)
     bench.run_out()
     row = found(bench, campaign)
     assert ("decided", "b") == (row.status, row.winner)
@@ -112,11 +112,11 @@ def test_without_a_winner_the_rest_is_sent_at_the_end(bench: Bench, rule: str, w
     bench.work()
     measured(bench, campaign, 1000, a=100, b=115)  # the sample itself counts as well
     for _ in range(9):
-        bench.database.clock.forward(hours=1)
+        bench.clock.forward(hours=1)
         bench.sweep_and_work()
         assert "running" == found(bench, campaign).status
     assert len(bench.channel.sent()) < 60
-    bench.database.clock.forward(hours=1.1)
+    bench.clock.forward(hours=1.1)
     bench.run_out()
     row = found(bench, campaign)
     assert ("inconclusive", winner) == (row.status, row.winner)
@@ -132,13 +132,13 @@ def test_a_decision_waits_for_a_paused_campaign_and_is_not_lost(bench: Bench) ->
     with bench.runtime.transaction() as session:
         lifecycle.pause(session, bench.org_id, campaign)
     measured(bench, campaign, 5000, a=500, b=700)
-    bench.database.clock.forward(hours=11)
+    bench.clock.forward(hours=11)
     bench.sweep_and_work()
     row = found(bench, campaign)
     assert ("running", "b") == (row.status, row.winner)
     with bench.database.begin() as session:
         session.get_one(Campaign, campaign).status = "active"
-    bench.database.clock.forward(seconds=31)
+    bench.clock.forward(seconds=31)
     bench.run_out()
     assert ("decided", 1) == (found(bench, campaign).status, found(bench, campaign).looks)
     assert set(people) == set(bench.channel.sent())
@@ -155,7 +155,7 @@ def test_with_nobody_left_the_decision_stands_by_itself(bench: Bench, ended: str
     if ended == "cancelled":
         with bench.runtime.transaction() as session:
             lifecycle.cancel(session, bench.org_id, campaign)
-    bench.database.clock.forward(hours=11)
+    bench.clock.forward(hours=11)
     bench.sweep_and_work()
     row = found(bench, campaign)
     assert ("decided", "b", None) == (row.status, row.winner, row.next_look_at)
@@ -191,6 +191,6 @@ def test_looks_are_spread_evenly(bench: Bench) -> None:
     started = found(bench, campaign).started_at
     assert started is not None
     assert started + timedelta(hours=2) == found(bench, campaign).next_look_at
-    bench.database.clock.forward(hours=3.5)
+    bench.clock.forward(hours=3.5)
     bench.sweep_and_work()
     assert started + timedelta(hours=4) == found(bench, campaign).next_look_at

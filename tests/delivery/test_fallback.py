@@ -70,7 +70,7 @@ def test_another_channel_sends_meanwhile_and_the_first_takes_over_again(bench: B
     assert "sends meanwhile" in waits.reason
     bench.channel.answer = lambda _: Delivered()
     before = len(bench.channel.journal)
-    bench.database.clock.forward(hours=2)  # type: ignore[attr-defined]
+    bench.clock.forward(hours=2)
     bench.run_out(step=60)
     assert {"success": 60} == bench.statuses()
     assert len(bench.channel.journal) > before, "the first is tried, and takes over"
@@ -87,7 +87,7 @@ def test_whoever_is_in_doubt_waits_for_the_channel_itself(bench: Bench) -> None:
     bench.activate(campaign)
     bench.work()
     for _ in range(5):
-        bench.database.clock.forward(seconds=61)  # type: ignore[attr-defined]
+        bench.clock.forward(seconds=61)
         bench.sweep_and_work()
     assert {"success": 18, "pending": 2} == bench.statuses()
     assert not set(doubted) & set(other.sent())

@@ -82,10 +82,10 @@ def run(bench: Bench, *, rounds: int = 12) -> None:
     for _ in range(rounds):
         sweep(bench.runtime)
         bench.work(most=60)
-        bench.database.clock.forward(seconds=120)  # type: ignore[attr-defined]
+        bench.clock.forward(seconds=120)
 
 
-def statuses(bench: Bench, campaign: UUID) -> Counter[str]:
+def statuses(bench: Bench, campaign: UUID) -> Counter[str | None]:
     return bench.statuses_of(campaign)
 
 
@@ -110,7 +110,7 @@ def deliver(bench: Bench) -> None:
     with bench.database.begin() as session:
         change = recipients.RecipientChange(automation_status=AutomationStatus.FAILED)
         recipients.update_recipient(session, bench.org_id, campaign, people[-1], change)
-    lost = []
+    lost: list[bool] = []
 
     def crash() -> None:
         if not lost:
@@ -152,7 +152,7 @@ def stop(bench: Bench) -> None:
     assert set(statuses(bench, campaign)) == {"failed", "cancelled"}
     bench.activate(campaign)
     run(bench, rounds=2)
-    bench.database.clock.forward(days=3)  # type: ignore[attr-defined]
+    bench.clock.forward(days=3)
     run(bench, rounds=3)
     assert set(statuses(bench, campaign)) == {"failed", "success"}
 
@@ -174,7 +174,7 @@ def test_every_move_of_the_tables_is_made_and_no_other(
 
 def _forget() -> None:
     """Statements are built once from the tables."""
-    Statements._built.__func__.cache_clear()
+    Statements._built.cache_clear()
     lease_statements.complete_and_claim_statement.cache_clear()
     slices._given_back.cache_clear()
 
@@ -194,7 +194,7 @@ def test_a_move_that_is_not_in_the_tables_is_not_made(
     wanted: str,
 ) -> None:
     """Nothing makes the move regardless, so that what compares moves with the tables fails."""
-    monkeypatch.setitem(machine.moves, source, machine.moves[source] - {wanted})  # type: ignore[arg-type]
+    monkeypatch.setitem(machine.moves, source, machine.moves[source] - {wanted})
     _forget()
     try:
         # Delivery mostly does not get where it should, or does something twice.

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from actors.sweeper import Swept
     from tests.conftest import ManualClock
     from tests.delivery.kit import Bench
 
@@ -39,7 +40,7 @@ def test_leases_hold_for_their_time_after_an_outage(bench: Bench, clock: ManualC
     bench.entities(5)
     bench.activate(bench.campaign())
     bench.work(most=1)
-    acted = []
+    acted: list[Swept] = []
 
     def outage() -> None:
         if acted:

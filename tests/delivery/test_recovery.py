@@ -19,6 +19,9 @@ from tests.delivery.kit import Crash
 from tests.harness.sweeping import sweep
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from engine.channels.port import Outcome
     from tests.delivery.kit import Bench
 
 
@@ -57,7 +60,7 @@ def test_every_commit_edge(bench: Bench, point: str, doubt: str) -> None:
         bench.activate(campaign)
         bench.work(most=2)
         crash_leaving_a_wave_in_flight(bench)
-        bench.database.clock.forward(seconds=31)
+        bench.clock.forward(seconds=31)
     seen: list[str] = []
     with arm(point, crash_once(seen, point)):
         if not point.startswith("recover"):
@@ -146,7 +149,9 @@ def test_zombie_writes_nothing(bench: Bench, clock) -> None:
     with arm("wave.sent", fall_asleep):
         bench.work()
     assert Counter(failed=5) == bench.statuses()
-    assert all(row.error_text.endswith("X: told the other worker") for row in bench.recipients().values())
+    assert all(
+        (row.error_text or "").endswith("X: told the other worker") for row in bench.recipients().values()
+    )
     assert Counter(dict.fromkeys(people, 2)) == bench.channel.sent()
 
 
@@ -177,7 +182,7 @@ def test_poison_ends_failed_not_in_a_loop(bench: Bench, clock) -> None:
 def test_doubt_is_not_forgotten_when_the_repeat_is_refused(bench: Bench) -> None:
     """May have arrived first, refused afterwards: nobody knows, and the record says so."""
     people = bench.entities(1)
-    answers = iter(
+    answers: Iterator[Outcome] = iter(
         [Doubtful("SMTP_TIMEOUT", "no answer"), Deferred("SMTP_451", "later"), Rejected("SMTP_550", "gone")]
     )
     bench.channel.answer = lambda _: next(answers)
@@ -185,12 +190,12 @@ def test_doubt_is_not_forgotten_when_the_repeat_is_refused(bench: Bench) -> None
     bench.run_out()
     row = bench.recipients()[people[0]]
     assert ("failed", "OUTCOME_UNKNOWN") == (row.automation_status, row.error_code)
-    assert "SMTP_550" in row.error_text
+    assert "SMTP_550" in (row.error_text or "")
 
 
 def test_success_ends_the_doubt(bench: Bench) -> None:
     bench.entities(1)
-    answers = iter([Doubtful("SMTP_TIMEOUT", "no answer"), Delivered()])
+    answers: Iterator[Outcome] = iter([Doubtful("SMTP_TIMEOUT", "no answer"), Delivered()])
     bench.channel.answer = lambda _: next(answers)
     bench.activate(bench.campaign())
     bench.run_out()
@@ -233,12 +238,12 @@ def test_a_stopped_job_is_wound_up_and_then_forgotten(bench: Bench) -> None:
     bench.work()
     assert Counter(pending=10, cancelled=30) == bench.statuses()
     assert bench.job(job_id).touched_at is not None
-    bench.database.clock.forward(seconds=31)
+    bench.clock.forward(seconds=31)
     bench.sweep_and_work()
     assert {"cancelled": 40} == bench.statuses()
     assert bench.job(job_id).touched_at is None
     bench.check_counters(campaign)
-    bench.database.clock.forward(seconds=31)
+    bench.clock.forward(seconds=31)
     swept = sweep(bench.runtime)
     assert (0, []) == (swept.restarted, bench.wakeups.sent)
 

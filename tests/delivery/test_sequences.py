@@ -71,11 +71,14 @@ def test_each_touchpoint_has_its_own_attempts_channel_and_policy(bench: Bench, c
         return Delivered() if failures[message.entity_id] == 4 else Deferred("LATER", "not now")
 
     slow_once = {people[0]}
-    bench.channel.answer = lambda message: (
-        Deferred("LATER", "not now")
-        if message.entity_id in slow_once and not slow_once.discard(message.entity_id)
-        else Delivered()
-    )
+
+    def slow(message) -> Deferred | Delivered:
+        if message.entity_id not in slow_once:
+            return Delivered()
+        slow_once.discard(message.entity_id)
+        return Deferred("LATER", "not now")
+
+    bench.channel.answer = slow
     bench.senders.others[other].answer = stubborn
     bench.activate(campaign)
     bench.work()

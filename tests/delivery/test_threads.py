@@ -11,17 +11,25 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import update
 
 from engine.campaigns import lifecycle
+from engine.content.stored import compile_stored
 from engine.delivery import sender
 from engine.delivery.sender import Senders
 from engine.delivery.single_flight import Made, SingleFlight
+from engine.kernel.commands import Execute
 from state.tables import Channel, Template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from uuid import UUID
 
     import pytest
 
     from tests.delivery.kit import Bench
+
+
+def executions(bench: Bench) -> list[Execute]:
+    """Those on their way, which are no longer."""
+    return [command for command in bench.wakeups.take() if isinstance(command, Execute)]
 
 
 def test_two_threads_are_in_the_database_at_a_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,7 +59,7 @@ def test_two_threads_are_in_the_database_at_a_time(bench: Bench, monkeypatch: py
     monkeypatch.setattr(bench.database, "autocommit", counted(bench.database.autocommit))
     executor = bench.new_executor()
     with ThreadPoolExecutor(8) as pool:
-        given = [(command.org_id, command.job_id, command.number) for command in bench.wakeups.take()]
+        given = [(command.org_id, command.job_id, command.number) for command in executions(bench)]
         assert 12 == len(list(pool.map(lambda place: executor.execute(*place), given)))
     assert {"success": 120} == bench.statuses()
     assert 1 <= most <= bench.settings.worker_database_threads
@@ -70,8 +78,8 @@ def test_a_template_that_is_slow_to_compile_holds_up_nobody_but_those_who_send_i
         session.execute(update(Template).values(text="Hello"))
     jobs = [bench.activate(campaign) for campaign in (slow, fast)]
     bench.work(most=2)  # both are planned
-    places = {command.job_id: command for command in bench.wakeups.take() if hasattr(command, "number")}
-    began, may_end, compiled = Event(), Event(), sender.compile_stored
+    places = {command.job_id: command for command in executions(bench)}
+    began, may_end = Event(), Event()
     calls = Counter[str]()
 
     def compile_slowly(session: Any, row: Any, **options: Any) -> Any:
@@ -79,14 +87,14 @@ def test_a_template_that_is_slow_to_compile_holds_up_nobody_but_those_who_send_i
         if len(calls) == 1:
             began.set()
             assert may_end.wait(30)
-        return compiled(session, row, **options)
+        return compile_stored(session, row, **options)
 
     monkeypatch.setattr(sender, "compile_stored", compile_slowly)
     senders = Senders(bench.settings, bench.loop, bench.database)
     bench.senders = senders  # type: ignore[assignment]
     executor = bench.new_executor()
 
-    def execute(job_id: Any) -> None:
+    def execute(job_id: UUID) -> None:
         command = places[job_id]
         executor.execute(command.org_id, command.job_id, command.number)
 

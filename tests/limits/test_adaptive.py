@@ -33,9 +33,16 @@ def test_half_of_what_was_allowed_and_never_nothing():
     assert slow_down(None, 3) == 10, "where nothing was configured it begins with ten a second"
 
 
+def held_to(slowed: Slowdown, seconds: float, *, ceiling: float | None = None) -> float:
+    """Messages a second after so many seconds, while it holds back."""
+    rate = slowed.rate_at(NOW + timedelta(seconds=seconds), ceiling=ceiling)
+    assert rate is not None
+    return rate
+
+
 def test_it_grows_with_time_until_nothing_is_held_back():
     slowed = Slowdown(50, NOW)
-    rates = [slowed.rate_at(NOW + timedelta(seconds=s), ceiling=100) for s in (0, 60, 120, 290)]
+    rates = [held_to(slowed, s, ceiling=100) for s in (0, 60, 120, 290)]
     assert rates[0] == 50
     assert rates == sorted(rates)
     assert slowed.rate_at(NOW + timedelta(seconds=301), ceiling=100) is None
@@ -98,7 +105,7 @@ def test_a_channel_finds_a_rate_and_comes_back_to_it():
     assert (6, 9) == pytest.approx(find_rate(10, 3, again=True))
     assert 0 < find_rate(0.001, 0, again=True).rate <= 1 / 60
     found = Slowdown(8.5, NOW, found=True, returns_to=9.7)
-    rates = [found.rate_at(NOW + timedelta(seconds=s), ceiling=None) for s in (0, 4, 8, 14, 68, 600)]
+    rates = [held_to(found, s) for s in (0, 4, 8, 14, 68, 600)]
     assert rates == sorted(rates)
     assert 8.5 == rates[0]
     assert 9.5 < rates[1] < 9.7, "it soon comes back"
@@ -112,7 +119,7 @@ def test_a_channel_finds_a_rate_and_comes_back_to_it():
 def test_a_slow_rate_comes_back_slowly_and_none_grows_while_nothing_is_sent():
     """Five a minute are tried again in minutes, not seconds; a pause tells nothing."""
     slow = Slowdown(0.08, NOW, found=True, returns_to=0.09)
-    assert slow.rate_at(NOW + timedelta(seconds=30), ceiling=None) < 0.09
+    assert held_to(slow, 30) < 0.09
     assert 0.09 == pytest.approx(slow.rate_at(NOW + timedelta(seconds=75), ceiling=None))
     paused = Slowdown(10, NOW, found=True, returns_to=12, resumes_at=NOW + timedelta(minutes=5))
     assert 10 == paused.rate_at(NOW + timedelta(minutes=5), ceiling=None)
@@ -167,7 +174,8 @@ class FixedWindow(SlidingWindow):
 @pytest.mark.parametrize(("rate", "per"), [(2, 1), (14, 1), (100, 1)])
 def test_the_found_rate_is_near_the_allowed_one(provider, rate, per):
     """A sender that keeps to it needs at most 1.3 times as long as the provider allows."""
-    size, ideal, found = 1500, rate / per, None
+    size, ideal = 1500, rate / per
+    found: Slowdown | None = None
     takes = provider(rate, per).takes
     now = last = 0.0
     taken = [0.0]
@@ -181,10 +189,11 @@ def test_the_found_rate_is_near_the_allowed_one(provider, rate, per):
         else:
             observed = sum(1 for t in taken if t > now - 1)
             if allowed is None or now - last >= 1:
-                again = found is not None and now - last < max(3, 4 / allowed)
+                again = allowed is not None and now - last < max(3, 4 / allowed)
                 lower = find_rate(allowed, observed, again=again)
                 found = Slowdown(lower.rate, at, found=True, returns_to=lower.returns_to)
                 now, last = (now + 1, now + 1) if allowed is None else (now, now)
+            assert found is not None
             allowed = found.rate_at(at, ceiling=None)
         now += 0.002 if allowed is None else 1 / allowed
     assert now <= 1.3 * size / ideal

@@ -75,6 +75,7 @@ def test_a_rare_permit_frees_the_thread_and_says_why(bench: LimitedBench, clock:
     sent = len(bench.channel.journal)
     assert sent <= 2
     row = bench.job(job)
+    assert row.waits_until is not None
     assert (row.waits_for, row.waits_until > clock.now()) == ("limit", True)
     assert reasons(bench, campaign)["limit"].until == row.waits_until
     bench.run_out(step=300)
@@ -94,7 +95,9 @@ def test_one_a_day_with_four_left_ends_in_four_days(bench: LimitedBench, clock: 
     seen = look(bench, campaign)
     assert seen.stopped is not None
     assert seen.stopped.scope == "campaign"
+    assert seen.stopped.until is not None
     assert abs(seen.stopped.until - clock.now() - day) < timedelta(minutes=5)
+    assert seen.completion is not None
     assert abs(seen.completion - clock.now() - 4 * day) < timedelta(minutes=5)
     bench.run_out(step=3600)
     assert {"success": 5} == bench.statuses()
@@ -129,7 +132,9 @@ def test_another_limit_takes_effect_at_once(bench: LimitedBench, clock: ManualCl
     bench.limit_channel(rate={"messages": 1, "per": "hour"})
     job = bench.activate(campaign)
     bench.work()
-    assert bench.job(job).waits_until > clock.now() + timedelta(minutes=50)
+    waits_until = bench.job(job).waits_until
+    assert waits_until is not None
+    assert waits_until > clock.now() + timedelta(minutes=50)
     raised_at = clock.now()
     bench.limit_channel(rate={"messages": 100})
     assert bench.job(job).waits_until is None
@@ -174,7 +179,7 @@ def test_while_redis_is_away_nobody_is_sent_to_and_nobody_is_lost(
         patched.setattr(buckets, "take", away)
         bench.work()
         assert not bench.channel.journal
-        assert "Redis does not answer" in bench.job(job).waits_reason
+        assert "Redis does not answer" in (bench.job(job).waits_reason or "")
     clock.forward(seconds=5)
     bench.run_out(step=2)
     assert bench.channel.sent() == Counter(people)
@@ -260,7 +265,7 @@ def test_one_mailbox_that_is_refused_slows_nobody_down_and_ends(bench: LimitedBe
         bench.sweep_and_work()
         if bench.statuses()["failed"]:
             break
-        bench.database.clock.forward(minutes=16)  # type: ignore[attr-defined]
+        bench.clock.forward(minutes=16)
     assert {"success": 4, "failed": 1} == bench.statuses()
 
 

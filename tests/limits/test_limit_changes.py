@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from tests.limits.conftest import LimitedBench
 
 #: By the clock of the tests it is Monday, in the morning.
-QUIET = {"quiet_hours": [{"from": "00:00", "to": "23:00"}]}
-EVENING = {"quiet_hours": [{"from": "18:00", "to": "06:00"}]}
+QUIET: dict[str, Any] = {"quiet_hours": [{"from": "00:00", "to": "23:00"}]}
+EVENING: dict[str, Any] = {"quiet_hours": [{"from": "18:00", "to": "06:00"}]}
 CAP = {"frequency_cap": {"messages": 1, "hours": 48, "over": "delay"}}
 WARM_UP = {"warm_up": {"start": "2026-03-02", "messages": 4}}
 
 
-def by_organization(bench: LimitedBench, **limits: object) -> None:
+def by_organization(bench: LimitedBench, **limits: Any) -> None:
     bench.limit_organization(**limits)
 
 
-def by_channel(bench: LimitedBench, **limits: object) -> None:
+def by_channel(bench: LimitedBench, **limits: Any) -> None:
     bench.limit_channel(**limits)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from threading import Event
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import dns.exception
 import dns.resolver
@@ -134,7 +135,9 @@ def test_a_limit_may_be_a_providers(clock: ManualClock):
     """Its domains share it; one that is named stands alone; the others have the rate of each domain."""
     rate, other = Rate(messages=10), Rate(messages=3)
     limits = EffectiveLimits(
-        *[None] * 3,
+        uuid4(),
+        uuid4(),
+        uuid4(),
         domain_rate=other,
         domains={"gmail.com": Rate(messages=1)},
         providers={"google": rate},

@@ -54,7 +54,7 @@ def test_a_person_is_exported_erased_and_proven(api: Api, client: httpx.Client, 
     )
     assert "ada" not in said, "but in an id, by chance"
 
-    api.database.clock.forward(seconds=AGAIN.total_seconds())  # type: ignore[attr-defined]
+    api.clock.forward(seconds=AGAIN.total_seconds())
     sweep(api.runtime)
     assert "done" == client.post(f"{path}:erase").json()["status"]
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from engine.engagement.feedback import Told
     from tests.conftest import ManualClock
     from tests.delivery.kit import Bench
 
@@ -90,12 +91,16 @@ def tell(bench: Bench, campaign_id: UUID) -> None:
                 )
             )  # fmt: skip
         session.flush()
+        outcomes: list[tuple[Told, str | None]] = [
+            ("clicked", f"https://shop.example/?who={SENTENCE}"),
+            ("bounced", None),
+        ]
         reports = [
             Feedback(
                 campaign_id=campaign_id, entity_id=row.entity_id, kind=kind, at=now, url=url, reason=SENTENCE
             )
             for row in people
-            for kind, url in (("clicked", f"https://shop.example/?who={SENTENCE}"), ("bounced", None))
+            for kind, url in outcomes
         ]
         take_feedback(session, bench.org_id, reports)
 
@@ -111,9 +116,9 @@ def told(bench: Bench, campaign_id: UUID) -> set[int]:
                 (Execution, (Execution.error_text,)),
             )
         } | {
-            session.scalar(
+            session.execute(
                 select(func.count()).where(Engagement.campaign_id == campaign_id, Engagement.data.is_not(None))
-            ) // 2
+            ).scalar_one() // 2
         }  # fmt: skip
 
 

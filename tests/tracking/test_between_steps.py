@@ -87,7 +87,7 @@ def test_an_unsubscribe_between_step_one_and_two_stops_step_two_and_a_bounce_is_
     course: Course,
 ) -> None:
     """The issue's line 6: ada leaves everything, bo this campaign, cy's address is gone; di stays."""
-    clock = course.api.database.clock
+    clock = course.api.clock
     people = {name: course.entity(name=name, email=f"{name}@x.example") for name in NAMES}
     campaign_id = course.two_messages()
     course.start(campaign_id)
@@ -137,7 +137,7 @@ def test_an_unsubscribe_between_step_one_and_two_stops_step_two_and_a_bounce_is_
 
 
 def test_what_comes_back_is_put_down_to_the_message_before_it(course: Course) -> None:
-    clock = course.api.database.clock
+    clock = course.api.clock
     ada = UUID(course.entity(name="ada", email="ada@x.example"))
     campaign_id = course.two_messages()
     course.start(campaign_id)

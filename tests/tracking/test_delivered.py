@@ -107,7 +107,7 @@ def test_what_is_delivered_can_be_opened_and_clicked(post: Post, channel_id: str
     sent = post.deliver(campaign_id)
     html = sent["ada@x.example"]["html"]
     assert "https://shop.example/ada" in sent["ada@x.example"]["text"], "people read addresses they know"
-    post.api.database.clock.forward(minutes=5)
+    post.api.clock.forward(minutes=5)
     yours, everybody = ours(html, "c")
     base = str(post.api.runtime.settings.public_url).rstrip("/")
     for url, leads in ((yours, "https://shop.example/ada"), (everybody, "https://shop.example/all")):

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import base64
 import quopri
+from typing import TYPE_CHECKING
 
 import pytest
 
 from engine.answers.classify import classifier_of
 from engine.inbound.mail_reading import read_inbound_mail
 from tests.tracking.letters import block, delivery_report, original
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ID = "<1.2@muster.example>"
 
@@ -139,9 +143,10 @@ def test_a_report_may_be_encoded_and_in_utf8(kind: str, encoding: str) -> None:
         "Final-Recipient: rfc822; ada@xn--mller-kva.example\nAction: failed\nStatus: 5.1.1\n"
         "Diagnostic-Code: smtp; 550 5.1.1 Postfach für Ada gibt es nicht\n"
     ).encode()
-    coded = {"base64": base64.encodebytes, "quoted-printable": quopri.encodestring, "8bit": bytes}[encoding](
-        fields
-    )
+    encodings: dict[str, Callable[[bytes], bytes]] = {
+        "base64": base64.encodebytes, "quoted-printable": quopri.encodestring, "8bit": bytes,
+    }  # fmt: skip
+    coded = encodings[encoding](fields)
     raw = delivery_report(block()).decode()
     start, end = raw.index("Content-Type: message/delivery-status"), raw.index("--=_b--")
     head = f"Content-Type: {kind}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"

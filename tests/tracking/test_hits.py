@@ -31,7 +31,7 @@ class Mail:
 
     def __init__(self, world: Mailing, campaign_id: UUID, entity_id: UUID) -> None:
         self.hits: Hits = world.api.app.state.hits
-        self.clock = world.api.database.clock
+        self.clock = world.api.clock
         self.url = world.api.url
         self.tokens = self.hits.tokens
         self.campaign_id = campaign_id
@@ -55,6 +55,11 @@ class Mail:
 def mail(world: Mailing, campaign_id: UUID) -> Mail:
     (entity_id,) = world.sent(campaign_id, "ada@x.example")
     return Mail(world, campaign_id, entity_id)
+
+
+def signs(world: Mailing, campaign_id: UUID) -> list[str]:
+    """What each engagement of the campaign, all of which are no person's, was told by."""
+    return [(row.data or {})["bot"] for row in world.engagements(campaign_id)]
 
 
 def test_a_person_is_sent_on_and_counted(world: Mailing, campaign_id: UUID, mail: Mail) -> None:
@@ -86,7 +91,7 @@ def test_scanners_are_sent_on_and_kept_apart(world: Mailing, campaign_id: UUID, 
     assert 200 == mail.open(agent="").status_code
     mail.record()
     assert [True] * 3 == [row.bot for row in world.engagements(campaign_id)]
-    assert ["head", "user_agent", "user_agent"] == [row.data["bot"] for row in world.engagements(campaign_id)]
+    assert ["head", "user_agent", "user_agent"] == signs(world, campaign_id)
     assert {("email", "clicked"): (0, 0), ("email", "read"): (0, 0)} == world.hours(campaign_id)
     shown = world.client.get(f"/v1/campaign/{campaign_id}/recipients").json()["results"][0]
     assert "email_click_count" not in shown
@@ -102,7 +107,7 @@ def test_who_follows_every_link_at_once_is_no_person(world: Mailing, campaign_id
     for page in range(4):
         mail.click(f"https://shop.example/{page}")
     mail.record()
-    assert {"burst"} == {row.data["bot"] for row in world.engagements(campaign_id)}
+    assert {"burst"} == set(signs(world, campaign_id))
     mail.clock.forward(minutes=10)
     for page in range(3):
         mail.click(f"https://shop.example/{page}")
@@ -127,7 +132,7 @@ def test_a_click_before_anybody_can_have_read_is_nobodys(world: Mailing, campaig
     mail.who = mail.tokens.who(campaign_id, entity_id, int(mail.clock.now().timestamp()))
     mail.click()
     mail.record()
-    assert ["too_soon"] == [row.data["bot"] for row in world.engagements(campaign_id)]
+    assert ["too_soon"] == signs(world, campaign_id)
 
 
 def test_a_picture_proxy_counts_and_is_named(world: Mailing, campaign_id: UUID, mail: Mail) -> None:

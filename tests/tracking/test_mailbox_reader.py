@@ -14,6 +14,7 @@ from engine.channels.mailboxes import MailboxAccess, check_mailbox
 from engine.channels.trust import Trust
 from engine.inbound import mailbox_reader
 from engine.inbound.mailbox_reader import MailboxReader, read_mailboxes
+from engine.inbound.returned_mail import take_inbound
 from tests.channels.certificate import self_signed
 from tests.harness.waiting import wait_until
 from tests.servers.dovecot import PASSWORD, Dovecot, is_installed
@@ -151,12 +152,11 @@ def test_what_cannot_be_taken_is_left_for_a_person_and_stops_no_other(
 ) -> None:
     monkeypatch.setattr(mailboxes, "LONGEST", 3000)
     poison = post.reply(post.people[0])
-    take = mailbox_reader.take_inbound
 
     def fails_at_poison(*given: Any, **more: Any) -> Any:
         if given[2] == poison:
             raise ZeroDivisionError
-        return take(*given, **more)
+        return take_inbound(*given, **more)
 
     monkeypatch.setattr(mailbox_reader, "take_inbound", fails_at_poison)
     post.channel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from textwrap import dedent
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
@@ -11,6 +12,9 @@ from engine.answers.classify import classifier_of
 from engine.content.links import return_path_of
 from engine.inbound.mail_reading import read_inbound_mail
 from tests.tracking.letters import answer, delivery_report, original
+
+if TYPE_CHECKING:
+    from engine.answers.meanings import ProviderAnswer
 
 ID = "<1.2@muster.example>"
 COPY = original(message_id=ID)
@@ -126,6 +130,11 @@ def notice(
     return raw.replace("\n", "\r\n").encode()
 
 
+def bars(answer: ProviderAnswer | None) -> bool:
+    assert answer is not None
+    return classifier_of().classify(answer).bar
+
+
 def read(raw: bytes):
     mail = read_inbound_mail(raw)
     if mail.kind != "bounce":
@@ -135,7 +144,7 @@ def read(raw: bytes):
         (
             one.kind,
             one.addresses,
-            one.kind == "bounced" and classifier_of().classify(one.answer).bar,
+            one.kind == "bounced" and bars(one.answer),
         )
         for one in report.recipients
     ]

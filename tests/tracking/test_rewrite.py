@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html import unescape
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -21,8 +22,8 @@ ALL = Wanted(opens=True, clicks=True, text=True)
 def rendered(source: str, wanted: Wanted = ALL, *, html: bool = True, **attributes: object) -> str:
     """The part as this recipient gets it."""
     part = rewrite(source, TOKENS, CAMPAIGN, STEP, wanted, html=html)
-    given = {"html": part.source} if html else {"text": part.source}
-    content = compile_template(**given).render(attributes)
+    template = compile_template(html=part.source) if html else compile_template(text=part.source)
+    content = template.render(attributes)
     clicks = f"{TOKENS.clicks}{WHO}/"
     return Rewritten.finish(
         (content.html if html else content.text) or "",
@@ -111,7 +112,12 @@ def test_what_is_no_link_of_the_web_stays(source: str) -> None:
     ],
 )  # fmt: skip
 def test_an_address_with_liquid_in_it_is_signed_when_it_is_known(source: str, expected: str | None) -> None:
-    attributes = {"path": "a/b", "name": "Ada & Co", "link": "https://shop.example/?a=1&b=2", "vip": True}
+    attributes: dict[str, Any] = {
+        "path": "a/b",
+        "name": "Ada & Co",
+        "link": "https://shop.example/?a=1&b=2",
+        "vip": True,
+    }
     part = rewrite(source, TOKENS, CAMPAIGN, STEP, Wanted(clicks=True), html=True)
     if expected is None:  # without quotes its end cannot be told
         assert source == part.source

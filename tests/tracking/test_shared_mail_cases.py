@@ -24,7 +24,7 @@ BOUNCED = ("bounce", "bounced", None)
 COMPLAINED = ("complaint", "complained", "complaint")
 AUTOMATIC = ("auto_reply", None, None)
 #: By what the case stands for: kind, the log's word, why the address is barred.
-EXPECTED = {
+EXPECTED: dict[str, dict[str, tuple[str, str | None, str | None]]] = {
     "what a report says of the address": {
         "dsn-500-ip-limited": BOUNCED,
         "dsn-500-spam": BOUNCED,

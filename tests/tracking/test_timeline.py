@@ -33,7 +33,7 @@ def whats(body: dict[str, Any]) -> list[str]:
 def test_a_hard_bounce_is_in_the_story_with_what_follows(world: Mailing, campaign_id: UUID) -> None:
     target_id = world.target(name="everybody in Oslo")
     (ada,) = world.sent(campaign_id, ADA, target_id=target_id)
-    clock = world.api.database.clock
+    clock = world.api.clock
     clock.forward(minutes=1)
     returned = original(message_id=world.message_id(campaign_id, ada))
     world.client.post("/v1/inbound/email", content=delivery_report(block(), returned=returned))
@@ -54,7 +54,7 @@ def test_a_hard_bounce_is_in_the_story_with_what_follows(world: Mailing, campaig
 
 
 def test_every_part_of_a_story_is_told_in_order(world: Mailing, campaign_id: UUID) -> None:
-    clock = world.api.database.clock
+    clock = world.api.clock
     job = world.job(campaign_id)
     with world.api.database.begin() as session:
         session.get_one(Job, job).kind = "retrigger"
@@ -116,7 +116,7 @@ def test_a_story_is_told_a_page_at_a_time(world: Mailing, campaign_id: UUID) -> 
 
 
 def test_waiting_and_excluded_are_told_with_the_reason(world: Mailing, campaign_id: UUID) -> None:
-    due = world.api.database.clock.forward(hours=1)
+    due = world.api.clock.forward(hours=1)
     (waits,) = world.recipients(campaign_id, "pending", error_code="SMTP_450", due_at=due, attempt=2)
     (excluded,) = world.recipients(
         campaign_id, "cancelled", error_code="SUPPRESSED", error_text="hard_bounce"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -56,7 +57,7 @@ def test_each_recipients_links_are_its_own() -> None:
 
 @pytest.mark.parametrize("text", [None, "Hi {{ name }}: https://shop.example/t"])
 def test_the_text_is_what_it_was(text: str | None) -> None:
-    source = {"html": HTML} | ({"text": text} if text else {})
+    source: dict[str, Any] = {"html": HTML} | ({"text": text} if text else {})
     plain = compile_template("For {{ name }}", **source).render(person(), EXTRAS)
     content = tracked(Wanted(opens=True, clicks=True), **source).render(person(), EXTRAS)
     assert plain.text == content.text

@@ -67,7 +67,7 @@ class Mailing(World):
             found = session.execute(
                 select(Suppression.address, Suppression.reason).order_by(Suppression.address)
             )
-            return [tuple(row) for row in found]
+            return list(found)
 
     def engagements(self, campaign_id: UUID) -> list[Engagement]:
         with self.api.database.read() as session:

@@ -48,7 +48,7 @@ class TargetDesk(Desk):
                 open_ = select(Job.id).where(Job.status.in_(("queued", "processing", "send_report")))
                 if session.execute(open_.limit(1)).first() is None:
                     return
-            self.database.clock.forward(seconds=3600)  # type: ignore[attr-defined]
+            self.clock.forward(seconds=3600)
             sweep(self.api.runtime)
         raise AssertionError("somebody waits for ever")
 
@@ -64,17 +64,17 @@ class TargetDesk(Desk):
         path = f"/campaigns/{campaign}/targets:create-customer"
         return dict(self.told("POST", path, expected, json=given))
 
-    def list(self, campaign: str, status: int = 200, **query: Any) -> dict[str, Any]:
+    def listing(self, campaign: str, status: int = 200, **query: Any) -> dict[str, Any]:
         return dict(self.told("GET", f"/campaigns/{campaign}/targets", status, params=query))
 
     def names(self, campaign: str, **query: Any) -> list[str]:
-        return [one["customer"]["name"] for one in self.list(campaign, **{"limit": 200, **query})["data"]]
+        return [one["customer"]["name"] for one in self.listing(campaign, **{"limit": 200, **query})["data"]]
 
     def ids(self, campaign: str, **query: Any) -> list[str]:
-        return [one["id"] for one in self.list(campaign, **{"limit": 200, **query})["data"]]
+        return [one["id"] for one in self.listing(campaign, **{"limit": 200, **query})["data"]]
 
     def target(self, campaign: str, target: str) -> dict[str, Any]:
-        found = self.list(campaign, limit=200, include_deleted=True)["data"]
+        found = self.listing(campaign, limit=200, include_deleted=True)["data"]
         return dict(next(one for one in found if one["id"] == target))
 
     def on(self, campaign: str, target: str, method: str, tail: str = "", status: int = 200, **o: Any) -> Any:

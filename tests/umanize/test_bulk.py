@@ -115,7 +115,7 @@ def test_many_join_a_campaign_that_runs(desk: TargetDesk) -> None:
     assert abs(len(of_many) - len(of_few)) <= 2  # a job that is open is joined, else there is a new one
     desk.run_out()
     assert desk.sent() == set(people)
-    assert all(one["stage"] == "contacted" for one in desk.list(campaign, limit=200)["data"])
+    assert all(one["stage"] == "contacted" for one in desk.listing(campaign, limit=200)["data"])
 
 
 def test_who_is_named_twice_is_enrolled_once(desk: TargetDesk) -> None:
@@ -125,7 +125,7 @@ def test_who_is_named_twice_is_enrolled_once(desk: TargetDesk) -> None:
     items = [{"customer_id": str(person), "assigned_agent_id": agent}, {"customer_id": str(person)}]
     told = desk.told("POST", f"/campaigns/{campaign}/targets:bulk", json={"items": items})
     assert told == {"total": 2, "created": 1, "skipped": 1, "errors": []}
-    assert desk.list(campaign)["data"][0]["assigned_agent_id"] == agent
+    assert desk.listing(campaign)["data"][0]["assigned_agent_id"] == agent
 
 
 def test_a_soft_deleted_one_comes_back_as_it_was(desk: TargetDesk) -> None:
@@ -144,9 +144,9 @@ def test_a_recipient_of_the_audience_becomes_a_target(desk: TargetDesk) -> None:
     campaign = desk.campaign(target_ids=[str(desk.segment("all"))])
     desk.set_status(campaign, "active")
     desk.run_out()
-    assert desk.list(campaign)["data"] == []
+    assert desk.listing(campaign)["data"] == []
     assert desk.bulk(campaign, people)["created"] == 2
-    found = desk.list(campaign)["data"]
+    found = desk.listing(campaign)["data"]
     assert {one["stage"] for one in found} == {"contacted"}
     assert all(one["last_contacted_at"] for one in found)
     desk.work()

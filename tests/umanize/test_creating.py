@@ -107,7 +107,7 @@ def test_the_same_customer_id_is_the_same_customer(desk: TargetDesk) -> None:
     again = desk.create_one(first, customer_id="A", email="other@example.com")
     assert again["reason"] == "customer A is a target of this campaign already"
     assert desk.create_one(second, customer_id="A", surname="Lovelace", email="ada@example.com")["created"]
-    (one,), (two,) = desk.list(first)["data"], desk.list(second)["data"]
+    (one,), (two,) = desk.listing(first)["data"], desk.listing(second)["data"]
     assert one["customer_id"] == two["customer_id"]
     assert one["id"] != two["id"]
     assert (two["customer"]["name"], two["customer"]["surname"]) == ("Ada", "Lovelace")
@@ -121,7 +121,7 @@ def test_another_campaigns_customer_is_not_taken_for_this_ones(desk: TargetDesk)
     first, second = desk.campaign(), desk.campaign()
     desk.create_one(first, customer_id="A", email="ada@example.com")
     assert desk.create_one(second, customer_id="B", email="ada@example.com")["created"]
-    assert desk.list(first)["data"][0]["customer_id"] != desk.list(second)["data"][0]["customer_id"]
+    assert desk.listing(first)["data"][0]["customer_id"] != desk.listing(second)["data"][0]["customer_id"]
 
 
 def test_whoever_was_enrolled_in_bulk_is_known(desk: TargetDesk) -> None:
@@ -182,7 +182,7 @@ def test_agents_are_kept(desk: TargetDesk) -> None:
     desk.create_one(
         campaign, email="a@b.example", customer_agent_id=theirs, assigned_agent_id=ours, status="lead"
     )
-    (found,) = desk.list(campaign, assigned_agent_id=ours)["data"]
+    (found,) = desk.listing(campaign, assigned_agent_id=ours)["data"]
     assert (found["assigned_agent_id"], found["customer"]["agent_id"]) == (ours, theirs)
     assert found["customer"]["status"] == "lead"
 

@@ -36,7 +36,7 @@ def campaign(desk: TargetDesk) -> str:
             campaign, customer_id=f"crm-{index}", name=name, surname=f"von {name}stein",
             email=f"{name}@example.com", phone=f"+4930123450{index}",
         )  # fmt: skip
-        desk.database.clock.forward(seconds=3600)  # type: ignore[attr-defined]
+        desk.clock.forward(seconds=3600)
     ada, bob, cleo, dora, *_ = desk.ids(campaign, sort_dir="asc")
     analyse(
         desk,
@@ -100,7 +100,7 @@ def test_what_is_looked_for_is_found(desk: TargetDesk, campaign: str) -> None:
             assert len(found) == 6
             found = found[: len(names.split())]
         assert found == names.split(), query
-        total = desk.list(campaign, limit=1, **query)["meta"]["total"]
+        total = desk.listing(campaign, limit=1, **query)["meta"]["total"]
         assert total == (6 if "sort_field" in query else len(names.split())), query
 
 
@@ -116,14 +116,14 @@ def pages_through_everybody_once(desk: TargetDesk, campaign: str, field: str, di
     query: dict[str, Any] = {"sort_field": field, "sort_dir": direction, "limit": 2}
     cursor = None
     while True:
-        page = desk.list(campaign, **query, **({"cursor": cursor} if cursor else {}))
+        page = desk.listing(campaign, **query, **({"cursor": cursor} if cursor else {}))
         paged += [one["id"] for one in page["data"]]
         assert page["meta"]["total"] == 6
         cursor = page["meta"].get("next")
         if cursor is None:
             break
     assert paged == whole, (field, direction)
-    assert whole[2:4] == [one["id"] for one in desk.list(campaign, **query, offset=2)["data"]]
+    assert whole[2:4] == [one["id"] for one in desk.listing(campaign, **query, offset=2)["data"]]
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
@@ -146,19 +146,19 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 def test_what_cannot_be_asked_is_said(desk: TargetDesk) -> None:
     campaign = desk.campaign()
     for query, field in REFUSED:
-        told = desk.list(campaign, 422, **query)
+        told = desk.listing(campaign, 422, **query)
         assert told["detail"][0]["loc"] == ["query", field], query
 
 
 def test_a_cursor_is_of_its_order(desk: TargetDesk, campaign: str) -> None:
-    cursor = desk.list(campaign, limit=1)["meta"]["next"]
-    told = desk.list(campaign, 422, limit=1, sort_dir="asc", cursor=cursor)
+    cursor = desk.listing(campaign, limit=1)["meta"]["next"]
+    told = desk.listing(campaign, 422, limit=1, sort_dir="asc", cursor=cursor)
     assert told["detail"][0]["loc"] == ["query", "cursor"]
 
 
 def test_aggregations(desk: TargetDesk, campaign: str) -> None:
-    assert "aggregations" not in desk.list(campaign)
-    found = desk.list(campaign, include_aggregations=True, limit=1)["aggregations"]
+    assert "aggregations" not in desk.listing(campaign)
+    found = desk.listing(campaign, include_aggregations=True, limit=1)["aggregations"]
     assert found["quick_filters"] == {
         "all": 6, "follow_up": 1, "callback": 1, "escalation": 1, "missed_goal": 1, "negative_sentiment": 2,
     }  # fmt: skip
@@ -167,15 +167,15 @@ def test_aggregations(desk: TargetDesk, campaign: str) -> None:
         "by_ai_label": {"negative": 1, "neutral": 1, "positive": 2, "unknown": 2},
     }
     # They offer filters, so those do not narrow them; what is looked for does.
-    query = {"include_aggregations": True, "stage": "hot", "action_required": "callback"}
-    assert found == desk.list(campaign, **query)["aggregations"]
-    found = desk.list(campaign, include_aggregations=True, q="bob")["aggregations"]
+    query: dict[str, Any] = {"include_aggregations": True, "stage": "hot", "action_required": "callback"}
+    assert found == desk.listing(campaign, **query)["aggregations"]
+    found = desk.listing(campaign, include_aggregations=True, q="bob")["aggregations"]
     assert found["quick_filters"]["all"] == found["quick_filters"]["escalation"] == 1
 
 
 def test_what_was_asked_is_told(desk: TargetDesk, campaign: str) -> None:
     agent = str(uuid4())
-    told = desk.list(
+    told = desk.listing(
         campaign, q="x", stage="hot", assigned_agent_id=agent, only_deleted=True, date_from="2026-03-02"
     )
     order = {"field": "created_at", "direction": "desc"}
@@ -193,7 +193,7 @@ def test_deleted_ones(desk: TargetDesk, campaign: str) -> None:
     assert desk.names(campaign, include_deleted=True)[-1] == "Ada"
     assert desk.names(campaign, only_deleted=True) == ["Ada"]
     assert desk.names(campaign, only_deleted=True, include_deleted=True) == ["Ada"]
-    assert desk.list(campaign, include_aggregations=True)["aggregations"]["quick_filters"]["all"] == 5
+    assert desk.listing(campaign, include_aggregations=True)["aggregations"]["quick_filters"]["all"] == 5
 
 
 def test_nothing_is_null(desk: TargetDesk, campaign: str) -> None:
@@ -202,7 +202,7 @@ def test_nothing_is_null(desk: TargetDesk, campaign: str) -> None:
             return any(inner is None or nulls(inner) for inner in value.values())
         return isinstance(value, list) and any(nulls(inner) for inner in value)
 
-    assert not nulls(desk.list(campaign, include_aggregations=True))
+    assert not nulls(desk.listing(campaign, include_aggregations=True))
 
 
 @pytest.mark.slow
@@ -212,17 +212,17 @@ def test_many_page_in_as_many_statements(desk: TargetDesk) -> None:
     everybody = crowd(desk, MANY)
     desk.bulk(campaign, everybody[:300])
     with statements(desk.database) as of_few:
-        desk.list(campaign, limit=200, include_aggregations=True)
+        desk.listing(campaign, limit=200, include_aggregations=True)
     desk.bulk(campaign, everybody[300:])
     with statements(desk.database) as of_many:
-        told = desk.list(campaign, limit=200, include_aggregations=True)
+        told = desk.listing(campaign, limit=200, include_aggregations=True)
     assert len(of_few) == len(of_many)
     assert told["aggregations"]["quick_filters"]["all"] == MANY
     with statements(desk.database) as far:
-        page = desk.list(campaign, limit=200, offset=MAX_OFFSET)
+        page = desk.listing(campaign, limit=200, offset=MAX_OFFSET)
     assert len(far) == len(of_many) - 1
     with statements(desk.database) as beyond:
-        after = desk.list(campaign, limit=200, cursor=page["meta"]["next"])
+        after = desk.listing(campaign, limit=200, cursor=page["meta"]["next"])
     assert len(beyond) == len(far) - 1  # the total comes with the cursor
     assert after["meta"]["total"] == MANY
     assert not {one["id"] for one in page["data"]} & {one["id"] for one in after["data"]}

@@ -81,7 +81,7 @@ def test_a_deleted_one_is_set_aside_and_comes_back(desk: TargetDesk) -> None:
     assert set(people) == desk.sent()
     assert all(times == 1 for times in desk.channel.sent().values())
     assert counts(desk, campaign) == by_rows(desk, campaign) == {"success": 5}
-    assert {one["stage"] for one in desk.list(campaign)["data"]} == {"contacted"}
+    assert {one["stage"] for one in desk.listing(campaign)["data"]} == {"contacted"}
 
 
 def test_whoever_is_restored_before_their_turn_goes_on_as_if_nothing_had_happened(desk: TargetDesk) -> None:

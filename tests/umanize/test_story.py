@@ -35,7 +35,7 @@ def test_one_story_over_two_dialects(desk: TargetDesk) -> None:
     assert first["last_email_at"] == first["last_contacted_at"]
     # Paused and resumed between the two messages.
     desk.told("POST", f"/api/v1/campaigns/{campaign}/pause")
-    desk.database.clock.forward(seconds=25 * 3600)  # type: ignore[attr-defined]
+    desk.clock.forward(seconds=25 * 3600)
     desk.work()
     assert len(desk.channel.journal) == 1
     desk.told("POST", f"/api/v1/campaigns/{campaign}/resume")
@@ -51,7 +51,7 @@ def test_one_story_over_two_dialects(desk: TargetDesk) -> None:
     assert shown["entity_id"] == str(entity)
     assert desk.target(campaign, target)["stage"] == "contacted"  # somebody was reached before
     refuse.clear()
-    desk.database.clock.forward(seconds=60)  # type: ignore[attr-defined]
+    desk.clock.forward(seconds=60)
     told = desk.told(
         "POST", f"/v1/campaign/{campaign}/automations:retrigger", json={"recipient_ids": [str(entity)]}
     )
@@ -83,7 +83,7 @@ def test_messages_are_counted_by_what_they_are(desk: TargetDesk, kind: str, coun
     desk.bulk(campaign, desk.people(2))
     desk.set_status(campaign, "active")
     desk.run_out()
-    for one in desk.list(campaign)["data"]:
+    for one in desk.listing(campaign)["data"]:
         counts = {name: one[name] for name in ("email_sent", "whatsapp_sent", "calls_made")}
         assert counts == {**dict.fromkeys(counts, 0), **({} if counted is None else {counted: 1})}
         assert one["stage"] == "contacted"
@@ -98,11 +98,11 @@ def test_who_cannot_be_reached_is_unreachable_until_they_are(desk: TargetDesk) -
     desk.channel.answer = lambda _: Rejected("550", "no such mailbox")
     desk.set_status(campaign, "active")
     desk.run_out()
-    assert desk.list(campaign)["data"][0]["stage"] == "unreachable"
+    assert desk.listing(campaign)["data"][0]["stage"] == "unreachable"
     desk.channel.answer = lambda _: Delivered()
     desk.told("POST", f"/v1/campaign/{campaign}/automations:retrigger", json={"recipient_ids": [str(person)]})
     desk.run_out()
-    assert desk.list(campaign)["data"][0]["stage"] == "contacted"
+    assert desk.listing(campaign)["data"][0]["stage"] == "contacted"
 
 
 def test_whoever_is_no_target_stays_none(desk: TargetDesk) -> None:
@@ -111,7 +111,7 @@ def test_whoever_is_no_target_stays_none(desk: TargetDesk) -> None:
     desk.set_status(campaign, "active")
     desk.run_out()
     assert desk.sent() == set(people)
-    assert desk.list(campaign, include_deleted=True)["data"] == []
+    assert desk.listing(campaign, include_deleted=True)["data"] == []
     for row in desk.recipients(campaign):
         assert (row.stage, row.email_sent, row.last_contacted_at, row.last_email_at) == (None,) * 4
 
@@ -125,7 +125,7 @@ def test_first_contact_waits_until_the_campaign_runs(desk: TargetDesk) -> None:
     desk.create_one(campaign, email="running@example.com")
     desk.run_out()
     assert len(desk.channel.journal) == 2
-    assert {one["stage"] for one in desk.list(campaign)["data"]} == {"contacted"}
+    assert {one["stage"] for one in desk.listing(campaign)["data"]} == {"contacted"}
 
 
 def test_a_campaign_of_enrolled_targets_alone_can_be_activated(desk: TargetDesk) -> None:
@@ -171,11 +171,11 @@ def test_first_contact_is_a_sequence(desk: TargetDesk) -> None:
     desk.create_one(campaign, customer_id="talks", name="Talks", email="t@example.com")
     desk.work()
     assert len(desk.channel.journal) == 2
-    talks = next(one for one in desk.list(campaign)["data"] if one["customer"]["name"] == "Talks")
+    talks = next(one for one in desk.listing(campaign)["data"] if one["customer"]["name"] == "Talks")
     desk.set_row(campaign, talks["id"], stage="engaged")  # as a completed call does
     desk.run_out_of_waits()
     times = desk.channel.sent()
-    silent = next(one for one in desk.list(campaign)["data"] if one["customer"]["name"] == "Silent")
+    silent = next(one for one in desk.listing(campaign)["data"] if one["customer"]["name"] == "Silent")
     assert times[UUID(talks["customer_id"])] == 1
     assert times[UUID(silent["customer_id"])] == 4  # three calls and a message
     assert silent["whatsapp_sent"] == 1

@@ -20,6 +20,7 @@ from engine.kernel.secrets import Secrets
 from engine.kernel.send_loop import SendLoop
 from engine.kernel.wakeups import MemoryWakeups
 from state.tables import Event, Webhook, WebhookDelivery
+from tests.conftest import manual_clock
 from tests.harness.sweeping import sweep
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from state.database import Database
+    from tests.conftest import ManualClock
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -45,6 +47,10 @@ class Desk:
         self.guard = Guard(self.settings.webhook_networks)
         self.loop = SendLoop()
         self.dispatcher = WebhookDispatcher(self.runtime, self.loop)
+
+    @property
+    def clock(self) -> ManualClock:
+        return manual_clock(self.database)
 
     def close(self) -> None:
         self.dispatcher.stop()
@@ -91,7 +97,7 @@ class Desk:
 
     def forward(self, **by: float) -> None:
         """Time passes, and the sweeper looks."""
-        self.database.clock.forward(**by)  # type: ignore[attr-defined]
+        self.clock.forward(**by)
         self.sweep()
 
     def deliveries(self, webhook_id: UUID) -> list[WebhookDelivery]:

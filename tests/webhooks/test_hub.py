@@ -46,7 +46,7 @@ async def take(
             got.append(one)
         if len(got) == count:
             break
-    await listening.aclose()  # type: ignore[attr-defined]
+    await listening.aclose()
     return got
 
 
@@ -120,7 +120,7 @@ def test_who_falls_behind_what_is_kept_misses_nothing(desk: Desk, monkeypatch: p
         late = [one async for one in _first(slow, 30)]
         assert heard == late
         assert hub.reads > 0
-        await slow.aclose()  # type: ignore[attr-defined]
+        await slow.aclose()
 
     asyncio.run(listen())
 
