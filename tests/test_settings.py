@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -44,7 +45,7 @@ def test_the_database_lies_in_the_data_folder_unless_it_is_named(monkeypatch: py
         ({"database_url": "postgresql+psycopg://muster@db/muster"}, False),
     ],
 )
-def test_sqlite_without_a_broker_is_one_process(given: dict[str, str], *, embedded: bool) -> None:
+def test_sqlite_without_a_broker_is_one_process(given: dict[str, Any], *, embedded: bool) -> None:
     assert Settings(**given).is_embedded is embedded
 
 
@@ -71,7 +72,7 @@ def test_pika_says_nothing_of_its_own() -> None:
 
 
 def test_channels_reach_loopback_in_the_embedded_form_and_what_is_allowed() -> None:
-    server = {"database_url": "postgresql+psycopg://muster@db/muster"}
+    server: dict[str, Any] = {"database_url": "postgresql+psycopg://muster@db/muster"}
     loopback = [ip_network("127.0.0.0/8"), ip_network("::1/128")]
     assert Settings().channel_networks == Settings(**server).embedded().channel_networks == loopback
     assert Settings(**server).channel_networks == []
@@ -129,8 +130,9 @@ def test_database_urls_are_taken_as_people_paste_them(pasted: str, taken: str) -
     ],
 )
 def test_urls_that_nothing_can_connect_to_are_refused_by_name(name: str, url: str, why: str) -> None:
+    given: dict[str, Any] = {name: url}
     with pytest.raises(ValidationError, match=why) as refused:
-        Settings(**{name: url})
+        Settings(**given)
     assert refused.value.errors()[0]["loc"] == (name,)
 
 

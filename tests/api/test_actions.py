@@ -75,7 +75,14 @@ def test_nor_in_the_other_dialect_by_whatever_field(operator: httpx.Client, clie
     made = client.post(TOUCHPOINTS, json={"name": "a", "type": "action", **REQUEST}).json()
     path = f"{TOUCHPOINTS}/{made['_id']}"
     assert operator.put(path, json={**made, "name": "renamed"}).status_code == 200
-    for given in (OTHER, {"settings": OTHER}, {"method": "PUT"}, {"query": {"a": "b"}}, {"body": {}}):
+    changes: list[dict[str, Any]] = [
+        OTHER,
+        {"settings": OTHER},
+        {"method": "PUT"},
+        {"query": {"a": "b"}},
+        {"body": {}},
+    ]
+    for given in changes:
         assert operator.put(path, json=given).status_code == 403, given
     # What is no action becomes none by the way.
     text = operator.post(TOUCHPOINTS, json={"name": "b", "type": "message", "message": "x", **OTHER}).json()

@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from ipaddress import ip_network
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -26,7 +27,7 @@ from tests.servers.dns import DnsServer
 from tests.servers.smtp import SmtpServer
 
 PASSWORD = "hunter2-never-shown"
-SMTP = {
+SMTP: dict[str, Any] = {
     "name": "mail",
     "kind": "smtp",
     "settings": {"host": "127.0.0.1", "port": 1, "security": "none", "insecure_login": True,
@@ -250,7 +251,7 @@ def test_a_channel_that_a_flow_names_stays(api, client):
 
 
 #: A channel of every kind whose provider is not there, with a secret wherever the kind takes one.
-EVERY_KIND = {
+EVERY_KIND: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "apprise": ({}, {"url": f"ntfy://{PASSWORD}@127.0.0.1:1/topic"}),
     "file": ({"format": "eml"}, {}),
     "http": ({"url": "http://127.0.0.1:1/send"}, {"bearer": PASSWORD, "secrets": {"key": PASSWORD}}),

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import uuid4
 
 import pytest
 
 from engine.api import campaigns, experiments, imbrace, stream, targeting, umanize, webhooks
+from engine.api.route import Route
 from engine.authentication.api_keys import list_keys, revoke_key
 from engine.kernel.principal import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: What needs no key: operations, documentation, the links in a message and what a voice provider reports, all signed.
 OPEN = {
@@ -24,8 +29,24 @@ OPEN = {
     "/t/c/{who}/{what}",
     "/v1/inbound/voice/{channel_id}",
 }
-ROUTES = [
-    pytest.param(route, method, id=f"{method} {route.path}")
+
+
+class Door(NamedTuple):
+    """One method of a route."""
+
+    route: Route
+    method: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.route.path}"
+
+    @property
+    def needs(self) -> Role:
+        return self.route.needs(self.method)
+
+
+def doors() -> Iterator[Door]:
     for router in (
         *targeting.ROUTERS,
         *campaigns.ROUTERS,
@@ -34,11 +55,13 @@ ROUTES = [
         *webhooks.ROUTERS,
         stream.router,
         experiments.router,
-    )
-    for route in router.routes
-    for method in sorted(route.methods)
-    if method != "HEAD"
-]
+    ):
+        for route in router.routes:
+            assert isinstance(route, Route), route
+            yield from (Door(route, method) for method in sorted(route.methods or ()) if method != "HEAD")
+
+
+DOORS = list(doors())
 #: Whoever is let in listens for good.
 ENDLESS = "/v1/events:stream"
 #: What is asked by POST and changes nothing.
@@ -49,7 +72,7 @@ QUESTIONS = {
     "POST /v1/target/queries",
     "POST /v1/template/{template_id}:preview",
 }
-MUTATING = [param for param in ROUTES if param.values[1] != "GET" and param.id not in QUESTIONS]
+MUTATING = [door for door in DOORS if door.method != "GET" and door.name not in QUESTIONS]
 
 
 def fields_of_an_error(path: str) -> list[str]:
@@ -73,13 +96,13 @@ def test_every_route_of_the_application_is_in_the_table(client):
         for method in operations
         if path not in OPEN
     }
-    assert documented == {(param.values[1], param.values[0].path) for param in ROUTES}
+    assert documented == {(door.method, door.route.path) for door in DOORS}
     assert documented
 
 
 def test_no_route_opens_without_a_key(api, client):
-    for param in ROUTES:
-        route, method = param.values
+    for door in DOORS:
+        route, method = door
         for headers in (
             {},
             {"authorization": "Bearer"},
@@ -93,37 +116,37 @@ def test_no_route_opens_without_a_key(api, client):
         ):
             anonymous = {"authorization": "", **headers}
             answer = client.request(method, filled(route.path), headers=anonymous)
-            assert answer.status_code == 401, param.id
+            assert answer.status_code == 401, door.name
             assert list(answer.json()) == fields_of_an_error(route.path)
             assert answer.headers["www-authenticate"] == "Bearer"
 
 
 def test_every_mutating_route_asks_for_its_role(api):
     below = {Role.VIEWER: [], Role.OPERATOR: ["viewer"], Role.ADMIN: ["viewer", "operator"]}
-    for param in MUTATING:
-        route, method = param.values
-        for role in below[route.needs(method)]:
+    for door in MUTATING:
+        route, method = door
+        for role in below[door.needs]:
             with api.client(role) as client:
                 answer = client.request(method, filled(route.path), headers={"idempotency-key": "k"})
-                assert answer.status_code == 403, (param.id, role)
+                assert answer.status_code == 403, (door.name, role)
                 assert list(answer.json()) == fields_of_an_error(route.path)
     with api.database.read() as session:
         assert session.connection().exec_driver_sql("SELECT count(*) FROM idempotency_key").scalar() == 0
 
 
 def test_reading_asks_for_a_viewer_and_mutating_lets_its_role_in(api):
-    for param in ROUTES:
-        route, method = param.values
+    for door in DOORS:
+        route, method = door
         if route.path == ENDLESS:
             continue
-        with api.client(route.needs(method).word) as client:
+        with api.client(door.needs.word) as client:
             answer = client.request(method, filled(route.path))
-            assert answer.status_code not in (401, 403), param.id
-            assert answer.status_code < 500, (param.id, answer.text)
+            assert answer.status_code not in (401, 403), door.name
+            assert answer.status_code < 500, (door.name, answer.text)
 
 
 def test_channels_and_what_guards_them_are_for_admins():
-    needed = {param.id: param.values[0].needs(param.values[1]) for param in MUTATING}
+    needed = {door.name: door.needs for door in MUTATING}
     for name, role in needed.items():
         nouns = ("/v1/channel", "/v1/organization", "/v1/webhooks", "/v1/key", ":erase")
         guarded = any(noun in name for noun in nouns) and not name.endswith(":redeliver")
@@ -132,8 +155,8 @@ def test_channels_and_what_guards_them_are_for_admins():
 
 def test_an_id_that_is_none_is_400_naming_it(client):
     """In the Targeting dialect, whose ids are UUIDs; in the others they are any text (docs/contract/README.md)."""
-    for param in ROUTES:
-        route, method = param.values
+    for door in DOORS:
+        route, method = door
         if not route.path.startswith("/v1/"):
             continue
         ids = re.findall(r"\{(\w+_id)\}", route.path)
@@ -141,7 +164,7 @@ def test_an_id_that_is_none_is_400_naming_it(client):
             continue
         path = re.sub(r"\{(\w+)\}", lambda m: "contact" if m[1] == "schema" else "not-a-uuid", route.path)
         answer = client.request(method, path, json={})
-        assert answer.status_code == 400, (param.id, answer.text)
+        assert answer.status_code == 400, (door.name, answer.text)
         assert list(answer.json()) == ["message"]
         assert ids[0] in answer.json()["message"]
 

@@ -9,7 +9,7 @@ from threading import Barrier
 
 import pytest
 
-from engine.api.targeting import portals as endpoints
+from engine.api.targeting import views
 from engine.campaigns import portals
 from engine.kernel import idempotency
 from engine.kernel.idempotency import ABANDONED, KEPT, Fingerprints, KeyConflict, Reservation, Stored
@@ -128,12 +128,12 @@ def test_retriggering_twice_with_one_key_runs_once(api, client):
 
 def test_the_answer_is_stored_in_the_transaction_of_the_work(api, client, monkeypatch):
     """A fault after the answer was made takes the work with it; the key is free again."""
-    made = endpoints.views.portal
+    made = views.portal
 
     def broken(row):
         raise RuntimeError(made(row)["name"])
 
-    monkeypatch.setattr(endpoints.views, "portal", broken)
+    monkeypatch.setattr(views, "portal", broken)
     answer = client.post("/v1/portal", json={"name": "p"}, headers=KEY)
     assert (answer.status_code, answer.json()) == (500, {"status": 500, "message": "internal error"})
     assert portals_in(api) == 0
@@ -143,7 +143,7 @@ def test_the_answer_is_stored_in_the_transaction_of_the_work(api, client, monkey
 
 
 def test_the_key_is_reserved_before_the_work_starts(api, client, monkeypatch):
-    seen = []
+    seen: list[tuple[str, int | None]] = []
     create = portals.create_portal
 
     def looking(session, org_id, given):

@@ -105,7 +105,8 @@ def test_a_bad_body_is_400_names_the_field_and_makes_nothing(client, noun):
 def test_a_bad_change_changes_nothing(client, noun):
     made = make(client, noun)
     path = f"/v1/{noun}/{made['_id']}"
-    for body in ({"name": None}, {"name": ""}, {"nmae": "x"}, {"_id": str(uuid4())}, []):
+    bodies: list[Any] = [{"name": None}, {"name": ""}, {"nmae": "x"}, {"_id": str(uuid4())}, []]
+    for body in bodies:
         assert client.patch(path, json=body).status_code == 400, body
     assert client.patch(path, json={}).json() == made
     assert client.get(path).json() == made

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import httpx
@@ -44,7 +44,7 @@ def broker(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
             client.delete(key)
 
 
-def settings(broker: dict[str, str], *, requests: int = 0, failures: int = 0) -> Settings:
+def settings(broker: dict[str, Any], *, requests: int = 0, failures: int = 0) -> Settings:
     url = "postgresql+psycopg://nobody@127.0.0.1/none"
     return Settings(database_url=url, rate_requests=requests, rate_failures=failures, **broker)
 

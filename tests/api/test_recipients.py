@@ -23,7 +23,7 @@ def pages(client, campaign_id, **params):
     """Every page, until there is no next one."""
     cursor = None
     while True:
-        more = {"next": cursor} if cursor else {}
+        more: dict[str, str] = {"next": cursor} if cursor else {}
         answer = client.get(f"/v1/campaign/{campaign_id}/recipients", params={**params, **more})
         assert answer.status_code == 200, answer.text
         page = answer.json()

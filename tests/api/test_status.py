@@ -31,7 +31,7 @@ def status_of(api, campaign_id):
         {"params": {"status": "active"}, "json": None},
         {"params": {"status": "inactive"}, "json": {"status": "active"}},
         {},
-        {"content": b"", "headers": {**FORM, "content-length": "0"}},
+        {"content": b"", "headers": FORM | {"content-length": "0"}},
         {"content": b"  "},
         {"json": {}},
         {"json": {"status": None}},

@@ -46,7 +46,7 @@ def link(api: Api, whom: Invitation) -> str:
 def suppressions(api: Api) -> list[tuple[str, str, str]]:
     with api.database.read() as session:
         found = session.execute(select(Suppression.medium, Suppression.address, Suppression.reason))
-        return [tuple(row) for row in found]
+        return list(found)
 
 
 def test_one_click_suppresses_once_however_often(api: Api) -> None:

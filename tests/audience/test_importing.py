@@ -344,7 +344,7 @@ def test_whatever_the_csv_module_writes_is_read_back(rows, piece):
     assert [None] * len(rows) == [record.trouble for record in found]
     assert lines == [record.line for record in found]
     assert [{"id": f"{n}{row[0]}", "a": row[1]} for n, row in enumerate(rows)] == [
-        json.loads(record.row.attributes) for record in found
+        record.row and json.loads(record.row.attributes) for record in found
     ]
 
 

@@ -71,7 +71,7 @@ def test_later_troubles_are_those_of_their_lines():
     data = good + "Müller\n".encode("latin-1") + b"nul\0\n" + b"fine\n"
     lines = list(numbered_lines(cut(data, [65_536])))
     assert 30_003 == len(lines)
-    assert "is not UTF-8 (byte 2)" in lines[30_000].trouble
+    assert "is not UTF-8 (byte 2)" in str(lines[30_000].trouble)
     assert (30_002, "contains NUL characters") == (lines[30_001].number, lines[30_001].trouble)
     assert ("fine", None) == lines[30_002][1:]
 

@@ -7,12 +7,15 @@ import pytest
 from engine.filters.filters import parse_filters
 from engine.filters.plain import tree_of
 from engine.kernel.inputs import Invalid
-from tests.audience.test_predicate import ABSENT, save, selected
+from tests.audience.reference import ABSENT
+from tests.audience.test_predicate import save, selected
 
 
 def who(database, org_id, key, values, filters):
     ids = save(database, org_id, [({} if value is ABSENT else {key: value}, "", None) for value in values])
-    found = selected(database, org_id, tree_of(filters)["filter"])
+    tree = tree_of(filters)
+    assert tree is not None
+    found = selected(database, org_id, tree["filter"])
     return [value for id_, value in zip(ids, values, strict=True) if id_ in found]
 
 

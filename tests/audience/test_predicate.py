@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from random import Random
+from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -118,7 +119,9 @@ def save(database, org_id, rows):
 
 def selected(database, org_id, tree, now=NOW):
     with database.read() as session:
-        condition = predicate(session, parse_filters({"filter": tree}), now)
+        parsed = parse_filters({"filter": tree})
+        assert parsed is not None
+        condition = predicate(session, parsed, now)
         return set(session.scalars(select(Entity.id).where(Entity.org_id == org_id, condition)))
 
 
@@ -325,7 +328,7 @@ def test_two_thousand_filters_over_odd_values_differ_nowhere(database, org_id, s
     Five hundred of each seed.
     """
     random = Random(seed)  # noqa: S311 - values, not secrets
-    odd = [*DAYS, *NUMERALS, *WORDS_IN_TEXTS, *NUMBERS, True, False, None, [], {}]
+    odd: list[Any] = [*DAYS, *NUMERALS, *WORDS_IN_TEXTS, *NUMBERS, True, False, None, [], {}]
     rows = [{"a": value, "b": {"c": value}, "l": [{"c": value}, {"c": random.choice(odd)}]} for value in odd]
     rows += [{"a": random.sample(odd, 3)} for _ in range(20)]
     people = [
@@ -341,6 +344,7 @@ def test_two_thousand_filters_over_odd_values_differ_nowhere(database, org_id, s
                 parsed = parse_filters({"filter": tree})
             except FilterError:
                 continue
+            assert parsed is not None
             now = NOW.astimezone(random.choice(zones))
             found = select(Entity.id).where(Entity.org_id == org_id, predicate(session, parsed, now))
             wanted = {

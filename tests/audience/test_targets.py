@@ -33,7 +33,7 @@ RETIRED = {
 @pytest.fixture
 def people(database, org_id, clock):
     """Forty entities, every second of them retired, and some of other schemas and organizations; ids by job."""
-    rows = {"retired": set(), "student": set()}
+    rows: dict[str, set[UUID]] = {"retired": set(), "student": set()}
     with database.begin() as session:
         stranger = Organization(name="stranger", created_at=clock.now())
         session.add(stranger)

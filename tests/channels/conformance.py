@@ -158,7 +158,7 @@ async def send_and_close(channel: Channel, wave: Sequence[Message], **options: A
 
 
 #: What no importer should have let in.
-ODD = (
+ODD: tuple[dict[str, Any], ...] = (
     {},
     {"email": None},
     {"email": 7, "phone": 1.5},

@@ -15,13 +15,17 @@ from engine.channels.port import (
     Down,
     Outcome,
     Rejected,
+    Released,
+    SenderRefused,
     Throttled,
 )
 from engine.content.message import Content
 from engine.kernel.outbound import Guard
 from tests.channels.conformance import message, run, send_and_close
 
-__all__ = ["EXPECTED", "LOOPBACK", "SILENCE", "SILENT", "ApiRig", "outcome_in"]
+__all__ = ["EXPECTED", "LOOPBACK", "SILENCE", "SILENT", "ApiRig", "outcome_in", "refusal_in"]
+
+Refusal = Rejected | Deferred | Throttled | SenderRefused | Down | Doubtful
 
 #: What a channel needs to reach the servers of a test.
 LOOPBACK = ChannelContext(guard=Guard([ip_network("127.0.0.0/8")]))
@@ -92,3 +96,10 @@ def outcome_in(rig: Any, scenario: str, sent: Any = None) -> Outcome:
     rig.arrange(scenario)
     sent = sent or rig.wave(1)[0]
     return run(send_and_close(rig.channel(), [sent])).outcomes[sent.execution_id]
+
+
+def refusal_in(rig: Any, scenario: str, sent: Any = None) -> Refusal:
+    """The same of a message that is started and not taken."""
+    outcome = outcome_in(rig, scenario, sent)
+    assert not isinstance(outcome, (Delivered, Released)), outcome
+    return outcome

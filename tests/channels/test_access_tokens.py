@@ -19,13 +19,15 @@ from engine.channels.mailboxes import check_mailbox
 from engine.channels.port import Delivered, Down
 from engine.channels.registry import build
 from engine.channels.smtp.access_tokens import AccessTokens, NoToken
+from engine.channels.smtp.channel import SmtpChannel
 from engine.channels.trust import Trust
 from engine.kernel.outbound import Guard
 from engine.kernel.secrets import Secrets, channel_place, new_key
 from state.tables import Channel
+from tests.channels.conformance import messages
 from tests.channels.http_rig import LOOPBACK
 from tests.channels.smtp_rig import SETTINGS
-from tests.channels.test_smtp import messages, outcomes
+from tests.channels.test_smtp import outcomes
 
 CLIENT = {"client_id": "app", "client_secret": "s3cret/+"}
 PERSON = {"username": "muster", **CLIENT, "refresh_token": "refresh-1"}
@@ -244,8 +246,13 @@ class Kept:
         with self.database.read() as session:
             return session.get_one(Channel, self.channel_id)
 
+    def credentials(self) -> bytes:
+        sealed = self.row().credentials
+        assert sealed is not None
+        return sealed
+
     def refresh_token(self) -> str:
-        return self.secrets.open(self.row().credentials, channel_place(self.channel_id))["refresh_token"]
+        return self.secrets.open(self.credentials(), channel_place(self.channel_id))["refresh_token"]
 
     def process(self, credentials=PERSON, **settings):
         """A channel as a process builds it that read these credentials."""
@@ -271,7 +278,7 @@ def test_a_refresh_token_that_is_handed_out_is_kept_for_all_processes(database, 
     assert "token-2" == asyncio.run(token_of(second)), "it was built with the one that is used up"
     restarted = kept.process({**PERSON, "refresh_token": kept.refresh_token()})
     assert "token-3" == asyncio.run(token_of(restarted))
-    assert b"refresh-of-3" not in kept.row().credentials
+    assert b"refresh-of-3" not in kept.credentials()
     assert kept.changed_at == kept.row().updated_at
 
 
@@ -351,6 +358,8 @@ def test_a_mailbox_is_opened_with_the_channels_access_tokens(tokens, credentials
         mailbox = {"host": "127.0.0.1", "port": port, "security": "none", "username": "post"}
         oauth = {"token_url": tokens.url} if "client_id" in credentials else {}
         channel = build("smtp", {**SETTINGS, **oauth, "mailbox": mailbox}, credentials, LOOPBACK)
+        assert isinstance(channel, SmtpChannel)
+        assert channel.mailbox is not None
         found = check_mailbox(channel.mailbox)
     assert (found is None) if reason is None else str(found).startswith(reason)
     assert "token-9" not in str(found)
@@ -366,6 +375,8 @@ def test_a_mailbox_says_why_there_is_no_token(tokens):
             PERSON,
             LOOPBACK,
         )
+        assert isinstance(channel, SmtpChannel)
+        assert channel.mailbox is not None
         assert "the token server answers 400: invalid_grant" in str(check_mailbox(channel.mailbox))
 
 

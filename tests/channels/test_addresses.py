@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -188,7 +190,8 @@ def test_an_address_that_cannot_be_used_is_told_with_its_value(value, why):
 
 
 def test_what_is_not_there_is_no_trouble():
-    for attributes in ({}, {"email": ""}, {"email": " \ufeff"}, {"email": None}, {"email": {}}):
+    without: list[dict[str, Any]] = [{}, {"email": ""}, {"email": " \ufeff"}, {"email": None}, {"email": {}}]
+    for attributes in without:
         assert address_trouble(EmailFinder(), attributes) is None
     assert address_trouble(object(), {"email": "x"}) is None
     assert "no country code" in str(address_trouble(PhoneFinder(), {"phone": "030 123456"}))

@@ -67,7 +67,7 @@ def test_how_long_to_wait(headers, seconds):
 def test_what_a_status_means(status, headers, kind):
     outcome = outcome_of(Answer(status, headers))
     assert type(outcome) is kind
-    assert kind is Delivered or outcome.code == f"HTTP_{status}"
+    assert isinstance(outcome, Delivered) or getattr(outcome, "code", None) == f"HTTP_{status}"
 
 
 def test_success_may_be_said():

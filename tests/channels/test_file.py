@@ -127,7 +127,7 @@ def test_a_disk_that_fills_up_takes_whole_lines_only(rig, monkeypatch):
     def full(handle, data):
         return real(handle, data[:room])
 
-    monkeypatch.setattr(file_module.os, "write", full)
+    monkeypatch.setattr(os, "write", full)
     report = run(send_and_close(rig.channel(), wave))
     written = rig.accepted()
     assert 0 < len(written) < 10
@@ -149,7 +149,7 @@ def test_a_disk_that_refuses_is_down(tmp_path, monkeypatch, form, trouble):
     def refuse(*_args, **_options):
         raise OSError(trouble, os.strerror(trouble))
 
-    monkeypatch.setattr(file_module.os, "write", refuse)
+    monkeypatch.setattr(os, "write", refuse)
     if form == "eml":
         monkeypatch.setattr(file_module, "open_private", refuse)
     report = run(send_and_close(rig.channel(), messages(4)))
@@ -184,7 +184,7 @@ def test_a_cancelled_write_is_in_doubt(rig, monkeypatch):
         go_on.wait(60)
         return real(handle, data)
 
-    monkeypatch.setattr(file_module.os, "write", slow)
+    monkeypatch.setattr(os, "write", slow)
 
     async def go():
         task = asyncio.create_task(rig.channel().send(wave, report, threading.Event()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.channels import registry
+from engine.channels.null import NullChannel
 from tests.channels.conformance import Conformance
 
 
@@ -16,6 +17,7 @@ class NullRig:
 
     def channel(self):
         channel = registry.build("null", {"latency": 0.0}, {})
+        assert isinstance(channel, NullChannel)
         rig, send = self, channel.send
 
         async def recorded(messages, report, stop):
@@ -27,7 +29,7 @@ class NullRig:
             channel._latency = rig.latency
             await send(messages, noted, stop)
 
-        channel.send = recorded
+        channel.send = recorded  # type: ignore[method-assign]
         return channel
 
     def arrange(self, scenario):

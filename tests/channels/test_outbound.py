@@ -69,12 +69,15 @@ def serve():
     running = []
 
     def start(address, elsewhere=None):
-        handler = type("Handler", (Recorded,), {"elsewhere": elsewhere, "asked": []})
-        server = ThreadingHTTPServer((address, 0), handler)
+        class Handler(Recorded):
+            asked: ClassVar[list[str]] = []
+
+        Handler.elsewhere = elsewhere
+        server = ThreadingHTTPServer((address, 0), Handler)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         running.append((server, thread))
-        return f"http://{address}:{server.server_port}/", handler.asked
+        return f"http://{address}:{server.server_port}/", Handler.asked
 
     yield start
     for server, thread in running:

@@ -6,6 +6,7 @@ import pytest
 
 from engine.channels import registry
 from engine.channels.registry import InvalidChannel, UnknownKind
+from engine.channels.smtp.settings import SmtpSettings
 from tests.channels.conformance import SECRET
 
 SMTP = {"host": "mail.x.org", "from_email": "a@x.org"}
@@ -73,4 +74,5 @@ def test_what_a_kind_does_not_take_is_named(settings, credentials, expected):
 def test_durations_are_seconds_or_iso_8601():
     for given in (90, "PT90S", "00:01:30"):
         checked, _ = registry.validate("smtp", {**SMTP, "data_timeout": given}, {})
+        assert isinstance(checked, SmtpSettings)
         assert checked.data_timeout.total_seconds() == 90

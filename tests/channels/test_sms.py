@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -21,7 +21,7 @@ from tests.channels.http_rig import EXPECTED, ApiRig, outcome_in
 ADA = "+4915112345678"
 ACCOUNT = "AC" + "0" * 32
 TWILIO = {"provider": "twilio", "account_sid": ACCOUNT, "sender": "+15005550006"}
-GATEWAY = {
+GATEWAY: dict[str, Any] = {
     "provider": "gateway",
     "request": {
         "url": "https://sms.example.com/send",

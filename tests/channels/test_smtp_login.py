@@ -8,9 +8,10 @@ import pytest
 
 from engine.channels.port import Delivered, Down
 from engine.channels.registry import build
+from tests.channels.conformance import SECRET, messages
 from tests.channels.http_rig import LOOPBACK
 from tests.channels.smtp_rig import SETTINGS
-from tests.channels.test_smtp import SECRET, messages, outcomes
+from tests.channels.test_smtp import outcomes
 
 GOOD = {"username": "muster", "password": SECRET}
 TOKEN = {"username": "muster", "access_token": SECRET}

@@ -11,7 +11,7 @@ from engine.channels.port import Deferred, Delivered, Down, Rejected, Throttled
 from engine.channels.registry import InvalidChannel
 from engine.content.message import Content
 from tests.channels.conformance import SECRET, WireConformance, message
-from tests.channels.http_rig import EXPECTED, ApiRig, outcome_in
+from tests.channels.http_rig import EXPECTED, ApiRig, outcome_in, refusal_in
 
 TOKEN = f"123456:{SECRET}"
 
@@ -69,7 +69,7 @@ def test_what_the_bot_api_says(rig, told, expected):
 def test_which_part_is_sent(rig, mode, content, text):
     rig.settings |= {} if mode is None else {"parse_mode": mode}
     content = Content("s", f"{content.text} ", content.html)
-    outcome = outcome_in(rig, "stall", message("@muster_news", content=content))
+    outcome = refusal_in(rig, "stall", message("@muster_news", content=content))
     assert outcome.code == "HTTP_TIMEOUT"
     request = rig.channel()._request(message("@muster_news", content=content))
     assert text.encode() in request.body.replace(b"\\u003c", b"<")
@@ -94,7 +94,7 @@ def test_its_bounds(rig, content, mode, problem):
     assert (problem is None and problems == []) or (problem is not None and problem in problems[0])
     if problem is not None:
         rig.settings |= settings
-        refused = outcome_in(rig, "healthy", message("17", content=content))
+        refused = refusal_in(rig, "healthy", message("17", content=content))
         assert (refused.code, refused.text) == ("CONTENT_INVALID", problems[0])
         assert rig.provider.taken == []
 

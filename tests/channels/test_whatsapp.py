@@ -13,7 +13,7 @@ from engine.channels.port import Deferred, Delivered, Down, Rejected, SenderRefu
 from engine.channels.registry import InvalidChannel
 from engine.content.message import Content
 from tests.channels.conformance import SECRET, WireConformance, message
-from tests.channels.http_rig import EXPECTED, ApiRig, outcome_in
+from tests.channels.http_rig import EXPECTED, ApiRig, outcome_in, refusal_in
 
 ADA = "+4915112345678"
 TEMPLATE = {"name": "spring_sale", "language": "de", "body": ["Ada", "20 %"]}
@@ -147,7 +147,7 @@ def test_a_template_of_the_channel(rig):
             },
         ],
     }
-    refused = outcome_in(rig, "healthy", message(ADA, attributes={}))
+    refused = refusal_in(rig, "healthy", message(ADA, attributes={}))
     assert refused.code == "CONTENT_INVALID"
     assert refused.text.startswith("template.header: is empty; WhatsApp takes no empty value; ")
     assert refused.text.endswith("template.body.name: is empty; WhatsApp takes no empty value")
@@ -174,8 +174,11 @@ def test_a_template_of_the_channel(rig):
 def test_its_rules(rig, content, problem):
     problems = registry.problems_of("whatsapp", content)
     assert (problem is None and problems == []) or (problem is not None and problem in problems[0])
-    outcome = outcome_in(rig, "healthy", message(ADA, content=content))
-    assert isinstance(outcome, Delivered) if problem is None else outcome.code == "CONTENT_INVALID"
+    sent = message(ADA, content=content)
+    if problem is None:
+        assert isinstance(outcome_in(rig, "healthy", sent), Delivered)
+    else:
+        assert refusal_in(rig, "healthy", sent).code == "CONTENT_INVALID"
 
 
 @pytest.mark.parametrize(

@@ -177,7 +177,9 @@ class Scene:
             raise
         if status in _OVER:
             return True
-        silent = (not planned or status == JobStatus.SEND_REPORT) and touched_at < since.at
+        silent = (not planned or status == JobStatus.SEND_REPORT) and (
+            touched_at is not None and touched_at < since.at
+        )
         return not slices and not silent and self.delivered() > since.delivered
 
     def check_counters(self) -> None:

@@ -198,9 +198,10 @@ steps:
         names = {row.id: row.name for row in session.scalars(select(Channel))}
     database.close()
     assert ["message", "wait", "message", "wait", "action"] == [row.type for row in rows]
-    assert ["files", None, "others", None, None] == [names.get(row.channel_id) for row in rows]
+    assert ["files", None, "others", None, None] == [row.channel_id and names[row.channel_id] for row in rows]
     assert rows[0].template_id == rows[2].template_id
     assert ({"days": 2}, {"until": "2026-05-04T09:00:00+00:00"}) == (rows[1].settings, rows[3].settings)
+    assert rows[2].condition is not None
     assert "engagement.clicked within 2 days" == rows[2].condition["filter"]["items"][0]["key"]
     for wrong, said in (
         ("- {}", "steps[0] is one of"),

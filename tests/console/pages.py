@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,7 +10,7 @@ if TYPE_CHECKING:
 
     from tests.console.world import World
 
-__all__ = ["ADMINS", "PAGES"]
+__all__ = ["ADMINS", "PAGES", "first_in"]
 
 PAGES: dict[str, Callable[[World], str]] = {
     "home": lambda _: "/console",
@@ -55,3 +56,10 @@ PAGES: dict[str, Callable[[World], str]] = {
 
 #: Pages that an admin alone may see.
 ADMINS = {"keys and sessions", "audit"}
+
+
+def first_in(pattern: str, page: str) -> str:
+    """What the pattern's group holds where it is first found in a page, which has to have it."""
+    found = re.search(pattern, page)
+    assert found is not None, f"{pattern} is not in {page}"
+    return str(found[1])

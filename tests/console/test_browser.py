@@ -5,7 +5,7 @@ that a name smuggles in, and numbers that move by themselves.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 import pytest
@@ -17,7 +17,7 @@ from tests.console.pages import PAGES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, ConsoleMessage, Page
 
     from tests.api.conftest import Api
     from tests.console.world import World
@@ -37,16 +37,22 @@ class Visit:
         self.troubles: list[str] = []
         page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
         page.on("pageerror", lambda error: self.troubles.append(str(error)))
-        page.on("console", lambda said: said.type == "error" and self.troubles.append(said.text))
+        page.on("console", self._note_error)
         page.goto(f"{api.url}/console/sign-in")
         page.fill("#key", api.keys["admin"])
         page.click("button.primary")
         page.wait_for_url("**/console")
 
+    def _note_error(self, said: ConsoleMessage) -> None:
+        if said.type == "error":
+            self.troubles.append(said.text)
+
 
 @pytest.fixture
 def visit(api: Api, browser: Browser, world: World, request: pytest.FixtureRequest) -> Iterator[Visit]:
     """Somebody who opens pages; `indirect` says how."""
+    size: str
+    scheme: Literal["light", "dark"]
     size, scheme = getattr(request, "param", ("wide", "light"))
     width, height = SIZES[size]
     # axe is injected by the test, past the policy that pages have.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -12,6 +11,7 @@ import pytest
 from engine.campaigns.campaigns import get_campaign
 from engine.campaigns.flows import touchpoints_of
 from state.tables import Target
+from tests.console.pages import first_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +77,7 @@ def test_a_campaign_is_written_counted_and_planned(
     plan = person.submit(path, **FORM, do="finish").headers["location"]
     page = person.get(plan)
     assert "Type 2 to confirm" in page.text
-    points = json.loads(re.search(r"id=\"departure-points\" data-points='(.*?)'", page.text)[1])
+    points = json.loads(first_in(r"id=\"departure-points\" data-points='(.*?)'", page.text))
     assert (points[1][0], points[1][-1]) == (0, 2)
     assert points[0] == sorted(points[0])
     assert "Hello" in page.text

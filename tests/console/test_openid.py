@@ -131,7 +131,9 @@ def test_a_code_is_good_once(world: World) -> None:
         back = world.come_back(browser)
         kept = browser.cookies["muster_openid"]
         assert browser.get(back).status_code == 303
-        browser.cookies.set("muster_openid", kept, domain=urlsplit(world.api.url).hostname, path="/console")
+        browser.cookies.set(
+            "muster_openid", kept, domain=urlsplit(world.api.url).hostname or "", path="/console"
+        )
         assert browser.get(back).status_code == 401
 
 
@@ -219,6 +221,6 @@ def test_where_no_provider_is_configured_there_is_none(api: Api) -> None:
         ({"openid_scope": "profile"}, "openid_scope"),
     ],
 )
-def test_half_a_provider_is_refused_at_the_start(given: dict[str, str], named: str) -> None:
+def test_half_a_provider_is_refused_at_the_start(given: dict[str, Any], named: str) -> None:
     with pytest.raises(ValidationError, match=named):
-        Settings(**given)  # type: ignore[arg-type]
+        Settings(**given)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import httpx
@@ -18,6 +17,7 @@ from engine.authentication.browser_sessions import (
     list_sessions,
     make_sign_in_code,
 )
+from tests.console.pages import first_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,7 @@ def test_a_key_opens_a_session_whose_cookie_scripts_and_other_sites_cannot_use(a
     assert (answer.status_code, answer.headers["location"]) == (303, "/console/campaigns")
     cookie = answer.headers["set-cookie"]
     assert {"HttpOnly", "Path=/console", "SameSite=lax"} <= set(cookie.split("; "))
-    token = re.match(r"muster_session=([^;]+)", cookie)[1]
+    token = first_in(r"^muster_session=([^;]+)", cookie)
     with api.database.read() as session:
         (row,) = list_sessions(session, api.org_id)
         assert (row.role, row.name) == ("viewer", "viewer")
@@ -123,6 +123,7 @@ def test_a_revoked_key_and_an_ended_session_are_out_at_once(api: Api, sign_in: S
     person, other = sign_in("operator"), sign_in("viewer")
     with api.database.begin() as session:
         known = authenticate(session, api.keys["operator"])
+        assert known is not None
         revoke_key(session, api.org_id, known.key_id)
     assert person.get("/console").status_code == 303
     assert other.get("/console").status_code == 200
@@ -146,6 +147,7 @@ def test_a_link_signs_in_once_and_not_for_long(api: Api, clock: ManualClock) -> 
     def link() -> str:
         with api.database.begin() as session:
             known = authenticate(session, api.keys["admin"])
+            assert known is not None
             return f"/console/enter?code={make_sign_in_code(session, api.org_id, known.key_id)}"
 
     with httpx.Client(base_url=api.url) as client:
@@ -164,6 +166,7 @@ def test_what_ended_long_ago_is_forgotten(api: Api, sign_in: SignIn, clock: Manu
     sign_in("viewer")
     with api.database.begin() as session:
         known = authenticate(session, api.keys["admin"])
+        assert known is not None
         make_sign_in_code(session, api.org_id, known.key_id)
     clock.forward(days=40)
     with api.database.begin() as session:

@@ -8,7 +8,7 @@ import base64
 import re
 from email import message_from_bytes
 from email.policy import default
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -105,7 +105,7 @@ def letter(server: SmtpServer, address: str) -> EmailMessage:
         lambda: [one.raw for one in server.messages if one.rcpt == address], f"mail to {address}", deadline=30
     )
     assert len(found) == 1
-    return cast("EmailMessage", message_from_bytes(found[0], policy=default))
+    return message_from_bytes(found[0], policy=default)
 
 
 def html_of(mail: EmailMessage) -> str:

@@ -17,7 +17,7 @@ def headers_of(block):
     """Names and unfolded values of a block of headers, every line of which has to be one or go on with one."""
     lines = block.decode("ascii").split("\r\n")
     assert lines.pop() == ""
-    found = []
+    found: list[list[str]] = []
     for line in lines:
         assert not re.search(r"[\r\n\0]", line)
         if line.startswith(" "):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from email import message_from_bytes
 from email.headerregistry import Address
-from email.message import EmailMessage
+from email.message import EmailMessage, MIMEPart
 from email.policy import SMTP
 
 from engine.content.links import message_id_of
@@ -34,14 +34,14 @@ def written(message, *, sender, date, domain="x.org"):
         mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     for name, value in content.headers:
         mail[name] = value
-    html_part = mail
+    html_part: MIMEPart = mail
     if content.text or not content.html:
         mail.set_content(content.text or "")
     if content.html and not content.text:
         mail.set_content(content.html, subtype="html")
     elif content.html:
         mail.add_alternative(content.html, subtype="html")
-        html_part = mail.get_payload()[1]
+        _, html_part = mail.iter_parts()
     enclose(mail, html_part if content.html else None, content.enclosed)
     return mail.as_bytes()
 

@@ -113,7 +113,9 @@ def test_nobody_believes_a_message_that_was_changed(signer, old, new):
 
 def test_one_click_unsubscribing_is_signed(signer):
     raw = builder(signer).build(message())
-    names = re.search(rb" h=([a-z:\s-]+);", raw)[1].split(b":")
+    named = re.search(rb" h=([a-z:\s-]+);", raw)
+    assert named is not None
+    names = named[1].split(b":")
     assert {b"list-unsubscribe", b"list-unsubscribe-post"} <= {name.strip() for name in names}
 
 
@@ -150,7 +152,12 @@ def test_senders_of_other_domains_are_not_signed_for(signer):
 def test_an_event_loop_goes_on_while_rsa_signs(signer, monkeypatch):
     threads = []
     sign = Signer.sign
-    monkeypatch.setattr(Signer, "sign", lambda self, raw: threads.append(get_ident()) or sign(self, raw))
+
+    def noted(self, raw):
+        threads.append(get_ident())
+        return sign(self, raw)
+
+    monkeypatch.setattr(Signer, "sign", noted)
     raws = [
         asyncio.run(builder(one).built(message()))
         for one in (signer, Signer("x.org", "spring", pem(ED25519)))

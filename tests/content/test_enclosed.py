@@ -150,7 +150,9 @@ def test_texts_in_data_hold_variables():
     ],
 )
 def test_files_that_cannot_be_attached_are_told_apart(given, field):
-    assert check_attachment(*given)[0] == field
+    trouble = check_attachment(*given)
+    assert trouble is not None
+    assert trouble[0] == field
 
 
 def test_files_that_can_be_attached():

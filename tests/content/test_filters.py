@@ -198,5 +198,7 @@ def test_hostile_values_are_said_or_fail_their_recipient_alone(value, language, 
         content = template.render({"v": value, "language": language, "time_zone": zone})
     except RenderError:
         return
+    assert content.text is not None
     assert len(content.text) < 2000
+    assert content.html is not None
     assert "<" not in content.html

@@ -102,6 +102,7 @@ def test_liquid_is_masked_in_place(source, masked):
 def test_a_tag_of_liquid_stands_between_attributes_and_an_output_within_values():
     source = "<a {% if x > 1 %}class='y'{% endif %} href={{ '>' }}z>"
     (tag,) = html_tokens(mask_liquid(source))
+    assert isinstance(tag, StartTag)
     assert [("class", "'y'"), ("href", "{{ '>' }}z")] == [
         (one.name, source[one.start : one.end]) for one in tag.attributes
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,7 +61,8 @@ def test_numbers_are_reckoned_exactly(source, attributes, expected):
      "at_most: 1", "times: 2 | currency: 'EUR'", "currency: 'EUR'", "number", "percent"],
 )  # fmt: skip
 def test_what_is_no_number_fails_its_recipient_by_name(used):
-    for value in ("12,50", "1.234,50", "€12", "1e5", "0x10", "12 50", "free", "9" * 21, True, [1], {}):
+    values: list[Any] = ["12,50", "1.234,50", "€12", "1e5", "0x10", "12 50", "free", "9" * 21, True, [1], {}]
+    for value in values:
         message = refusal(f"{{{{ price | {used} }}}}", {"price": value})
         assert message.endswith("is not a number (price)")
         assert "True" not in message

@@ -48,6 +48,7 @@ def test_files_come_with_their_template_in_every_language(database, org_id):
         template = compile_stored(session, session.get_one(Template, row.id))
     for language in ("de", "en"):
         enclosed = template.render({"language": language}).enclosed
+        assert enclosed is not None
         assert [(one.filename, one.content, one.content_id) for one in enclosed.attachments] == [
             ("a.pdf", b"a.pdf", None),
             ("b.png", b"b.png", "b"),

@@ -93,7 +93,9 @@ def read_by_anybody(raw):
     for part in parsed.walk():
         assert not part.defects, part.defects
         if part.get_content_maintype() == "text" and part.get_filename() is None:
-            texts.append(part.get_payload(decode=True).decode().replace("\r\n", "\n"))
+            payload = part.get_payload(decode=True)
+            assert isinstance(payload, bytes)
+            texts.append(payload.decode().replace("\r\n", "\n"))
     return *headers, texts
 
 

@@ -7,6 +7,7 @@ import pytest
 from engine.content.errors import TemplateError
 from engine.content.locales import fallbacks, locale_of, read_language
 from engine.content.stored import compile_message
+from engine.content.translations import TranslatedTemplate
 
 TEMPLATE = {
     "subject": "Hello {{ name }}",
@@ -83,6 +84,7 @@ def test_languages_that_differ_by_recipient_do_not_pile_up():
     template = compile_message(TEMPLATE)
     for number in range(10_000):
         template.render({"language": f"de-x{number}"})
+    assert isinstance(template, TranslatedTemplate)
     assert len(template._chosen) <= 4096
 
 

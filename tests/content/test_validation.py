@@ -20,6 +20,7 @@ from engine.kernel.inputs import read
 from engine.kernel.secrets import Secrets, new_key
 from engine.organizations import create_organization
 from state.tables import Campaign, Channel, Entity, Touchpoint
+from tests.delivery.kit import ScriptedChannel
 
 EVERYBODY = {"filter": {"items": [{"key": "email", "operator": "NOT_EMPTY"}], "combination": "AND"}}
 
@@ -94,6 +95,7 @@ def test_a_message_that_works_has_nothing_wrong(
             secrets=secrets,
             channel_context=lent,
         )
+        assert found.channel is not None
         assert asyncio.run(ask(found.channel)) is None
 
 
@@ -176,10 +178,11 @@ def test_a_channel_that_cannot_be_built_or_reached_is_told(
             channel_context=lent,
         )
     assert found.errors == []
-    assert asyncio.run(ask(found.channel)).startswith("SMTP_")
+    assert found.channel is not None
+    assert str(asyncio.run(ask(found.channel))).startswith("SMTP_")
 
 
-class Silent:
+class Silent(ScriptedChannel):
     closed = False
 
     async def check(self):
@@ -252,8 +255,8 @@ def test_a_rehearsal_finds_everybody_who_would_fail_and_why(database, org_id, ch
         channels.update_channel(session, org_id, channel_id, given, secrets)
         suppress(session, org_id, read(SuppressionInput, {"channel_kind": "file", "address": "gone@x.org"}))
         template_id = template(session, org_id, text="{{ sum | currency: 'EUR' }}")
-        given = read(flows.FlowInput, {"name": "f", "touchpoints": [{"template_id": template_id}]})
-        campaign_id = campaign(session, org_id, flows.create_flow(session, org_id, given).id)
+        flow = read(flows.FlowInput, {"name": "f", "touchpoints": [{"template_id": template_id}]})
+        campaign_id = campaign(session, org_id, flows.create_flow(session, org_id, flow).id)
         touchpoint = session.query(Touchpoint).one()
     with database.read() as session:
         rehearsal = Rehearsal(

@@ -337,7 +337,7 @@ def test_validation(api: Api, imbrace: httpx.Client) -> None:
         "name: is required", "type: is required", "campaign_id: is required",
         "message: a message needs a text or a template",
     ]  # fmt: skip
-    for change, field in [
+    changes: list[tuple[dict[str, Any], str]] = [
         ({"name": ""}, "name"),
         ({"campaign_id": str(uuid4())}, "campaign_id"),
         ({"campaign_id": 5}, "campaign_id"),
@@ -362,7 +362,8 @@ def test_validation(api: Api, imbrace: httpx.Client) -> None:
         ({"type": "action", "url": "https://x", "method": "STEAL"}, "method"),
         ({"type": "action", "url": "https://x", "headers": []}, "headers"),
         ({"channel_type": "pigeon"}, "channel_type"),
-    ]:
+    ]
+    for change, field in changes:
         found = errors(imbrace, **{**good, **change})
         assert [error.split(": ")[0].partition(".filter")[0] for error in found] == [field], (change, found)
         # What is wrong is kept all the same, unless it is no touchpoint at all or an admin's to write.

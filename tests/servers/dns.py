@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from collections.abc import Mapping, Sequence
 from threading import Thread
 from typing import TYPE_CHECKING, Self
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["DnsServer", "Records"]
 
 #: Name → type → values, as zone files write them; TXT without quotation marks.
-Records = "Mapping[str, Mapping[str, Sequence[str]]]"
+Records = Mapping[str, Mapping[str, Sequence[str]]]
 _TTL = 60
 _CHUNK = 255
 

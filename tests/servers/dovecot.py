@@ -152,11 +152,11 @@ class Dovecot:
         client = self.connect(user)
         found: dict[str, list[str]] = {}
         for line in client.list()[1]:
-            name = line.decode().partition(' "." ')[2].strip('"')
+            name = _text(line).partition(' "." ')[2].strip('"')
             _, count = client.select(f'"{name}"', readonly=True)
             lines = client.fetch("1:*", "(FLAGS)")[1] if count != [b"0"] else []
             found[name] = [
-                flags.decode().partition("FLAGS (")[2].partition(")")[0].replace("\\Recent", "").strip()
+                _text(flags).partition("FLAGS (")[2].partition(")")[0].replace("\\Recent", "").strip()
                 for flags in lines
                 if flags is not None
             ]
@@ -174,3 +174,9 @@ def _group_of(user: str) -> str:
     import grp  # noqa: PLC0415
 
     return grp.getgrgid(pwd.getpwnam(user).pw_gid).gr_name
+
+
+def _text(line: bytes | tuple[bytes, bytes] | None) -> str:
+    """A line of an answer, which has no literal."""
+    assert isinstance(line, bytes), line
+    return line.decode()

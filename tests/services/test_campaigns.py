@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import select
 
 from engine.campaigns import campaigns, finding, flows, lifecycle, portals, templates
 from engine.kernel.inputs import InUse, Invalid, read
@@ -93,6 +94,7 @@ def test_deleting_waits_for_the_job_and_then_leaves_nothing(database, org_id, pa
     other_id = create(database, org_id, name="other", **parts)
     with database.begin() as session:
         job = lifecycle.activate(session, org_id, campaign_id, window=4)
+        assert job is not None
         for owner in (campaign_id, other_id):
             now = {"created_at": clock.now(), "updated_at": clock.now()}
             session.add(
@@ -116,10 +118,9 @@ def test_deleting_waits_for_the_job_and_then_leaves_nothing(database, org_id, pa
         lifecycle.deactivate(session, org_id, campaign_id)
         campaigns.delete_campaign(session, org_id, campaign_id)
     with database.read() as session:
-        for table in (Job, Slice, Widget):
-            assert session.query(table).count() == 0
-        for table in (Recipient, Execution):
-            assert [other_id] == [row.campaign_id for row in session.query(table)]
+        assert [0, 0, 0] == [session.query(table).count() for table in (Job, Slice, Widget)]
+        for campaign_ids in (Recipient.campaign_id, Execution.campaign_id):
+            assert [other_id] == session.scalars(select(campaign_ids)).all()
         assert [other_id] == [row.id for row in session.query(Campaign)]
 
 
@@ -145,9 +146,9 @@ def test_lists_are_newest_first_and_searched_without_case(database, org_id, cloc
         for wrong in ("x", "e30", "W10", "WzEsMl0", "é"):
             with pytest.raises(Invalid, match="next"):
                 finding.list_campaigns(session, org_id, next=wrong)
-        for wrong in (0, -1, 1001):
+        for limit in (0, -1, 1001):
             with pytest.raises(Invalid, match="limit"):
-                finding.list_campaigns(session, org_id, limit=wrong)
+                finding.list_campaigns(session, org_id, limit=limit)
 
 
 def test_another_organization_sees_and_refers_to_nothing(database, org_id, parts):

@@ -80,6 +80,7 @@ def test_use_is_noted_at_most_once_a_minute(database, org_id, clock):
     for _ in range(4):
         with database.begin() as session:
             principal = authenticate(session, plain)
+            assert principal is not None
             if use_is_stale(principal, clock.now()):
                 note_use(session, principal)
                 seen.append(clock.now())

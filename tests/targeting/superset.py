@@ -154,7 +154,7 @@ def _kind_differs(want: Schema, have: Schema, *, asked: bool) -> list[str]:
         "integer" if want["type"] == "number" else "",
     ):
         found.append(f": is {have.get('type')}, not {want['type']}")
-    if not set(want.get("enum", ())) <= set(have.get("enum", want.get("enum", ()))):
+    if "enum" in want and "enum" in have and not set(want["enum"]) <= set(have["enum"]):
         found.append(f": has {have.get('enum')}, not all of {want['enum']}")
     if "format" in want and have.get("format") != want["format"]:
         found.append(f": is {have.get('format')}, not {want['format']}")

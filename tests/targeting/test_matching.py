@@ -133,7 +133,7 @@ def test_matches_take_a_hundred_ids_and_queries_any_number(world):
 def test_lists_of_ids_are_not_empty_and_hold_none_twice(world):
     twice = [str(uuid4())] * 2
     for path, word in (*MATCHES, ("/v1/target/queries", "target")):
-        more = {} if path.endswith("queries") else {"entity_refs": []}
+        more: dict[str, list[str]] = {} if path.endswith("queries") else {"entity_refs": []}
         for ids in ([], twice, ["x"], None, "x", [7]):
             answer = world.client.post(path, json={f"{word}_ids": ids, **more})
             assert only(answer, 400, "message")["message"].startswith(f"{word}_ids")

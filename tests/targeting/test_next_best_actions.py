@@ -36,7 +36,7 @@ def campaign(world):
         answer = world.client.post("/v1/campaign", json=body)
         assert answer.status_code == 201, answer.text
         world.set_campaign(UUID(answer.json()["_id"]), status=state)
-        world.api.database.clock.forward(seconds=1)
+        world.api.clock.forward(seconds=1)
         return answer.json()["_id"]
 
     return make
@@ -178,7 +178,7 @@ def test_the_first_seen_makes_the_recipient_and_later_ones_change_nothing(
         200, "entity_id", "entity_schema", "title", "entity_ui_status", "entity_ui_status_updated_at", "updated_at",
     )  # fmt: skip
     assert (born["entity_id"], born["entity_ui_status"]) == (entity_id, "seen")
-    world.api.database.clock.forward(minutes=1)
+    world.api.clock.forward(minutes=1)
     for status in ("seen", "clicked", "dismissed"):
         moved = tell(made, entity_id, status).json() if status != "seen" else born
         assert moved["entity_ui_status"] == status
@@ -245,7 +245,7 @@ def test_a_restored_action_is_what_it_was_before(world, campaign, tell, restore,
             tell(made, entity_id, status, entity_schema="contact")
         dismissed = tell(made, entity_id, "dismissed").json()
         assert dismissed["entity_ui_status_before_dismiss"] == path[-1]
-        world.api.database.clock.forward(minutes=1)
+        world.api.clock.forward(minutes=1)
         restored = restore(made, entity_id).json()
         assert restored["entity_ui_status"] == path[-1]
         assert restored["entity_ui_status_before_dismiss"] == path[-1]  # left behind; means nothing now

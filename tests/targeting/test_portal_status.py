@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -36,7 +37,7 @@ def test_every_move_is_allowed_or_409_as_the_table_says(world, campaign_id):
     for (old, _), entity_id in zip(pairs, ids, strict=True):
         first = world.client.patch(path(campaign_id, entity_id), json={"status": old})
         assert (first.status_code, first.json()["portal_status"]) == (200, old)
-    world.api.database.clock.forward(minutes=1)
+    world.api.clock.forward(minutes=1)
     for (old, new), entity_id in zip(pairs, ids, strict=True):
         answer = world.client.patch(path(campaign_id, entity_id), json={"status": new})
         row = world.row(campaign_id, entity_id)
@@ -72,7 +73,8 @@ def test_unknown_recipient_or_campaign_is_404(world, campaign_id, stranger):
 
 def test_any_other_word_is_400(world, campaign_id):
     [entity_id] = world.recipients(campaign_id, None)
-    for body in ({"status": "opened"}, {"status": None}, {"status": ["seen"]}, {}, [], None):
+    bodies: list[Any] = [{"status": "opened"}, {"status": None}, {"status": ["seen"]}, {}, [], None]
+    for body in bodies:
         message = only(world.client.patch(path(campaign_id, entity_id), json=body), 400, "message")["message"]
         assert message.startswith(("status: ", "body: ")), message
     assert world.client.patch(path(campaign_id, "x"), json={"status": "seen"}).status_code == 400
@@ -136,7 +138,7 @@ def test_portals_are_those_with_a_widget_that_shows_the_campaign(world, campaign
     two, three = portal(name="Installers"), portal(name="Nobody's")
     ours = {"campaign_id": str(campaign_id)}
     first = widget(one, **ours, headline={"en": "Hi", "de": "Hallo"})
-    world.api.database.clock.forward(seconds=1)
+    world.api.clock.forward(seconds=1)
     second = widget(one, **ours, type="PRODUCT_RECOMMENDATIONS_WIDGET", headline={"de": "Neu"})
     third = widget(two, **ours)
     widget(two, **ours, type="BANNER")

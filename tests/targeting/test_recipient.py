@@ -170,7 +170,7 @@ def test_updating_takes_any_of_four_and_leaves_the_rest(world, campaign_id):
     nothing = update(world, campaign_id, body["entity_id"])
     assert only(nothing, 200, *BOTH) == before
     assert update(world, campaign_id, body["entity_id"], unknown=1).json() == before
-    world.api.database.clock.forward(minutes=1)
+    world.api.clock.forward(minutes=1)
     after = update(world, campaign_id, body["entity_id"], automation_status="success").json()
     assert after == {**before, "automation_status": "success", "updated_at": "2026-03-02T09:01:00Z"}
     answer = update(world, campaign_id, body["entity_id"], portal_status=None)
@@ -190,7 +190,7 @@ def test_updating_writes_any_portal_status_and_stamps_its_time(world, campaign_i
     body = payload(portal_status="clicked")
     create(world, campaign_id, body)
     for minute, status in enumerate(("sent", "dismissed", "seen"), 1):
-        world.api.database.clock.forward(minutes=1)
+        world.api.clock.forward(minutes=1)
         after = only(
             update(world, campaign_id, body["entity_id"], portal_status=status), 200, *BOTH[2:4], *BOTH[5:]
         )
