@@ -92,7 +92,7 @@ client: setup-dev ## Write the synchronous client anew from the asynchronous one
 	$(BIN)/python clients/python/generate.py
 
 .PHONY: types
-types: setup-dev ## Check the types
+types: setup-dev ## Check the types, also of tests and benchmarks
 	$(BIN)/mypy
 
 .PHONY: docs
