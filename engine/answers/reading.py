@@ -43,7 +43,8 @@ _IN_REPLY_TO = (
         ),
     ),
 )
-_VAGUE = re.compile(r"[245]\.(?:0|1)\.0")
+#: They say no more than that it failed. RFC 3463 knows X.0.0; providers number it on (`5.0.350`).
+_VAGUE = re.compile(r"[245]\.(?:0\.\d+|1\.0)")
 _TEXT_LIMIT = 2000
 _BLANKS = re.compile(r"\s+")
 _LINE = re.compile(r"(?:([a-z]+):\s*)?(\d{3})?(?:[ -]|$)?(.*)", re.DOTALL)

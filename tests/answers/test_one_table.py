@@ -76,6 +76,13 @@ def test_any_status_with_any_words_means_the_same_either_way(code, detail, words
         "554 5.6.0 attachment type not allowed, unknown address format",
         "421 4.1.1 no such user",
         "553 5.1.3 http://www.spamhaus.org/query/bl?ip=192.0.2.9",
+        "550 L'adresse de l'expéditeur n'existe pas",
+        "550 Absenderadresse existiert nicht",
+        "550 发件人地址不存在",
+        "550 5.1.1 LDAP lookup failed, cannot verify whether the user exists",
+        "550 5.2.1 mailbox temporarily disabled",
+        "550 5.7.1 You are not a member of this mailing list; user not found among its members",
+        "554 5.4.7 message timeout (last transfail: 550 5.1.1 unknown)",
     ],
 )
 def test_what_is_not_about_the_address_bars_nobody(line):
@@ -95,6 +102,10 @@ def test_what_is_not_about_the_address_bars_nobody(line):
         "553 sorry, no mailbox here by that name. (#5.7.1)",
         "550 #5.1.0 Address rejected: unknown user",
         "550 5.4.4 Host or domain name not found. Name service error for name=x.example",
+        "550 5.4.310 DNS domain exmaple.example does not exist",
+        "550 5.0.350 Remote server returned an error -> 550 5.1.1 <ada@x.example>: User unknown",
+        "550 <ada@x.example>: non existent user",
+        "550 host/domain does not accept mail (nullMX)",
     ],
 )
 def test_that_nobody_is_there_bars(line):
