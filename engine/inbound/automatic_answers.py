@@ -24,7 +24,14 @@ _HEADER = re.compile(
     r"|x-([a-z]{1,20}-)?(out-of-office|ooo|away|vacation|absence)(-[a-z-]{0,30})?"
 )
 _HEADERS = frozenset(
-    {"x-fc-machinegenerated", "x-vacation", "x-autoreply-sender", "x-mlserver", "x-cron-env"}
+    {
+        "x-fc-machinegenerated",
+        "x-vacation",
+        "x-autoreply-sender",
+        "x-mlserver",
+        "x-cron-env",
+        "x-ms-exchange-inbox-rules-loop",
+    }
 )
 #: What programs name themselves in, by what it says.
 _NAMING = frozenset(
@@ -42,8 +49,10 @@ _CHALLENGE_TEXT = 10_000
 _NO = frozenset({"", "no", "none", "false", "0", "off"})
 _PRECEDENCE = frozenset({"auto_reply", "auto-reply", "autoreply", "bulk", "junk"})
 _ROBOT = re.compile(
-    r"(mailer-?daemon|mail-?daemon|post[._-]master|(no|do-?not|donot)[._-]?reply|auto-?(reply|responder|respond|response|answer)"
-    r"|vacation|bounces?)([+=._-].*)?@",
+    r"(mailer-?daemon|mail-?daemon|post[._-]master|auto-?(reply|responder|respond|response|answer)|vacation|bounces?"
+    r"|(.{1,40}[+=._-])?((no|do[._-]?not)[._-]?reply|(nicht|keine?)[._-]?antwort(en)?|ne[._-]?pas[._-]?repondre"
+    r"|no[._-]?responder|n(ao|ão)[._-]?responda|non[._-]?rispondere|niet[._-]?(beantwoorden|antwoorden)|nie[._-]?odpowiadac"
+    r"|svar[._-]?ej|ikke[._-]?svar))([+=._-].*)?@",
 )
 _RECEIPTS = frozenset({"message/disposition-notification", "message/global-disposition-notification"})
 _ENGLISH = (
@@ -51,14 +60,38 @@ _ENGLISH = (
     r"|automatically generated (reply|answer)"
     r"|out[ -]of[ -](the[ -])?office( (auto[ -]?reply|reply|message|notice|notification|response|re))?"
     r"|(vacation|holiday|absence|away)[ -]?(auto[ -]?)?(reply|response|message|notice|notification|responder)"
-    r"|away from (the )?office|ooo|vacation|on (vacation|holiday|leave)"
-    r"|out[ -]of[ -](the[ -])?office (until|till|from) .{1,80}"
+    r"|away from (the )?office|away from my (e-?)?mail|ooo|vacation|(currently )?on (vacation|holiday|leave)"
+    r"|(currently )?out[ -]of[ -](the[ -])?office( (until|till|from) .{1,80})?"
     r"|i('m| am) (currently )?(out of (the )?office|away from (the )?office|on (vacation|holiday|annual leave))"
+    r"( (until|till|from|this) .{1,80})?"
     r"|auto: (re|aw|sv|antw|rif|rv|odp|ynt)"
     r"|please confirm (your (message|e-?mail)|\(conf#\w{1,80}\))|antispam uol.{0,80}"
 )
 #: Behind the words: a colon or bracket, the end, or the subject that is answered.
-_THEN = r"(\s*([:\])*]|\Z)| (re|aw|fwd?|sv|antw|rif|rv|odp|ynt|vs): )"
+_ANSWERED = r"(re|aw|fwd?|sv|antw|rif|rv|odp|ynt|vs|r|res|回复|答复)\s*: "
+_THEN = rf"(\s*([:\])*】]|\Z)| {_ANSWERED})"
+#: What gateways put in front.
+_TAGS = re.compile(r"(\s*(\[|\()(ext|extern|spam|caution)[^\])]{0,20}(\]|\))|\s*(external|extern)\s*:)+\s*")
+#: What people write of as well: only a subject of ours behind it tells that a program put it in front.
+_LEAVE = (
+    "leave", "vacation", "holiday", "holidays", "pto", "urlaub", "elternzeit", "mutterschutz", "conge", "conges",
+    "vacances", "vacaciones", "ferias", "ferie", "ferien", "vakantie", "verlof", "semester", "foraldraledig",
+    "urlop", "urlopie", "dovolena", "dovolenka", "szabadsag", "szabadsagon", "concediu", "izin", "izinli", "loma",
+    "lomalla", "puhkusel", "odmoru", "dopustu", "отпуск", "отпуске", "відпустці", "休暇", "休暇中", "外出", "外出中",
+    "出張中", "不在", "不在中", "休假", "휴가", "휴가중",
+)  # fmt: skip
+#: Programs of those who take in requests, which say that they have got one.
+_GOT = re.compile(
+    r"(\[[^\]]{1,60}\]\s*|\([^)]{1,60}\)\s*)?"
+    r"(we('ve| have)? (received|got) your (request|message|e-?mail|enquiry|inquiry|ticket)"
+    r"|(your )?(request|enquiry|inquiry|support ticket|ticket) (has been|was) (received|created|opened)"
+    r"|ticket (received|created|opened)"
+    r"|(support )?(case|ticket|request) #?\w{0,20}\d\w{0,20} (has been |was )?"
+    r"(created|received|opened)"
+    r"|acknowledge?ment of receipt|eingangsbestatigung|empfangsbestatigung|automatische eingangsbestatigung"
+    r"|wir haben ihre (anfrage|nachricht|e-?mail) erhalten|accuse de reception|acuse de recibo|ontvangstbevestiging"
+    r"|conferma di ricezione|bekreftelse på mottak|mottagningsbekraftelse|potwierdzenie otrzymania)(\W|\Z)"
+)
 #: Notes: `AUTO: Ada Lovelace is out of the office (returning 02.03.2026)`.
 _NOTES = re.compile(
     r"auto: .{0,200}\b(out of (the )?office|returning|abwesend|ruckkehr|absent|retour)\b"
@@ -76,30 +109,39 @@ _OTHERS = (
     "afwezigheidsmelding", "afwezigheidsbericht", "niet aanwezig", "niet op kantoor", "automatisk svar",
     "autosvar", "ikke til stede", "ikke på kontoret", "fravær", "fraværsassistent", "automatiskt svar",
     "franvaro", "franvarande", "automaattinen vastaus", "poissa toimistosta", "poissa", "poissaoloviesti",
-    "inte på kontoret",
+    "inte på kontoret", "automatische ruckantwort", "automatische abwesenheitsnotiz",
+    "automatische abwesenheitsmeldung", "ich bin im urlaub", "bin im urlaub", "ausser haus", "nicht am platz",
+    "buiten kantoor", "ik ben afwezig", "op vakantie", "met vakantie", "automatisch bericht", "fraværende",
+    "franvaromeddelande", "på semester", "poissaoloilmoitus", "lomalla", "automatisk besvarelse",
     # French, Italian, Spanish, Portuguese, Catalan, Romanian
     "reponse automatique", "absence du bureau", "absent du bureau", "absent", "absente", "absent(e)", "absence",
     "je suis absent", "je suis absente", "en conges", "message d'absence", "risposta automatica", "fuori sede",
     "fuori ufficio", "assenza dall'ufficio", "respuesta automatica", "fuera de la oficina", "fuera de oficina",
     "ausencia", "ausente", "assente", "assenza", "in ferie", "de vacaciones", "resposta automatica",
     "fora do escritorio", "ausencia temporaria", "ausencia do escritorio", "ausente do escritorio",
-    "raspuns automat",
+    "raspuns automat", "reponse automatique d'absence", "message automatique", "hors du bureau", "en conge",
+    "je suis en conge", "je suis en conges", "absence temporaire", "ausente de la oficina", "mensaje automatico",
+    "respuesta automatica de vacaciones", "estoy de vacaciones", "assente dall'ufficio", "messaggio automatico",
+    "mensagem automatica", "estou de ferias", "de ferias", "em ferias", "in concediu",
     # Polish, Czech, Slovak, Hungarian, Croatian, Slovenian, Estonian, Latvian, Lithuanian, Turkish, Greek
     "automatyczna odpowiedz", "odpowiedz automatyczna", "poza biurem", "nieobecność", "nieobecny", "nieobecna",
     "nepřítomnost", "automaticka odpoved", "mimo kancelar", "automatikus valasz", "hazon kivul",
     "automatski odgovor", "samodejni odgovor", "automaatvastus", "automatiska atbilde", "automatinis atsakymas",
     "otomatik yanıt", "otomatik yanit", "ofis disinda", "ofis dışında", "ofis dışındayım", "αυτοματη απαντηση",
-    "εκτος γραφειου",
+    "εκτος γραφειου", "autoodpowiedz", "na urlopie", "jestem na urlopie", "nieobecność w pracy", "szabadsagon",
+    "ofis disi", "ofis dışı", "izindeyim",
     # Russian, Ukrainian, Bulgarian, Hebrew, Arabic
     "автоматический ответ", "автоответ", "нет на месте", "отсутствие на работе", "отсутствую", "я в отпуске",
-    "нет в офисе", "поза офісом", "автоматична відповідь", "автоматичен отговор", "תשובה אוטומטית",
+    "в отпуске", "нет в офисе", "поза офісом", "автоматична відповідь", "автоматичен отговор", "תשובה אוטומטית",
     "مענה אוטומטי", "رد تلقائي", "תגובה אוטומטית", "מחוץ למשרד", "الرد التلقائي", "خارج المكتب", "پاسخ خودکار",
     # Thai, Vietnamese, Indonesian, Malay, Hindi
     "ตอบกลับอัตโนมัติ", "การตอบกลับอัตโนมัติ", "trả lời tự động", "balasan otomatis", "jawaban otomatis",
     "balasan automatik", "स्वचालित उत्तर",
     # Japanese, Chinese, Korean
     "自動応答", "自動返信", "不在通知", "不在のお知らせ", "不在です", "休假", "外出自动回复", "自動應答",
-    "自动答复", "自动回复", "自動回覆", "自動回復", "자동 회신", "자동 응답", "부재 중", "부재중", "자동 답장",
+    "自动答复", "自动回复", "自动应答", "自動回覆", "自動回復", "自動応答メール", "自動返信メール",
+    "자동 회신", "자동 응답", "부재 중", "부재중", "자동 답장", "자동응답", "자동회신",
+    "자동답장", "부재중 자동응답",
 )  # fmt: skip
 _NO_ACCENTS = re.compile("[\u0300-\u036f]")
 
@@ -110,7 +152,15 @@ def _plain(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", _NO_ACCENTS.sub("", found)).replace("’", "'").split())
 
 
-_SUBJECT = re.compile(rf"[\[(*\s]*({_ENGLISH}|{'|'.join(re.escape(_plain(one)) for one in _OTHERS)}){_THEN}")
+_SUBJECT = re.compile(
+    rf"[\[(*【\s]*({_ENGLISH}|{'|'.join(re.escape(_plain(one)) for one in _OTHERS)}){_THEN}"
+)
+
+
+_ON_LEAVE = re.compile(
+    rf"[^:]{{0,60}}?(?<!\w)({'|'.join(re.escape(_plain(one)) for one in _LEAVE)})(?!\w)"
+    rf"[^:]{{0,60}}?[\s:–-]\s*{_ANSWERED}"
+)
 
 
 def is_automatic(message: Part) -> bool:
@@ -143,7 +193,9 @@ def is_robots_address(address: str) -> bool:
 
 
 def _is_programs_subject(subject: str) -> bool:
-    return _SUBJECT.match(subject) is not None or _NOTES.match(subject) is not None
+    tags = _TAGS.match(subject)
+    begins = 0 if tags is None else tags.end()
+    return any(form.match(subject, begins) is not None for form in (_SUBJECT, _NOTES, _ON_LEAVE, _GOT))
 
 
 def _is_challenge(message: Part) -> bool:
@@ -161,7 +213,9 @@ def _says_so(headers: Headers) -> bool:
     submitted = without_comments(headers.get("auto-submitted")).partition(";")[0].strip().lower()
     if submitted not in ("", "no"):
         return True
-    if without_comments(headers.get("precedence")).lower() in _PRECEDENCE:
+    if any(
+        without_comments(headers.get(name)).lower() in _PRECEDENCE for name in ("precedence", "x-precedence")
+    ):
         return True
     for name, value in headers.items():
         if name in ("delivered-to", "x-original-to") and "auto" in value.lower() and "@" not in value:

@@ -52,7 +52,7 @@ def read_feedback_report(part: Part, original: Part | None) -> list[RecipientRep
     fields = next(iter(read_fields(part.text())), None)
     if fields is None:
         return []
-    kind = without_comments(fields.get("feedback-type")).lower()
+    kind = without_comments(fields.get("feedback-type")).partition(";")[0].strip().lower()
     told = _COMPLAINTS.get(kind)
     if told is None:
         return []

@@ -8,6 +8,7 @@ folded, with blank lines where none belong. Nothing but the actions that RFC 346
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
@@ -126,12 +127,14 @@ def _addresses_of(fields: Headers) -> tuple[str, ...]:
 
 def _report(fields: Headers, notice: str, all_named: Sequence[str]) -> RecipientReport | None:
     addresses = _addresses_of(fields)
-    diagnostic = fields.get("diagnostic-code")
+    diagnostic = fields.decoded("diagnostic-code")
     words = diagnostic or _behind_the_address(notice, addresses, all_named)
     answer = read_report(without_comments(fields.get("status")), words)
     kind = _kind(without_comments(fields.get("action")).lower(), answer)
     if kind is None:
         return None
+    if kind == "bounced" and answer.code is None:
+        answer = replace(answer, code=550)  # the action alone says that it failed; the words may say why
     typed, _, reason = diagnostic.partition(";")
     said = reason.strip() if " " not in typed.strip() else diagnostic
     return RecipientReport(kind, addresses, answer, (said or diagnostic or words or "")[:REASON] or None)

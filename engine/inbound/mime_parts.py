@@ -43,6 +43,8 @@ _NO_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
 #: How ISO-2022-JP leaves ASCII (RFC 1468).
 _SHIFTS = re.compile(rb"\x1b\$[@B]")
 _BLANKS = re.compile(r"\s+")
+#: CRLF, also as programs write it that take their own CRLF for LF; CR alone.
+_LINE_ENDS = re.compile(rb"\r+\n|\r")
 _MARKUP = re.compile(r"<[^<>]*>")
 #: These decode no charset, or cost more than the length of what they decode.
 _NO_CHARSETS = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined"})
@@ -143,7 +145,8 @@ def parse_message(raw: bytes) -> Part:
     Raises:
         Unreadable: it has no headers.
     """
-    message = _message(raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n"), _Budget(), 0)
+    text = _LINE_ENDS.sub(b"\n", raw.removeprefix(codecs.BOM_UTF8)).lstrip(b"\n")
+    message = _message(text, _Budget(), 0)
     if not len(message.headers):
         raise Unreadable("is no e-mail message: it has no headers")
     return message

@@ -27,6 +27,8 @@ ID = "<1.2@muster.example>"
         {"X_POST_MessageClass": "9; Autoresponder"},
         {"X_FC_MachineGenerated": "true"},
         {"Precedence": "auto_reply"},
+        {"X_Precedence": "auto_reply"},
+        {"X_MS_Exchange_Inbox_Rules_Loop": "ada@x.example"},
         {"Precedence": "BULK (a list)"},
         {"Delivered_To": "autoresponder"},
         {"Return_Path": "<>"},
@@ -114,3 +116,68 @@ def test_what_is_no_answer_to_anything_is_neither() -> None:
 def test_comments_in_an_address_may_nest_as_they_like(to: str) -> None:
     raw = f"From: ada@x.example (a (b))\r\nTo: {to}\r\nIn-Reply-To: {ID}\r\n\r\nYes\r\n"
     assert "reply" == read_inbound_mail(raw.encode()).kind
+
+
+#: By language as in the module: what programs put in front of the subject, or in its place.
+PROGRAMS_SUBJECTS = """
+away from my mail: Spring|I'm out of the office until 5 March|Currently out of office: Spring
+[EXTERNAL] Automatic reply: Spring
+On annual leave: Re: Spring|Maternity leave: Re: Spring|Parental leave - Re: Spring|Out of Office Re: Spring
+Automatische Rückantwort: Spring|Automatische Abwesenheitsnotiz: Spring|Ich bin im Urlaub: Spring|Außer Haus: Spring
+Bin im Urlaub Re: Spring|Elternzeit: Re: Spring|Réponse automatique d'absence : Spring|Message automatique : Spring
+Je suis en congé: Spring|Hors du bureau: Spring|Congés : Re: Spring|Ausente de la oficina: Spring|Vacaciones: Re: Spring
+Respuesta automatica de vacaciones: Spring|Assente dall'ufficio: Spring|Risposta automatica R: Spring|Ferie: Re: Spring
+Estou de férias: Spring|Férias: Re: Spring|Buiten kantoor: Spring|Ik ben afwezig: Re: Spring|Op vakantie: Re: Spring
+Fraværende: Spring|Frånvaromeddelande: Spring|Semester: Re: Spring|Poissaoloilmoitus: Spring|Lomalla: Re: Spring
+Autoodpowiedź: Spring|Urlop: Re: Spring|Dovolená: Re: Spring|Szabadságon: Re: Spring|În concediu: Re: Spring
+Ofis Dışı: Spring
+В отпуске: Re: Spring|【自動返信】お問い合わせありがとうございます|【自動応答】Re: Spring
+不在: Re: Spring|休暇中: Re: Spring
+外出: Re: Spring|부재중 자동응답: Spring|자동응답: Re: Spring|[자동회신] Re: Spring
+Ticket Received - Re: Spring|[#12345] We have received your request|Your request has been received [#4711]
+Eingangsbestätigung: Spring|Wir haben Ihre Anfrage erhalten [Ticket 123]|Case #00012345 created|Accusé de réception
+"""
+PEOPLES_SUBJECTS = """
+Spring holiday: can you ship?|Vacation homes: question|Out of office chairs?|Urlaub in Italien: Frage|Away game tickets?
+Abwesend am Freitag, bitte später liefern|Auto: Ersatzteile|Semester books: question|Ferienhaus: Frage|不在配達について
+Urlop w górach: pytanie|Ferie i juni: spørgsmål?|Leave me alone|On leaving: thanks|Out of stock: when?
+Autoresponder software: price?|[Ticket#4711] Re: Spring|Fwd: Re: Spring|[EXTERNAL] Re: Spring
+Request for created designs
+"""
+
+
+def subjects(text: str) -> list[str]:
+    return [one for line in text.strip().splitlines() for one in line.split("|")]
+
+
+@pytest.mark.parametrize("subject", subjects(PROGRAMS_SUBJECTS))
+def test_a_subject_that_a_program_wrote(subject: str) -> None:
+    assert "auto_reply" == read_inbound_mail(answer_in(subject)).kind
+
+
+@pytest.mark.parametrize("subject", subjects(PEOPLES_SUBJECTS))
+def test_a_subject_that_a_person_wrote(subject: str) -> None:
+    assert "reply" == read_inbound_mail(answer_in(subject)).kind
+
+
+def answer_in(subject: str) -> bytes:
+    return answer(ID, Subject=subject)
+
+
+@pytest.mark.parametrize(
+    "sender",
+    [
+        "do_not_reply",
+        "notifications-noreply",
+        "no.reply+1",
+        "nicht-antworten",
+        "keine-antwort",
+        "ne-pas-repondre",
+        "noresponder",
+        "no-responder",
+        "nao-responda",
+        "non-rispondere",
+    ],
+)
+def test_an_address_that_nobody_reads(sender: str) -> None:
+    assert "auto_reply" == read_inbound_mail(answer(ID, From=f"{sender}@x.example")).kind

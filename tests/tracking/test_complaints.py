@@ -16,7 +16,7 @@ def the_report(raw: bytes):
     return mail.kind, report.traces.message_ids, [(one.kind, one.addresses) for one in report.recipients]
 
 
-@pytest.mark.parametrize("kind", ["abuse", "fraud", "other", "Abuse (by a person)", "OPT-OUT"])
+@pytest.mark.parametrize("kind", ["abuse", "fraud", "other", "Abuse (by a person)", "OPT-OUT", "abuse; x"])
 def test_a_complaint_says_about_whom(kind: str) -> None:
     said = "unsubscribed" if kind == "OPT-OUT" else "complained"
     expected = ("complaint", (ID,), [(said, ("ada@x.example",))])

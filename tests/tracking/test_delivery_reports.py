@@ -123,6 +123,28 @@ def test_an_action_that_nobody_knows_is_never_delivered(action: str) -> None:
             True,
         ),
         ("Final-Recipient: utf-8; ada@x.example\nAction: failed\nStatus: 5.1.1\n", True),
+        (
+            "Final-Recipient: rfc822; ada@x.example\nAction: failed\nDiagnostic-Code: x-unix; user unknown\n",
+            True,
+        ),
+        (
+            "Final-Recipient: rfc822; ada@x.example\nAction: failed\nDiagnostic-Code: X-Postfix; mail loops back\n",
+            False,
+        ),
+        (
+            (
+                "Final-Recipient: rfc822; ada@x.example\nAction: failed\nStatus: 5.0.0\n"
+                "Diagnostic-Code: smtp; =?utf-8?b?NTUwIEVtcGbDpG5nZXIgdW5iZWthbm50?=\n"
+            ),
+            True,
+        ),
+        (
+            (
+                'Final-Recipient: rfc822; ada@x.example\nAction: "failed"\nStatus: 5. 1. 1\n'
+                "Diagnostic-Code: smtp; 550 5.1.1 unknown\n"
+            ),
+            True,
+        ),
         ("Final-Recipient: rfc822; ada@x.example\nAction: failed\nStatus: 5.0.0\n", False),
         (
             "Final-Recipient: rfc822; ada@x.example\nAction: failed\nStatus: 5.0.0\nDiagnostic-Code: x; no\n",
@@ -133,6 +155,17 @@ def test_an_action_that_nobody_knows_is_never_delivered(action: str) -> None:
 def test_damage_costs_nothing_but_itself(fields: str, bar: bool) -> None:
     recipient = the_report(delivery_report(fields))
     assert ("bounced", ("ada@x.example",), bar) == (recipient.kind, recipient.addresses, bars(recipient))
+
+
+@pytest.mark.parametrize("ends", [b"\n", b"\r\n", b"\r", b"\r\r\n"])
+@pytest.mark.parametrize(
+    "begins", [b"", b"\xef\xbb\xbf", b"\r\n\r\n", b"From MAILER-DAEMON Mon Mar  2 09:00:00 2026\n"]
+)
+def test_line_ends_and_what_stands_in_front_cost_nothing(begins: bytes, ends: bytes) -> None:
+    raw = delivery_report(block(), returned=original(message_id=ID))
+    mail = read_inbound_mail(begins + raw.replace(b"\r\n", ends))
+    assert bars(the_report(begins + raw.replace(b"\r\n", ends)))
+    assert (ID,) == mail.reports[0].traces.message_ids
 
 
 @pytest.mark.parametrize("kind", ["message/delivery-status", "message/global-delivery-status"])
