@@ -27,6 +27,7 @@ from engine.content.filters import LOCATED, SAMPLE_PLACE
 from engine.content.names import ENTITY, Layout, Source
 from engine.content.sandbox import CONSTANTS, OUTPUT_LIMIT
 from engine.content.values import absent, output_text
+from engine.kernel.blanks import BLANKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -268,7 +269,7 @@ def _filter(used: Filter, template: SandboxTemplate) -> Callable[[Any, Place], A
 
     def default(value: Any, _: Place) -> Any:
         # By far the most used, and then a no-op.
-        return value if type(value) is str and value.strip() else function(value, *args, **options)
+        return value if type(value) is str and value.strip(BLANKS) else function(value, *args, **options)
 
     return default if used.name == "default" else apply
 

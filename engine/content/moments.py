@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from dateutil.parser import ParserError, parse
 
 from engine.filters.dates import DATE_WORDS, Days, Second, read_date
+from engine.kernel.blanks import BLANKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +67,7 @@ def read_moment(value: Any, now: Callable[[], datetime], locale: Locale) -> date
         return _since_1970(float(value)) if value >= 10 ** (_EPOCH_DIGITS[0] - 1) else None
     if not isinstance(value, str) or len(value) > _LONGEST:
         return None
-    text = value.strip()
+    text = value.strip(BLANKS)
     if text in _NOW:
         return now()
     slashes = _SLASHES.fullmatch(text)

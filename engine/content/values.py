@@ -2,8 +2,8 @@
 
 Attributes come from files, so a number is mostly a text. It is read exactly or not at all: an optional sign, up to 20
 digits, a point and up to 20 more. `12,50` and `1.234,50` are no numbers, because the one means in one country what the
-other means in the next. What is absent (null, an empty or blank text, an attribute that there is not) is no number
-either, and stays absent.
+other means in the next. Blanks of any width and characters that nobody sees are no part of it. What is absent (null,
+an empty or blank text, an attribute that there is not) is no number either, and stays absent.
 
 Nothing is written in the notation of Python: lists and objects are JSON, numbers have no exponents.
 """
@@ -21,6 +21,7 @@ from liquid.undefined import is_undefined
 from markupsafe import escape
 
 from config.errors import MusterError
+from engine.kernel.blanks import BLANKS
 
 __all__ = [
     "EXACT",
@@ -32,6 +33,7 @@ __all__ = [
     "liquid_text",
     "number",
     "output_text",
+    "quoted",
     "read_number",
     "text_of",
 ]
@@ -64,13 +66,13 @@ class UnusableArgument(UnusableValue):
 
 def absent(value: Any) -> bool:
     """Whether there is no value."""
-    return value is None or value == "" or is_undefined(value) or (isinstance(value, str) and value.isspace())
+    return value is None or is_undefined(value) or (isinstance(value, str) and not value.strip(BLANKS))
 
 
 def read_number(value: Any) -> Decimal | None:
     """The number that a value says; None: it says none, or one of more digits than anybody counts."""
     if isinstance(value, str):
-        text = value.strip()
+        text = value.strip(BLANKS)
         return Decimal(text) if _NUMBER.fullmatch(text) else None
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return None
@@ -95,12 +97,19 @@ def described(value: Any) -> str:
     if absent(value) and not isinstance(value, str):
         return "nothing"
     if isinstance(value, str):
-        return repr(str(value))[:_SHOWN]
+        return quoted(value)[:_SHOWN]
     if isinstance(value, list | tuple):
         return "a list"
     if isinstance(value, dict):
         return "an object"
     return text_of(value)[:_SHOWN]
+
+
+def quoted(text: str) -> str:
+    """A text as a sentence names it: in quotation marks, with a name for what is not seen."""
+    mark = '"' if "'" in text else "'"
+    seen = "".join(letter if letter.isprintable() else f"<U+{ord(letter):04X}>" for letter in text)
+    return f"{mark}{seen}{mark}"
 
 
 def text_of(value: Any) -> str:

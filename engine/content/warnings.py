@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from engine.content.html_tokens import StartTag, html_tokens
+from engine.content.values import quoted
 from engine.content.visibility import declarations
 from engine.kernel.outbound import Guard
 
@@ -32,21 +33,60 @@ _SHOWN = 100
 
 _STYLE_URL = re.compile(r"url\(\s*['\"]?\s*([^'\")]+)", re.IGNORECASE)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-_IMAGE_ATTRIBUTES = {"img": ("src", "srcset"), "input": ("src",), "source": ("srcset",), "v:fill": ("src",)}
+_IMAGE_ATTRIBUTES = {
+    "img": ("src", "srcset"),
+    "image": ("href", "xlink:href"),
+    "input": ("src",),
+    "source": ("srcset",),
+    "v:fill": ("src",),
+    "v:image": ("src",),
+    "video": ("poster",),
+}
 _LINKS = ("a", "area")
-_LOCAL_NAMES = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".test", ".invalid")
-#: A greeting whose name is empty: a blank stands before the punctuation.
-_GREETING = re.compile(
+#: Names that no public zone holds (RFC 6761, RFC 6762, RFC 8375, ICANN), and what networks at home and at work use.
+_LOCAL_NAMES = (
+    ".localhost",
+    ".local",
+    ".localdomain",
+    ".internal",
+    ".intranet",
+    ".private",
+    ".corp",
+    ".home",
+    ".lan",
+    ".home.arpa",
+    ".test",
+    ".invalid",
+)
+#: `http://`, `http:/shop.example`, `https:///x`, `http://shop .example`; `mailto:` to nobody; what mail programs do not
+#: run; and `http` with a letter too few or too many.
+_NOWHERE = re.compile(
+    r"https?:(?!//[^\s/?#]+(?:[/?#]|\Z))|(?:mailto|tel|sms):[\s/?]*\Z|(?:java|vb)script:"
+    r"|(?!https?:)h?h?t{1,3}ps?[:;]//",
+    re.IGNORECASE,
+)
+_GREETED = (
     r"\b(Dear|Hi|Hello|Hey|Good (?:morning|day|afternoon|evening)|Hallo|Liebe|Lieber|Guten (?:Tag|Morgen)"
     r"|Sehr geehrter?(?: Frau| Herr)?|Bonjour|Ch[eè]re?|Bonsoir|Hola|Estimad[oa]|Querid[oa]|Ciao|Gentile|Car[oa]"
-    r"|Ol[aá]|Prezad[oa]|Beste|Hoi|Geachte|Hej|Hei|K[aæ]re|Cze[sś][cć])[ \u00a0]+(?=[,!.:;]|$)",
+    r"|Ol[aá]|Prezad[oa]|Beste|Hoi|Geachte|Hej|Hei|K[aæä]r[ae]|Hyv[aä]|Cze[sś][cć]|Dzie[nń] dobry|Szanown[ya]"
+    r"|V[aá][zž]en[yýaá]|Kedves|Szia|Drag[aă]|Bun[aă]|Merhaba|Say[iı]n"
+    r"|Уважаем(?:ый|ая)|Дорог(?:ой|ая)|Привет|Здравствуйте|Γεια)"
+)
+#: A greeting whose name is empty: a blank stands before the punctuation.
+_GREETING = re.compile(
+    _GREETED
+    + r"(?:[ \u00a0]+(?:Mr|Mrs|Ms|Mx|Miss|Dr|Prof|Herrn?|Frau|M|Mme|Mlle|Sr|Sra|Sig|Signora?|pane|pan[ií])\.?)*"
+    r"[ \u00a0]+(?=[,!.:;]|$)",
     re.IGNORECASE | re.MULTILINE,
 )
 #: A name that is empty at the beginning (`, your order`) or end (`Welcome back, !`) of a line.
 _GAP = re.compile(r"^[ \u00a0\t]*[,;](?=[ \u00a0]*\w)|,[ \u00a0]*[!.?,](?=[ \u00a0]*$)", re.MULTILINE)
 #: What programs write where there is nothing, behind a greeting.
-_NOTHING = re.compile(
-    rf"{_GREETING.pattern.partition('[ ')[0]}[ \u00a0]+(null|none|nil|undefined|nan|#?n/?a)\b", re.IGNORECASE
+_NOTHING = re.compile(_GREETED + r"[ \u00a0]+(null|none|nil|undefined|nan|#?n/?a)\b", re.IGNORECASE)
+#: Where other programs put a name in, and what they write in place of an object.
+_PLACEHOLDER = re.compile(
+    r"\*\|[A-Z][\w:.]{1,40}\|\*|(?<![\w%=/?&.-])%%?[A-Z][A-Z_]{3,40}%%?(?!\w)|\$?\{\{[^{}\n]{1,80}\}\}"
+    r"|\$\{[\w.]{1,80}\}|\[object Object\]|(?i:\[(?:First|Last|Full|Your)[ _]?Name\])"
 )
 #: `localhost:3000/x` and `C:\\a.png`, which look like schemes.
 _NO_SCHEME = re.compile(r"(?:localhost|[\w-]+(?:\.[\w-]+)+):\d{1,5}(?:/|\Z)|[A-Za-z]:[\\/]")
@@ -121,13 +161,15 @@ def _of_names(content: Content) -> Iterator[str]:
         (found for text in (content.subject, content.text or "") if (found := _GREETING.search(text))), None
     )
     if greeting is not None:
-        yield f"a greeting has no name: {(greeting[0] + greeting.string[greeting.end() :][:1])!r}"
+        yield f"a greeting has no name: {quoted(greeting[0] + greeting.string[greeting.end() :][:1])}"
     for text in (content.subject or "", content.text or ""):
         if greeting is None and (gap := _GAP.search(text)) is not None:
             line = text[text.rfind("\n", 0, gap.start()) + 1 :].partition("\n")[0].strip()
-            yield f"something is missing, a name perhaps: {line[:_SHOWN]!r}"
+            yield f"something is missing, a name perhaps: {quoted(line[:_SHOWN])}"
         if (nothing := _NOTHING.search(text)) is not None:
-            yield f"a greeting has no name: {nothing[0]!r}"
+            yield f"a greeting has no name: {quoted(nothing[0])}"
+        if (left := _PLACEHOLDER.search(text)) is not None:
+            yield f"a placeholder was not filled in: {quoted(left[0])}"
 
 
 def _of_size(html: str, size: int | None) -> Iterator[str]:
@@ -169,6 +211,7 @@ def _of_links(links: list[str]) -> Iterator[str]:
         "a link's address is relative, and leads nowhere in a mail",
         [link for link in links if link and not link.startswith("#") and not _has_scheme(link)],
     )
+    yield from _each("a link leads nowhere", [link for link in links if _NOWHERE.match(link) is not None])
     yield from _each("a link leads to a machine that no reader reaches", filter(_is_private, links))
 
 
@@ -185,7 +228,7 @@ def _each(what: str, addresses: Iterable[str]) -> Iterator[str]:
     """A warning for each address, up to a number."""
     found = list(addresses)
     for address in found[:_MOST_OF_A_KIND]:
-        yield f"{what}: {address[:_SHOWN]!r}" if address else what
+        yield f"{what}: {quoted(address[:_SHOWN])}" if address else what
     if len(found) > _MOST_OF_A_KIND:
         yield f"{what}: {len(found) - _MOST_OF_A_KIND} more"
 

@@ -46,6 +46,8 @@ def refusal(source, attributes):
         ("{{ n | at_least: '10' }} {{ n | at_most: 10 }}", {"n": "9"}, "10 9"),
         ("{{ a | sum }} {{ b | sum: 'n' }}", {"a": ["1", 2, None, ""], "b": [{"n": "0.1"}, {"n": 0.2}]}, "3 0.3"),
         ("[{{ n | times: 2 | currency: 'EUR' }}]", {"n": ""}, "[]"),
+        ("{{ n | plus: 1 }} {{ m | currency: 'EUR' }}", {"n": "\u00a07\ufeff", "m": "\u200b12.5\u202f"}, "8 €12.50"),
+        ("[{{ n | times: 2 | default: 'none' }}]", {"n": "\ufeff\u00a0"}, "[none]"),
         ("[{{ nobody | plus: 1 | default: 'none' }}]", {}, "[none]"),
         ("{{ n | times: 1.0 }}", {"n": 100000000000000000000.0 / 2}, "50000000000000000000"),
         ("{{ n | divided_by: 100000000.0 }}", {"n": 1}, "0.00000001"),
@@ -72,6 +74,7 @@ def test_what_is_no_number_fails_its_recipient_by_name(used):
     ("source", "message"),
     [
         ("{{ n | minus: discount }}", "minus: '5,5' is not a number (discount)"),
+        ("{{ wide | plus: 1 }}", "'5<U+00A0>000' is not a number (wide)"),
         ("{{ n | minus: nobody }}", "minus: nothing is not a number (nobody)"),
         ("{{ n | divided_by: zero }}", "divided_by: nothing can be divided by 0 (zero)"),
         ("{{ n | round: discount }}", "round: '5,5' is no number of decimals (discount)"),
@@ -87,7 +90,8 @@ def test_what_is_no_number_fails_its_recipient_by_name(used):
     ],
 )
 def test_an_error_names_the_attribute_and_speaks_no_python(source, message):
-    attributes = {"n": "10", "discount": "5,5", "zero": "0", "First Name": "Ada", "order": {"total": "a"}, "flag": True,
+    attributes = {"n": "10", "wide": "5\u00a0000", "discount": "5,5", "zero": "0", "First Name": "Ada",
+                  "order": {"total": "a"}, "flag": True,
                   "mixed": [1, "x"]}  # fmt: skip
     assert message == refusal(source, attributes)
 
