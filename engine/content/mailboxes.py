@@ -125,7 +125,8 @@ def _mailbox(pieces: list[str]) -> Mailbox:
         given, name = "".join(names), _text(comments)
     email = normalise_email(given)
     unclosed = any(piece in _OPENING for piece in pieces)
-    if email is None or len(brackets) > 1 or unclosed:
+    behind = pieces[pieces.index(brackets[0]) + 1 :] if brackets else []
+    if email is None or unclosed or any(piece.strip() and piece not in comments for piece in behind):
         raise ValueError(f"{whole[:100]!r} is not an e-mail address, nor a name and an address in <>")
     return Mailbox(email, one_line(name))
 

@@ -133,6 +133,18 @@ def test_that_nobody_is_there_bars(line):
         (None, "no such user", True, True),
         (None, "blocked by policy", True, False),
         (None, "your IP [85.5.1.1] is refused", True, False),
+        ("mailbox inactive", None, True, True),
+        ("no mail host", None, True, True),
+        ("relay/access denied", None, True, False),
+        ("10", None, True, True),
+        ("25", None, True, False),
+        ("OnAccountSuppressionList", "it is on the suppression list for your account", True, True),
+        ("suppress-bounce", "Not delivering to previously bounced address", True, True),
+        ("suppress-unsubscribe", "Not delivering to unsubscribed address", True, False),
+        ("hard_bounce", "unable to find recipient", True, True),
+        ("generic", "No MX for exmaple.example", True, True),
+        ("bad-domain", None, True, True),
+        ("policy-related", None, True, False),
     ],
 )
 def test_an_event_bars_by_its_words_its_status_or_the_providers_category(subtype, reason, permanent, bar):

@@ -169,6 +169,7 @@ def test_the_standard_library_finds_one_mailbox_and_no_header_that_was_not_meant
         ("Müller <help@MÜLLER.example>, ", '"Müller" <help@xn--mller-kva.example>'),
         ("a@x.org (Ada, at home)", '"Ada, at home" <a@x.org>'),
         ("<a@x.org>", "a@x.org"),
+        ("Smith; Ada <a@x.org>", '"Smith; Ada" <a@x.org>'),
         ("=?utf-8?q?x=0D=0ABcc=3A_e?= <a@x.org>", "=?utf-8?q?x=0D=0ABcc=3A_e?= <a@x.org>"),
     ],
 )
@@ -185,6 +186,8 @@ def test_mailboxes_are_read_as_people_write_them(given_text, kept):
         "no address",
         "a@x.org b@x.org",
         "a@x.org; b@x.org",
+        "Ada <a@x.org>;",
+        "Ada <a@x.org> Bo",
         "<a@x.org> <b@x.org>",
         "Friends: a@x.org;",
         '"open <a@x.org>',
