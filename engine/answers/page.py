@@ -38,6 +38,7 @@ that nobody is there, that the mailbox is disabled, or that the recipient opted 
 server's reply while it is being sent to, for the reply that a delivery report quotes, and for the events that providers
 report; `smtp` includes delivery reports. 5.0.0 without such words bars nobody, and neither does what is said of the
 sender, its network, the content, a policy, a rate or a quota, a full mailbox, a loop, or time, whatever its code.
+What somebody is called (the part of an address in front of the @) is not read.
 
 Of a delivery report three things count: the status behind the reply code in the server's own words where it is exact,
 else the Status field, and the words.

@@ -53,6 +53,8 @@ SHIPPED = (
 )
 #: What a server may have answered to, where a delivery report quotes its reply.
 _REPORTED = frozenset({Phase.RCPT, Phase.END})
+#: Of an e-mail address.
+_LOCAL_PART = re.compile(r"(?<![\w.+=-])[\w.+=-]{1,64}@(?=\w)")
 _TRIGGER = re.compile(r"([1-9]\d{0,5})/(\d+)([smhd])")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -118,7 +120,7 @@ class Rule(BaseModel):
     error: Pattern | None = None
     """All of the provider's own error code."""
     text: Pattern | None = None
-    """Anywhere in the text, in any case of letters."""
+    """Anywhere in the text but in the local parts of addresses, in any case of letters."""
     scope: Scope
     meaning: Meaning
     bar: bool = False
@@ -169,7 +171,7 @@ class Rule(BaseModel):
 
     def matches_text(self, text: str) -> bool:
         """Whether the words are those that it reads, if it reads any."""
-        return self.text is None or _compiled(self.text).search(text) is not None
+        return self.text is None or _compiled(self.text).search(_without_names(text)) is not None
 
     def matches_codes(self, answer: ProviderAnswer) -> bool:
         """Whether everything but the words matches."""
@@ -197,6 +199,12 @@ class Rule(BaseModel):
         if self.protocols and answer.protocol not in self.protocols:
             return False
         return not self.phases or answer.phase in self.phases
+
+
+@lru_cache(maxsize=4096)
+def _without_names(text: str) -> str:
+    """A text whose e-mail addresses have no local parts: what somebody is called says nothing of the answer."""
+    return _LOCAL_PART.sub("x@", text)
 
 
 @lru_cache(maxsize=4096)

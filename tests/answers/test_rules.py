@@ -153,3 +153,15 @@ def test_nothing_transient_fails_or_bars(code, text, phase):
     """4yz: trying again may help (RFC 5321 §4.2.1), whatever is said beside it."""
     verdict = classifier_of().classify(read_line(f"{phase}: {code} {text}".strip()))
     assert verdict.meaning in (Meaning.DEFER, Meaning.SLOW, Meaning.QUOTA, Meaning.DOWN, Meaning.SENDER_FAULT)
+
+
+@pytest.mark.parametrize(
+    "name", ["whitelist", "spam", "no.such.user", "mittente", "quota-24hours", "dynamic"]
+)
+def test_what_an_address_is_called_says_nothing(name):
+    """Whether it is the recipient's or that of a postmaster to ask."""
+    for words, bar in (
+        ("550 5.1.1 <{}@x.example>: User unknown", True),
+        ("550 refused: ask {}@x.example", False),
+    ):
+        assert bar is classifier_of().classify(read_example(f"rcpt: {words.format(name)}")).bar
