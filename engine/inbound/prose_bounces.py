@@ -43,7 +43,10 @@ _SYSTEM = re.compile(
 _POSTMASTER = re.compile(r"\bpostmaster\b", re.IGNORECASE)
 _SUBJECT = re.compile(
     r"^(undeliver(able|ed)|failure notice|delivery (status )?(failure|notification|failed)|returned mail"
-    r"|mail delivery failed|non-?delivery)",
+    r"|mail delivery failed|non-?delivery|unzustellbar|non remis|no se puede entregar|impossibile recapitare"
+    r"|n[ãa]o [ée] poss[íi]vel entregar|onbestelbaar|kan ikke leveres|olevererbart|kan inte levereras|niedostarczon"
+    r"|nedoru[čc]iteln|k[ée]zbes[íi]thetetlen|teslim edilemedi|не удается доставить|недоставленн|配信不能"
+    r"|配信できません|无法送达|无法投递|系统退信|배달되지 않음)",
     re.IGNORECASE,
 )
 #: How programs begin the subject of what is forwarded, and the sender of what they quote.
@@ -60,6 +63,17 @@ _SURE_FORM = re.compile(
     r"|\bundeliver(able|ed)|\breturned (to sender|mail)|returning message to sender|error delivering your mail",
     re.IGNORECASE,
 )
+#: In the languages that mail systems write as well.
+_FORM_ELSEWHERE = (
+    r"|\bnicht (erfolgreich )?(zugestellt|ausgeliefert|zustellen|erreich)|unzustellbar"
+    r"|\bzustellung.{0,40}fehlgeschlagen"
+    r"|n.a (pas )?pu [êe]tre (remis|distribu|d[ée]livr)|[ée]chec de (la )?(remise|distribution)"
+    r"|no (se )?(ha podido|pudo|puede) (ser )?entreg|no ha podido ser entreg"
+    r"|non [èe] stato possibile (consegnare|recapitare)"
+    r"|n[ãa]o (foi poss[íi]vel|p[ôo]de ser) entreg|(niet|kon niet) (worden )?(afgeleverd|bezorgd|besteld)"
+    r"|nie (mo[żz]na|zosta[łl]a?) (by[ćc] )?dor[ęe]cz|не (может быть|удалось|было|была) доставл?|не доставлено"
+    r"|配信できません|送信できません|配達できません|投递失败|无法(投递|送达)|退信|전송하지 못|배달되지"
+)
 #: A mail system's.
 _FORM = re.compile(
     r"\b(could ?n.t|could not|cannot|can not|was not|were not|has not been|not be|unable to|failed to)"
@@ -67,13 +81,14 @@ _FORM = re.compile(
     r"|\bundeliver(able|ed)|\bdelivery.{0,60}\b(fail|error|abort|problem|unsuccessful)|fail(ed|ure).{0,30}\bdeliver"
     r"|\breturned (to sender|mail|message)|returning message to sender|failed permanently|permanent(ly)? (error|fail)"
     r"|error delivering your mail|\bdid not reach|not deliverable|non-?delivery|rejected your message"
-    r"|rejected recipient|error message below|trouble delivering|unknown user|user unknown"
-    r"|no such (user|mail ?box|address)|invalid (user|recipient|mail ?box)( address)?",
+    r"|rejected recipient|error message below|(trouble|problem) delivering|unknown user|user unknown"
+    r"|no such (user|mail ?box|address)|invalid (user|recipient|mail ?box)( address)?|\bmail action aborted"
+    + _FORM_ELSEWHERE,
     re.IGNORECASE,
 )
 _WARNING = re.compile(
     r"\bwarning\b.{0,60}\b(delay|not (yet )?(been )?(deliver|sent)|undelivered|could not)"
-    r"|will (be )?(continue|retried|keep|tried)"
+    r"|will (be )?(continue|retried|retry|keep|tried)\b|delivery status notification \(delay\)"
     r"|\b(still|yet)\b.{0,30}\b(undelivered|deliver|be sent|trying)|\bdelayed\b|this is a warning"
     r"|not yet been delivered|delivery attempts will continue",
     re.IGNORECASE,

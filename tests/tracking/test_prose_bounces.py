@@ -218,6 +218,32 @@ def test_a_postmaster_is_the_system_by_the_subject_and_else_a_person(subject: st
     assert kind == read(raw.replace(b"failure notice", subject.encode()))[0]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Ihre Nachricht konnte nicht zugestellt werden.",
+        "Votre message n'a pas pu être remis.",
+        "El mensaje no se ha podido entregar.",
+        "Non è stato possibile recapitare il messaggio.",
+        "Не удалось доставить сообщение.",
+        "次のあて先へのメッセージはエラーのため送信できませんでした。",
+        "邮件无法送达。",
+    ],
+)
+def test_mail_systems_write_in_other_languages(words: str) -> None:
+    text = f"{words}\n\n<ada@x.example>:\nSorry, no mailbox here by that name. (#5.1.1)\n\n--- copy of the message\n"
+    assert [("bounced", ("ada@x.example",), True)] == read(notice(text))[2]
+
+
+@pytest.mark.parametrize(
+    "subject",
+    ["Unzustellbar: Spring", "Non remis : Spring", "No se puede entregar: Spring", "配信不能: Spring"],
+)
+def test_exchange_says_so_in_the_subject(subject: str) -> None:
+    raw = notice(NOTICES["exchange"], sender="postmaster@x.example").decode()
+    assert "bounce" == read(raw.replace("failure notice", subject).encode())[0]
+
+
 def test_a_delivery_report_that_is_empty_leaves_it_to_the_words() -> None:
     report = delivery_report(
         "\n",
@@ -234,6 +260,16 @@ def test_exim_names_whom_it_failed_for_in_a_header() -> None:
         head="X-Failed-Recipients: Ada@X.example\n",
     )
     assert [("bounced", ("ada@x.example",), True)] == read(raw)[2]
+
+
+def test_a_warning_of_gmails_is_a_delay() -> None:
+    text = """\
+        There was a temporary problem delivering your message to ada@x.example. Gmail will retry for 47 more hours.
+
+        The response was:
+        451 4.3.0 later
+        """
+    assert [("delayed", False)] == [(kind, bar) for kind, _, bar in read(notice(text))[2]]
 
 
 def test_a_warning_is_a_delay() -> None:
