@@ -61,9 +61,7 @@ class CustomerInput(NeverNull):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    customer_id: Annotated[
-        str, BeforeValidator(_trimmed), StringConstraints(strip_whitespace=True, min_length=1, max_length=255)
-    ]
+    customer_id: Annotated[str, BeforeValidator(_trimmed), StringConstraints(min_length=1, max_length=255)]
     """The key there."""
     name: _Text | None = None
     surname: _Text | None = None
