@@ -43,8 +43,7 @@ _NO_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
 #: How ISO-2022-JP leaves ASCII (RFC 1468).
 _SHIFTS = re.compile(rb"\x1b\$[@B]")
 _BLANKS = re.compile(r"\s+")
-#: CRLF, also as programs write it that take their own CRLF for LF; CR alone.
-_LINE_ENDS = re.compile(rb"\r+\n|\r")
+_CARRIAGE_RETURNS = re.compile(rb"\r+\n?")
 _MARKUP = re.compile(r"<[^<>]*>")
 #: These decode no charset, or cost more than the length of what they decode.
 _NO_CHARSETS = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined"})
@@ -145,11 +144,16 @@ def parse_message(raw: bytes) -> Part:
     Raises:
         Unreadable: it has no headers.
     """
-    text = _LINE_ENDS.sub(b"\n", raw.removeprefix(codecs.BOM_UTF8)).lstrip(b"\n")
+    text = _CARRIAGE_RETURNS.sub(_line_ends, raw.removeprefix(codecs.BOM_UTF8)).lstrip(b"\n")
     message = _message(text, _Budget(), 0)
     if not len(message.headers):
         raise Unreadable("is no e-mail message: it has no headers")
     return message
+
+
+def _line_ends(found: re.Match[bytes]) -> bytes:
+    """CRLF, also with several CR (programs that take their own CRLF for LF write it), is one line end; so is a CR."""
+    return b"\n" if found[0].endswith(b"\n") else b"\n" * len(found[0])
 
 
 def read_fields(text: str, *, diagnostic: str | None = None) -> list[Headers]:
