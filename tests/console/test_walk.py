@@ -69,6 +69,11 @@ class Mouse:
 class Keyboard(Mouse):
     """Somebody who has no pointer: every element is reached by Tab, and used by keys."""
 
+    def __init__(self, page: Page) -> None:
+        super().__init__(page)
+        # The browser hands out choosers of files from the first listener on, some time after it was added.
+        page.on("filechooser", lambda _: None)
+
     def reach(self, what: Locator) -> None:
         """Tab there, or back; whatever cannot be reached fails the test."""
         what.wait_for(state="attached")
