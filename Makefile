@@ -46,7 +46,7 @@ test-all: setup-dev ## Run every test but the fault suite: also those with proce
 
 # Of the tests that `make test` leaves out, those that walk a user's whole way.
 WALKS = tests/acceptance/test_main_path.py tests/cli/test_readme.py tests/cli/test_processes.py \
-	tests/cli/test_migrations.py tests/targeting/test_contract.py tests/sdk/test_sdk.py tests/console/test_walk.py
+	tests/cli/test_migrations.py tests/targeting/test_contract.py tests/sdk/test_sdk.py tests/console/test_walk.py tests/monitoring/test_scrape.py
 
 .PHONY: walks
 walks: setup-dev ## Walk users' whole ways: the README, the main path over each broker, the vendors' clients, a browser
@@ -106,6 +106,14 @@ site: setup-dev ## Build the documentation as a site in build/site; fails on a b
 .PHONY: answers
 answers: setup-dev ## Write docs/answers.md anew from the rules that classify providers' answers
 	$(BIN)/python -m engine.answers.page > docs/answers.md
+
+.PHONY: metrics
+metrics: setup-dev ## Write docs/metrics.md anew from the table of metrics
+	$(BIN)/python -m engine.kernel.metrics_page > docs/metrics.md
+
+.PHONY: dashboard
+dashboard: setup-dev ## Write Grafana's dashboard deploy/grafana/muster.json anew
+	$(BIN)/python -m deploy.grafana.dashboard > deploy/grafana/muster.json
 
 .PHONY: pictures
 pictures: setup-dev ## Make the pictures of the console's pages in docs/console anew (needs Debian's chromium)

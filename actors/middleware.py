@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from dramatiq.middleware import Middleware
-from prometheus_client import Counter, Histogram
 
+from engine.kernel import metrics
 from state.database import is_connection_loss
 
 if TYPE_CHECKING:
@@ -21,13 +21,8 @@ __all__ = ["LogContext", "Metrics", "standard"]
 
 log = structlog.get_logger(__name__)
 
-MESSAGES = Counter("muster_messages", "Wake-ups worked on", ["actor", "result"])
-SECONDS = Histogram(
-    "muster_message_seconds",
-    "Time spent on a wake-up",
-    ["actor"],
-    buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60),
-)
+_WAKEUPS = metrics.WAKEUPS.counter()
+_SECONDS = metrics.WAKEUP_SECONDS.histogram()
 
 
 class LogContext(Middleware):
@@ -55,7 +50,7 @@ class LogContext(Middleware):
 
 
 class Metrics(Middleware):
-    """Counts and times messages by actor."""
+    """Counts and times wake-ups by actor."""
 
     def before_process_message(self, broker: dramatiq.Broker, message: Any) -> None:  # noqa: ARG002
         """Start the clock."""
@@ -70,8 +65,8 @@ class Metrics(Middleware):
         exception: BaseException | None = None,
     ) -> None:
         """Count."""
-        SECONDS.labels(message.actor_name).observe(time.perf_counter() - message.options.pop("started"))
-        MESSAGES.labels(message.actor_name, "failed" if exception else "done").inc()
+        _SECONDS.labels(message.actor_name).observe(time.perf_counter() - message.options.pop("started"))
+        _WAKEUPS.labels(message.actor_name, "failed" if exception else "done").inc()
 
 
 def standard() -> list[Middleware]:

@@ -31,7 +31,6 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import structlog
-from prometheus_client import Counter, Gauge
 
 from engine.authentication.browser_sessions import forget_sessions
 from engine.campaigns.budget import pause_spent
@@ -46,6 +45,7 @@ from engine.events.distribute import distribute
 from engine.events.webhook_queues import wake_due
 from engine.inbound.ingest import forget_events
 from engine.insight.pace import note_pace
+from engine.kernel import metrics
 from engine.kernel.chores import ChoreNotes, ChoreOutcome
 from engine.kernel.heartbeat import forget_processes
 from engine.kernel.idempotency import expire
@@ -73,11 +73,9 @@ log = structlog.get_logger(__name__)
 #: How long one sweep works at erasing people.
 _ERASING = timedelta(seconds=1)
 
-_SECONDS = Gauge("muster_chore_seconds", "Time the chore took when it was last done", ["chore"])
-_SUCCEEDED = Gauge(
-    "muster_chore_last_success_timestamp_seconds", "When the chore last succeeded, Unix time", ["chore"]
-)
-_FAILURES = Counter("muster_chore_failures", "Times the chore failed", ["chore"])
+_SECONDS = metrics.CHORE_SECONDS.settable()
+_SUCCEEDED = metrics.CHORE_LAST_SUCCESS.settable()
+_FAILURES = metrics.CHORE_FAILURES.counter()
 
 
 @dataclass(slots=True)

@@ -85,6 +85,8 @@ class Settings(BaseSettings):
     flush_interval: Duration = timedelta(milliseconds=100)
     metrics_port: int | None = Field(default=None, ge=1, le=65535)
     """Where a worker or scheduler serves its own `/metrics`; the API serves its own under its port."""
+    metrics_by_organization: bool = False
+    """Whether the API's `/metrics` also shows single organizations and channels by name; 1,000 of each at most."""
     mailbox_interval: Duration = timedelta(seconds=60)
     """How often mailboxes of channels are read for what came back."""
     shutdown_grace: Duration = timedelta(seconds=20)

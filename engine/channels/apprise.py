@@ -175,7 +175,7 @@ class AppriseChannel:
 
     async def send(self, messages: Sequence[Message], report: Report, stop: Event) -> None:
         """Send a wave; see the port."""
-        wave = Wave(messages, report, stop)
+        wave = Wave(self.kind, messages, report, stop)
         async with self._lent:
             workers = min(self._settings.concurrency, len(messages))
             await deliver_all(wave, self._deliver, places=self._places, workers=workers)

@@ -136,7 +136,7 @@ class FileChannel:
 
     async def send(self, messages: Sequence[Message], report: Report, stop: Event) -> None:
         """Write a wave; see the port."""
-        wave = Wave(messages, report, stop)
+        wave = Wave(self.kind, messages, report, stop)
         write = self._write_eml if self._settings.format == "eml" else self._append
         size = 1 if self._settings.format == "eml" else len(messages)
         try:

@@ -80,7 +80,7 @@ class NullChannel:
 
     async def send(self, messages: Sequence[Message], report: Report, stop: Event) -> None:
         """Take a wave; see the port."""
-        wave = Wave(messages, report, stop)
+        wave = Wave(self.kind, messages, report, stop)
         if not self._latency:
             wave.release_if_stopped()
             wave.settle_waiting(_DELIVERED)

@@ -93,7 +93,7 @@ class PortalChannel:
 
     async def send(self, messages: Sequence[Message], report: Report, stop: Event) -> None:
         """Show a wave; see the port."""
-        wave = Wave(messages, report, stop)
+        wave = Wave(self.kind, messages, report, stop)
         batch: list[Message] = []
         try:
             while (message := wave.take()) is not None:

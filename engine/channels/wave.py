@@ -17,12 +17,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextvars import ContextVar
+from time import perf_counter
 from traceback import format_exception
 from typing import TYPE_CHECKING
 
 import structlog
 
 from engine.channels.port import Deferred, Doubtful, Outcome, Released
+from engine.kernel import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -47,21 +49,30 @@ _LOOK = 0.1
 _worker: ContextVar[asyncio.Task[None] | None] = ContextVar("worker", default=None)
 
 
+_PROVIDER_SECONDS = metrics.PROVIDER_SECONDS.histogram()
+
+
 class _Taken:
     """A message in some worker's hands."""
 
-    __slots__ = ("message", "sent", "worker")
+    __slots__ = ("began", "message", "sent", "worker")
 
     def __init__(self, message: Message, worker: asyncio.Task[None] | None) -> None:
         self.message = message
         self.worker = worker
+        self.began = perf_counter()
         self.sent = False
 
 
 class Wave:
-    """The messages of one wave: waiting, taken, or settled."""
+    """The messages of one wave: waiting, taken, or settled.
 
-    def __init__(self, messages: Sequence[Message], report: Report, stop: Event) -> None:
+    Args:
+        kind: Of the channel, whose provider's time is measured by it.
+    """
+
+    def __init__(self, kind: str, messages: Sequence[Message], report: Report, stop: Event) -> None:
+        self._seconds = _PROVIDER_SECONDS.labels(kind)
         self._waiting = deque(messages)
         self._taken: dict[int, _Taken] = {}
         self._retried: set[int] = set()
@@ -90,9 +101,11 @@ class Wave:
 
     def settle(self, message: Message, outcome: Outcome) -> None:
         """Report a taken message's outcome. A second one is the caller's error: logged, not reported."""
-        if self._taken.pop(id(message), None) is None:
+        taken = self._taken.pop(id(message), None)
+        if taken is None:
             log.error("channel.settled_twice", execution_id=str(message.execution_id), outcome=repr(outcome))
             return
+        self._seconds.observe(perf_counter() - taken.began)
         self._report(message, outcome)
 
     def retry(self, message: Message) -> bool:

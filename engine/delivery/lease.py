@@ -48,7 +48,7 @@ from sqlalchemy.exc import DBAPIError
 
 from engine.answers.meanings import Scope
 from engine.channels.port import Delivered, Doubtful, Down, Outcome, Released, SenderRefused, Throttled
-from engine.delivery import freshness, health, lease_writes, slices
+from engine.delivery import freshness, health, lease_writes, outcome_metrics, slices
 from engine.delivery.address_claims import claim_addresses
 from engine.delivery.cancel import cancel_left
 from engine.delivery.coincidences import Coincidences
@@ -72,6 +72,7 @@ from engine.delivery.slice_throttle import SliceThrottle
 from engine.delivery.slices import NOBODY, Claims, JobState, LeaseLost, Tally
 from engine.delivery.work_plan import NOTHING_REMAINS, plan_work
 from engine.engagement.suppression import suppressed
+from engine.kernel import metrics
 from engine.kernel.triggers import reach
 from engine.limits.context import LimitContext
 from engine.limits.pacing import Allowance
@@ -103,6 +104,10 @@ __all__ = ["Executor"]
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
+
+_WAVE_SECONDS = metrics.WAVE_SECONDS.histogram()
+_LEASES_LOST = metrics.LEASES_LOST.counter()
+_DATABASE_LOSSES = metrics.DATABASE_LOSSES.counter()
 
 #: How often a wave that is on the wire looks whether its job was paused or cancelled, in seconds.
 _LOOK = 0.25
@@ -160,6 +165,7 @@ class Executor:
             try:
                 run.run()
             except LeaseLost:
+                _LEASES_LOST.inc()
                 log.warning("slice.lost")
 
     def stop(self) -> None:
@@ -570,7 +576,7 @@ class LeaseRun:
         ended = Event()
         sending = self._executor.loop.submit(sender.channel.send(messages, self._report, self._halt))
         sending.add_done_callback(lambda _: ended.set())
-        looked = time.monotonic()
+        began = looked = time.monotonic()
         while not ended.wait(self._flush_interval):
             self._take_arrivals()
             if stopping.is_set():
@@ -582,7 +588,10 @@ class LeaseRun:
         self._take_arrivals()
         self._doubt_rest(sending)
         taken = self._counts[AutomationStatus.SUCCESS] - taken
-        self._executor.meter.note(sender.channel_id, taken, time.monotonic())
+        now = time.monotonic()
+        self._executor.meter.note(sender.channel_id, taken, now)
+        _WAVE_SECONDS.labels(sender.kind).observe(now - began)
+        outcome_metrics.count_delivered(sender.kind, taken)
         if self._asked:
             self._judge(messages, Allowance() if throttle is None else throttle.allowance)
         if group.probing and self._trouble is None:
@@ -652,6 +661,7 @@ class LeaseRun:
         self, entity_id: UUID, flight: _InFlight, outcome: Outcome, due_at: datetime | None = None
     ) -> None:
         """Note what an outcome means for its recipient."""
+        outcome_metrics.count(self._sender.kind, outcome)
         settlement = decide(
             entity_id,
             flight.attempt,
@@ -877,6 +887,7 @@ class LeaseRun:
             except DBAPIError as error:
                 if not is_connection_loss(error) or time.monotonic() > deadline:
                     raise
+                _DATABASE_LOSSES.inc()
                 log.warning("database.away", reason=str(error.orig))
                 again = True
                 Event().wait(_AGAIN)

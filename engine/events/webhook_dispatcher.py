@@ -24,7 +24,6 @@ from weakref import WeakValueDictionary
 
 import aiohttp
 import structlog
-from prometheus_client import Counter
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
@@ -33,6 +32,7 @@ from engine.events.payloads import event_key, payload
 from engine.events.signing import headers
 from engine.events.webhook_queues import Answer, Waiting, WebhookQueue, WebhookQueueLost
 from engine.events.webhooks import secret_place
+from engine.kernel import metrics
 from engine.kernel.outbound import Guard
 from engine.kernel.secrets import Secrets, SecretsError
 from state.change import clock_of
@@ -55,7 +55,7 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-DELIVERIES = Counter("muster_webhook_deliveries", "Attempts to tell a webhook", ["result"])
+_DELIVERIES = metrics.WEBHOOK_DELIVERIES.counter()
 
 #: Lanes that wait or are worked on in one process; more are left to the sweeper.
 _MOST = 1000
@@ -179,7 +179,7 @@ class WebhookDispatcher:
         began = time.monotonic()
         for delivery in page.deliveries:
             answer = await self._attempt(page, delivery)
-            DELIVERIES.labels("delivered" if answer.ok else "failed").inc()
+            _DELIVERIES.labels("delivered" if answer.ok else "failed").inc()
             answers.append(answer)
             if not answer.ok or self._stopping or time.monotonic() - began > _FLUSH:
                 break

@@ -17,7 +17,6 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 import structlog
-from prometheus_client import Counter
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -30,6 +29,7 @@ from engine.channels.registry import InvalidChannel
 from engine.channels.smtp.channel import SmtpChannel
 from engine.content.links import Links
 from engine.inbound.returned_mail import take_inbound
+from engine.kernel import metrics
 from engine.kernel.inputs import Invalid
 from engine.kernel.leadership import LeadershipLost, lead
 from engine.kernel.secrets import Secrets, SecretsError, channel_place
@@ -52,8 +52,8 @@ _MOST = 500
 #: Seconds between two signs of a leader that is still there.
 _RENEW = 5.0
 
-_MESSAGES = Counter("muster_mailbox_messages", "Messages read from mailboxes", ["result"])
-_FAILURES = Counter("muster_mailbox_failures", "Rounds in which a mailbox could not be read")
+_MESSAGES = metrics.MAILBOX_MESSAGES.counter()
+_FAILURES = metrics.MAILBOX_FAILURES.counter()
 
 
 @dataclass(frozen=True, slots=True)

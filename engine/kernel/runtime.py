@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from engine.kernel import metrics
 from engine.kernel.connect_wakeups import connect
 from engine.kernel.erased_addresses import ErasedAddresses
 from engine.kernel.keyring import open_keyring
 from engine.kernel.outbound import Guard, lend_guard
+from engine.kernel.pool_metrics import watch_pool
 from engine.kernel.secrets import Secrets
 from engine.kernel.wakeups import WakeupError, Wakeups
 from state.database import Database
@@ -33,6 +35,7 @@ __all__ = ["Runtime", "wake"]
 log = structlog.get_logger(__name__)
 
 _COMMANDS = "commands"
+_NOT_SENT = metrics.WAKEUPS_NOT_SENT.counter()
 
 
 def wake(session: Session, *commands: Command) -> None:
@@ -48,6 +51,7 @@ class Runtime:
     ) -> None:
         self.settings = settings
         self.database = database or Database(settings.database_url, pool_size=settings.database_pool)
+        watch_pool(self.database)
         self.wakeups = wakeups or connect(settings.broker)
         self.guard = Guard(settings.channel_networks)
         ErasedAddresses(lambda: self.secrets).lend(self.database)
@@ -92,6 +96,7 @@ class Runtime:
         try:
             self.wakeups.send(commands)
         except WakeupError as error:
+            _NOT_SENT.inc(len(commands))
             log.warning("wakeup.failed", count=len(commands), reason=str(error))
 
     def close(self) -> None:

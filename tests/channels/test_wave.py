@@ -17,7 +17,7 @@ def driven(work, *, count=20, workers=4, stop=None, cancel_after=None, report=No
 
     async def go():
         task = asyncio.create_task(
-            drive(Wave(sent, report, stop or threading.Event()), work, workers=workers)
+            drive(Wave("test", sent, report, stop or threading.Event()), work, workers=workers)
         )
         if cancel_after is not None:
             await cancel_after()

@@ -98,7 +98,7 @@ def test_the_processes_of_the_procfile_start_serve_and_stop(tmp_path: Path) -> N
         metrics = stack.start("scheduler", "--metrics-port", str(port), name="scheduler-metrics")
         metrics.wait_for_log("scheduler.started", deadline=30)
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-            assert b"muster_messages" in answer.read()
+            assert b"muster_wakeups" in answer.read()
         assert stack.scheduler is not None
         assert stack.api is not None
         for process in (*stack.workers, stack.scheduler, stack.api, metrics):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from engine.answers.meanings import Scope
 from engine.channels.http.client import HttpClient, Unanswered
@@ -45,6 +45,8 @@ class WireChannel(ABC):
         scrub: Takes the channel's secrets out of texts.
         channel_context: Say which addresses may be reached, and where the operator's certificates are.
     """
+
+    kind: ClassVar[str]
 
     def __init__(
         self,
@@ -82,7 +84,7 @@ class WireChannel(ABC):
 
     async def send(self, messages: Sequence[Message], report: Report, stop: Event) -> None:
         """Send a wave; see the port."""
-        wave = Wave(messages, report, stop)
+        wave = Wave(self.kind, messages, report, stop)
         async with self._lent:
             workers = min(self._concurrency, len(messages))
             await deliver_all(wave, self._deliver, places=self._slots, workers=workers)

@@ -151,7 +151,7 @@ class SmtpChannel:
 
     async def send(self, messages: Sequence[Message], report: Report, stop: Event) -> None:
         """Send a wave; see the port."""
-        wave = Wave(messages, report, stop)
+        wave = Wave(self.kind, messages, report, stop)
         await drive(wave, self._work, workers=min(self._settings.concurrency, len(messages)))
 
     async def check(self) -> str | None:

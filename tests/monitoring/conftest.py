@@ -1,0 +1,3 @@
+"""The API's world, for what `/metrics` shows."""
+
+from tests.api.conftest import *  # noqa: F403
