@@ -11,9 +11,10 @@ RUN /opt/muster/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
 FROM ${PYTHON_IMAGE}
 RUN useradd --system --uid 10001 --home-dir /var/lib/muster --create-home muster
 COPY --from=build /opt/muster /opt/muster
-ENV PATH=/opt/muster/bin:$PATH PYTHONUNBUFFERED=1 MUSTER_DATA_DIR=/var/lib/muster
+ENV PATH=/opt/muster/bin:$PATH PYTHONUNBUFFERED=1 MUSTER_DATA_DIR=/var/lib/muster MUSTER_API_HOST=0.0.0.0
 USER muster
 WORKDIR /var/lib/muster
+VOLUME /var/lib/muster
 EXPOSE 8000
 # SIGTERM: what is on the wire is finished and settled, the rest goes back (docs/operations.md).
 STOPSIGNAL SIGTERM

@@ -62,6 +62,10 @@ class Settings(BaseSettings):
     public_url: AnyHttpUrl = AnyHttpUrl("http://127.0.0.1:8000")
     """The address recipients' links point to."""
     dev_api_key: SecretStr | None = None
+    api_host: str = "127.0.0.1"
+    """The address that `muster api` listens on, unless `--host` says another; `0.0.0.0`: all of the machine's."""
+    api_port: int = Field(default=8000, ge=0, le=65535)
+    """The port, unless `--port` says another; 0: any that is free."""
 
     log_format: Literal["console", "json"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -93,9 +93,9 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        from config.version import version
 
-        typer.echo(f"muster {version('muster')}")
+        typer.echo(f"muster {version()}")
         raise typer.Exit(Exit.OK)
 
 

@@ -27,15 +27,22 @@ MetricsPort = Annotated[
 
 def api(
     *,
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port; 0 for any free one.", min=0, max=65535)] = 8000,
+    host: Annotated[
+        str | None, typer.Option(help="The address to listen on. [default: MUSTER_API_HOST]")
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(help="The port; 0 for any free one. [default: MUSTER_API_PORT]", min=0, max=65535),
+    ] = None,
 ) -> None:
     """Serve the control API until SIGTERM."""
     with _serving(broker=False) as runtime:
         from actors.cli.server import ApiService
         from actors.services import run
 
-        run(ApiService(runtime, host=host, port=port))
+        settings = runtime.settings
+        listens_on = (host or settings.api_host, settings.api_port if port is None else port)
+        run(ApiService(runtime, host=listens_on[0], port=listens_on[1]))
 
 
 def worker(

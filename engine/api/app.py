@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from anyio.to_thread import current_default_thread_limiter, run_sync
@@ -17,6 +16,7 @@ from fastapi import APIRouter, FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from config.version import version
 from engine.api import (
     calls,
     campaigns,
@@ -139,7 +139,7 @@ def _routes() -> APIRouter:
 @cache
 def _document() -> OpenApiDocument:
     """That of every route, once in a process."""
-    return OpenApiDocument(_TITLE, _version(), _DESCRIPTION, _routes().routes, _DIALECTS)
+    return OpenApiDocument(_TITLE, version(), _DESCRIPTION, _routes().routes, _DIALECTS)
 
 
 async def _unrouted(request: Request, error: Exception) -> Response:
@@ -156,10 +156,3 @@ async def _unrouted(request: Request, error: Exception) -> Response:
     if request.url.path.startswith(umanize.PREFIX):
         return umanize.unrouted(status, detail, headers)
     return json_answer({"message": detail}, status, headers)
-
-
-def _version() -> str:
-    try:
-        return version("muster")
-    except PackageNotFoundError:  # run from a checkout that was not installed
-        return "0"

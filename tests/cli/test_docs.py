@@ -151,7 +151,7 @@ def test_the_container_files_agree_with_the_command_line() -> None:
         settings = {setting.removeprefix("MUSTER_").lower() for setting in service["environment"]}
         assert settings <= set(Settings.model_fields)
     procfile = (ROOT / "Procfile").read_text().splitlines()
-    assert [line.split()[2] for line in procfile] == ["db", "api", "worker", "scheduler"]
+    assert [line.split()[2] for line in procfile] == ["api", "worker", "scheduler"]
     grace = int(composed["x-muster"]["stop_grace_period"].removesuffix("s"))
     assert grace > Settings.model_fields["shutdown_grace"].default.total_seconds()
 

@@ -27,13 +27,13 @@ from tests.harness.ports import free_port
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Postgres"]
+__all__ = ["Postgres", "binaries"]
 
 _STOP = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
 
 @cache
-def _binaries() -> Path:
+def binaries() -> Path:
     """The folder with `initdb` and `postgres`, the newest of what is installed."""
     candidates = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
     if config := shutil.which("pg_config"):
@@ -72,7 +72,7 @@ def _template() -> Path:
     """An initialised cluster to copy, removed when the test run ends."""
     folder = _own_directory()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    command = [str(_binaries() / "initdb"), "-D", str(folder / "data"), "--no-sync", "--auth=trust"]
+    command = [str(binaries() / "initdb"), "-D", str(folder / "data"), "--no-sync", "--auth=trust"]
     command += ["--username=postgres", "--encoding=UTF8", "--locale=C"]
     initdb = Child("initdb", command, directory=folder, user=_user()).start()
     if initdb.wait(60) != 0:
@@ -99,7 +99,7 @@ class Postgres(Server):
             "shared_buffers": "64MB",
             **(settings or {}),
         }
-        command = [str(_binaries() / "postgres"), "-D", str(self._home / "data")]
+        command = [str(binaries() / "postgres"), "-D", str(self._home / "data")]
         for key, value in options.items():
             command += ["-c", f"{key}={value}"]
         super().__init__(
