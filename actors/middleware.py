@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from dramatiq.middleware import Middleware
+from dramatiq.middleware import CurrentMessage, Middleware
 
 from engine.kernel import metrics
 from state.database import is_connection_loss
@@ -71,4 +71,4 @@ class Metrics(Middleware):
 
 def standard() -> list[Middleware]:
     """The middleware of every Muster worker. dramatiq's own (retries, time limits …) is left out on purpose."""
-    return [LogContext(), Metrics()]
+    return [CurrentMessage(), LogContext(), Metrics()]

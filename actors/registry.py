@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import dramatiq
+from dramatiq.middleware import CurrentMessage
 
 from actors import sweeper
 from engine.campaigns import execute_dry_run
 from engine.delivery import cancel, finish, plan, retrigger
 from engine.events import distribute
+from engine.kernel import tracing
 from engine.kernel.commands import (
     Activate,
     Cancel,
@@ -57,6 +59,9 @@ def _parsing(
     command: type[Command], work: Callable[[Context, Any], object], context: Context
 ) -> Callable[..., None]:
     def receive(**payload: Any) -> None:
-        work(context, command.model_validate(payload))
+        message = CurrentMessage.get_current_message()
+        traceparent = None if message is None else message.options.get("traceparent")
+        with tracing.span(command.actor, kind="consumer", parent=traceparent, forwards=command is Execute):
+            work(context, command.model_validate(payload))
 
     return receive

@@ -70,6 +70,13 @@ class Settings(BaseSettings):
     log_format: Literal["console", "json"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
+    traces_url: AnyHttpUrl | None = None
+    """A receiver of OpenTelemetry traces (OTLP over HTTP), as `http://collector:4318`; absent: nothing is traced."""
+    traces_share: float = Field(default=1.0, ge=0, le=1)
+    """Which part of all traces is kept; the same for every process."""
+    sentry_dsn: SecretStr | None = None
+    """A Sentry project that errors are reported to; absent: they are logged alone."""
+
     worker_threads: int = Field(default=8, ge=1, le=256)
     """Slices one worker process executes at once. They wait for the database and the wire most of their time."""
     worker_database_threads: int = Field(default=2, ge=1, le=256)

@@ -43,6 +43,7 @@ def dev(
 
     from actors.cli.context import DEV, load_settings
     from actors.cli.server import ApiService
+    from actors.reporting import reporting
     from actors.services import Embedded, run
     from config.logging import configure_logging
     from engine.campaigns.channels import ensure_file_channel
@@ -67,7 +68,8 @@ def dev(
     embedded.runtime.open_keys()
     api = ApiService(embedded.runtime, host=host, port=port)
     api.bind()
-    run(_Together([embedded, api], lambda: _greet(api.url, key, code, settings)))
+    with reporting(settings, "muster-dev"):
+        run(_Together([embedded, api], lambda: _greet(api.url, key, code, settings)))
 
 
 class _Together:

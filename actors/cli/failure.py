@@ -60,7 +60,9 @@ def _of_services(error: BaseException) -> Failure | None:
     from sqlalchemy.exc import TimeoutError as PoolTimeout
 
     from actors.monitoring import PortTaken
+    from actors.reporting import SentryUnavailable
     from engine.api.brokers import BrokerAway
+    from engine.kernel.tracing import TracingUnavailable
 
     if isinstance(error, ArgumentError):
         return Failure(f"MUSTER_DATABASE_URL cannot be read: {error}", code=Exit.USAGE)
@@ -79,6 +81,8 @@ def _of_services(error: BaseException) -> Failure | None:
             "start it, or set MUSTER_REDIS_URL or MUSTER_BROKER_URL to where it is",
             code=Exit.UNREACHABLE,
         )
+    if isinstance(error, TracingUnavailable | SentryUnavailable):
+        return Failure(str(error), code=Exit.USAGE)
     if isinstance(error, PortTaken):
         return Failure(str(error), "choose another with --metrics-port or MUSTER_METRICS_PORT")
     return None

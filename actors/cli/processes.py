@@ -36,7 +36,7 @@ def api(
     ] = None,
 ) -> None:
     """Serve the control API until SIGTERM."""
-    with _serving(broker=False) as runtime:
+    with _serving("muster-api", broker=False) as runtime:
         from actors.cli.server import ApiService
         from actors.services import run
 
@@ -63,7 +63,7 @@ def worker(
 
         end_with(supervised_by)
     changes = {} if threads is None else {"worker_threads": threads}
-    with _serving(broker=True, **changes) as runtime:
+    with _serving("muster-worker", broker=True, **changes) as runtime:
         if processes > 1:
             _supervise(runtime.settings, processes, metrics_port)
             return
@@ -75,7 +75,7 @@ def worker(
 
 def scheduler(*, metrics_port: MetricsPort = None) -> None:
     """Wake what is due and take back what was lost, until SIGTERM. Any number may run; one acts at a time."""
-    with _serving(broker=False) as runtime:
+    with _serving("muster-scheduler", broker=False) as runtime:
         from actors.services import SchedulerService, run
 
         port = metrics_port or runtime.settings.metrics_port
@@ -97,14 +97,16 @@ def _supervise(settings: Settings, processes: int, metrics_port: int | None) -> 
 
 
 @contextmanager
-def _serving(*, broker: bool, **changes: int) -> Iterator[Runtime]:
+def _serving(service: str, *, broker: bool, **changes: int) -> Iterator[Runtime]:
     """A runtime for a long-running process, after a look at what it needs: a fault at start is told at once.
 
     Args:
+        service: As what it is traced.
         broker: Nothing can be done without one. Otherwise the sweeper makes up for it while it is away.
         changes: Settings of the command line over those of the environment.
     """
     from actors.cli.context import load_settings, misconfigured, open_runtime
+    from actors.reporting import reporting
     from config.logging import configure_logging
     from config.settings import EMBEDDED
     from engine.api.brokers import queue_depths
@@ -128,4 +130,5 @@ def _serving(*, broker: bool, **changes: int) -> Iterator[Runtime]:
         if broker:
             queue_depths(settings.broker)
         runtime.open_keys()
-        yield runtime
+        with reporting(settings, service):
+            yield runtime

@@ -12,6 +12,7 @@ from uuid import uuid4
 import structlog
 
 from engine.api.answers import json_answer
+from engine.kernel import tracing
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -62,7 +63,11 @@ class RequestContext:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id, client=_client(scope))
         try:
-            await self._app(scope, receive, answer)
+            with tracing.span(scope["method"], kind="server", parent=_header(scope, b"traceparent")) as span:
+                await self._app(scope, receive, answer)
+                route = getattr(scope.get("route"), "path", "unmatched")
+                span.rename(f"{scope['method']} {route}")
+                span.note(route=route, status=status, request_id=request_id)
         except Exception:
             log.exception("api.bug", method=scope["method"], path=scope["path"])
             if status:
@@ -98,8 +103,16 @@ def _client(scope: Scope) -> str | None:
 
 def _given_id(scope: Scope) -> str | None:
     """The caller's request id, if it is fit to be logged and sent back."""
+    text = _header(scope, b"x-request-id")
+    if text is None:
+        return None
+    return text if text.isascii() and text.isprintable() and 0 < len(text) <= _LONGEST_ID else None
+
+
+def _header(scope: Scope, wanted: bytes) -> str | None:
+    """A header's first value."""
     for name, value in scope["headers"]:
-        if name == b"x-request-id":
+        if name == wanted:
             text: str = value.decode("latin-1").strip()
-            return text if text.isascii() and text.isprintable() and 0 < len(text) <= _LONGEST_ID else None
+            return text
     return None

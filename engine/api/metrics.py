@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import DBAPIError
 
@@ -40,9 +41,27 @@ class Metrics:
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(method, route).observe(seconds)
 
-    def text(self) -> bytes:
-        """Everything, and what other parts of this process count (a worker in the same one)."""
-        return generate_latest(self._registry) + generate_latest(REGISTRY)
+    def text(self, accept: str = "") -> tuple[bytes, str]:
+        """Everything, and what other parts of this process count (a worker in the same one); and its media type.
+
+        Args:
+            accept: What the scraper takes: OpenMetrics has exemplars.
+        """
+        encode, media_type = choose_encoder(accept)
+        return encode(_Together([self._registry, REGISTRY])), media_type
+
+
+class _Together(CollectorRegistry):
+    """Several registries as one."""
+
+    def __init__(self, registries: list[CollectorRegistry]) -> None:
+        super().__init__()
+        self._registries = registries
+
+    def collect(self) -> Iterator[Metric]:
+        """What each holds."""
+        for registry in self._registries:
+            yield from registry.collect()
 
 
 class _Standing(Collector):

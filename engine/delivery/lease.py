@@ -72,7 +72,7 @@ from engine.delivery.slice_throttle import SliceThrottle
 from engine.delivery.slices import NOBODY, Claims, JobState, LeaseLost, Tally
 from engine.delivery.work_plan import NOTHING_REMAINS, plan_work
 from engine.engagement.suppression import suppressed
-from engine.kernel import metrics
+from engine.kernel import metrics, tracing
 from engine.kernel.triggers import reach
 from engine.limits.context import LimitContext
 from engine.limits.pacing import Allowance
@@ -344,7 +344,8 @@ class LeaseRun:
         while queue and self._may_claim():
             wave, queue = self._next_wave(group, queue)
             if wave:
-                self._send(group, self._claim(group, wave))
+                with tracing.span("wave", recipients=len(wave)):
+                    self._send(group, self._claim(group, wave))
                 reach("wave.sent")
         if self._trouble is not None:
             self._troubles[sender.channel_id] = self._trouble
@@ -572,6 +573,19 @@ class LeaseRun:
         if not messages:
             return
         self._halt.clear()
+        with tracing.span("channel.send", kind="client", channel=sender.kind, messages=len(messages)) as span:
+            taken = self._exchange_messages(messages)
+            span.note(delivered=taken)
+        if self._asked:
+            self._judge(messages, Allowance() if throttle is None else throttle.allowance)
+        if group.probing and self._trouble is None:
+            self._close_breaker()
+            group.probing = False
+        self._look_at_returns()
+
+    def _exchange_messages(self, messages: list[Message]) -> int:
+        """Give a wave to the channel and take its outcomes until it has ended; returns how many were delivered."""
+        sender, stopping = self._sender, self._executor.stopping
         taken = self._counts[AutomationStatus.SUCCESS]
         ended = Event()
         sending = self._executor.loop.submit(sender.channel.send(messages, self._report, self._halt))
@@ -590,14 +604,9 @@ class LeaseRun:
         taken = self._counts[AutomationStatus.SUCCESS] - taken
         now = time.monotonic()
         self._executor.meter.note(sender.channel_id, taken, now)
-        _WAVE_SECONDS.labels(sender.kind).observe(now - began)
+        _WAVE_SECONDS.labels(sender.kind).observe(now - began, tracing.exemplar())
         outcome_metrics.count_delivered(sender.kind, taken)
-        if self._asked:
-            self._judge(messages, Allowance() if throttle is None else throttle.allowance)
-        if group.probing and self._trouble is None:
-            self._close_breaker()
-            group.probing = False
-        self._look_at_returns()
+        return taken
 
     def _report(self, message: Message, outcome: Outcome) -> None:
         """Called on the send loop, for each outcome."""

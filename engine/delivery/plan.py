@@ -30,6 +30,7 @@ from engine.delivery.insert_recipients import AlreadyRecipient, insert_recipient
 from engine.events.outbox import record
 from engine.filters.filters import FilterError
 from engine.filters.targets import audience_page, has_filters
+from engine.kernel import tracing
 from engine.kernel.triggers import reach
 from state.change import change_status, clock_of, sources_of
 from state.database import is_too_complex
@@ -76,7 +77,8 @@ def plan(runtime: Runtime, org_id: UUID, job_id: UUID) -> bool:
     while True:
         try:
             with runtime.transaction() as session:
-                more = _page(session, org_id, job_id, page, runtime.settings.slice_size)
+                with tracing.span("plan.page", page=page):
+                    more = _page(session, org_id, job_id, page, runtime.settings.slice_size)
                 reach("plan.page.before_commit")
         except (FilterError, DBAPIError) as error:
             if isinstance(error, DBAPIError) and not is_too_complex(error):

@@ -14,6 +14,7 @@ from uuid import uuid4
 import orjson
 
 from config.errors import MusterError
+from engine.kernel.tracing import outgoing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,13 +50,17 @@ class Wakeups(Protocol):
 def encode(command: Command) -> tuple[str, bytes]:
     """Dramatiq's message for a command: its id in Redis, and its JSON."""
     message_id = str(uuid4())
+    options = {"redis_message_id": message_id}
+    traceparent = outgoing()
+    if traceparent is not None:
+        options["traceparent"] = traceparent
     return message_id, orjson.dumps(
         {
             "queue_name": command.queue,
             "actor_name": command.actor,
             "args": (),
             "kwargs": command.model_dump(mode="json"),
-            "options": {"redis_message_id": message_id},
+            "options": options,
             "message_id": message_id,
             "message_timestamp": int(time.time() * 1000),
         }

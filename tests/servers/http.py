@@ -108,7 +108,7 @@ class Provider:
                 self._fault = None
         return fault
 
-    def accept(self, key: str, path: str, body: bytes) -> bytes:
+    def accept(self, key: str, path: str, body: bytes, traceparent: str = "") -> bytes:
         """Append to the journal; the JSON that answers it."""
         repeat = self._recognise and key in self._known
         self._known.add(key)
@@ -119,6 +119,7 @@ class Provider:
             "path": path,
             "body": body.decode(errors="replace"),
             "repeat": repeat,
+            "traceparent": traceparent,
         }
         os.write(self._file, orjson.dumps(entry) + b"\n")
         return orjson.dumps({"id": key})
@@ -132,7 +133,7 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport
         self._target = b""
-        self._key = ""
+        self._key = self._traceparent = ""
         self._body = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -149,7 +150,8 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """httptools: a request begins."""
-        self._target, self._key, self._body = b"", "", b""
+        self._target, self._body = b"", b""
+        self._key = self._traceparent = ""
 
     def on_url(self, url: bytes) -> None:
         """httptools: (a piece of) the request's target."""
@@ -159,6 +161,8 @@ class Connection(asyncio.Protocol):
         """httptools: one header."""
         if name.lower() == b"idempotency-key":
             self._key = value.decode("latin-1")
+        elif name.lower() == b"traceparent":
+            self._traceparent = value.decode("latin-1")
         elif name.lower() == b"expect":
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -185,10 +189,14 @@ class Connection(asyncio.Protocol):
     def _message(self, path: str, fault: Fault | None) -> None:
         self._provider.stats["requests"] += 1
         if fault is None:
-            self._answer(200, self._provider.accept(self._key, path, self._body))
+            self._answer(200, self._provider.accept(self._key, path, self._body, self._traceparent))
             return
         self._provider.stats["faults"] += 1
-        answer = self._provider.accept(self._key, path, self._body) if fault.kind in ACCEPTING else b""
+        answer = (
+            self._provider.accept(self._key, path, self._body, self._traceparent)
+            if fault.kind in ACCEPTING
+            else b""
+        )
         later = asyncio.get_running_loop().call_later
         match fault.kind:
             case "status":

@@ -77,14 +77,14 @@ async def document(request: Request) -> Response:
 
 @router.get("/metrics", tags=["Operations"], operation_id="metrics")
 async def metrics(request: Request) -> Response:
-    """Prometheus text."""
+    """Prometheus' text format, or OpenMetrics where `Accept` asks for it."""
     settings = _runtime(request).settings
     refused = await _refused(request, opened=settings.metrics_are_open, needs=Role.ADMIN)
     if refused is not None:
         return refused
     found: Metrics = request.app.state.metrics
-    text = await run_sync(found.text)
-    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+    text, media_type = await run_sync(found.text, request.headers.get("accept", ""))
+    return Response(text, media_type=media_type)
 
 
 async def _refused(request: Request, *, opened: bool, needs: Role) -> Response | None:

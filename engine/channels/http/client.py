@@ -21,10 +21,11 @@ from config.errors import MusterError
 from engine.channels.http.answers import Answer
 from engine.channels.port import ALLOWED_BY, Deferred, Doubtful, Down
 from engine.channels.trust import Trust, TrustError
+from engine.kernel import tracing
 from engine.kernel.outbound import Guard, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from aiohttp.abc import AbstractResolver
 
@@ -65,6 +66,12 @@ class _Flight:
 
 def _nothing() -> None:
     pass
+
+
+def _traced(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """With the traceparent of the wave, unless the request has one of its own."""
+    traceparent = tracing.outgoing(current=True)
+    return headers if traceparent is None else {"traceparent": traceparent, **headers}
 
 
 class HttpClient:
@@ -109,7 +116,7 @@ class HttpClient:
             async with session.request(
                 request.method,
                 URL(request.url, encoded=True),
-                headers=request.headers,
+                headers=_traced(request.headers),
                 data=request.body or None,
                 allow_redirects=False,
                 trace_request_ctx=flight,
