@@ -33,6 +33,7 @@ from actors.cli import (
     suppression,
     target,
     template,
+    top,
     watch,
     webhook,
 )
@@ -130,6 +131,7 @@ app.command("import", rich_help_panel=WORK)(importing.import_)
 app.add_typer(campaign.app, name="campaign", rich_help_panel=WORK)
 app.command(rich_help_panel=WORK)(plan.plan)
 app.command(rich_help_panel=WORK)(watch.watch)
+app.command(rich_help_panel=WORK)(top.top)
 app.command(rich_help_panel=WORK)(retrigger.retrigger)
 app.command(rich_help_panel=WORK)(recipients.recipients)
 app.command(rich_help_panel=WORK)(recipients.why)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, case, func, or_, select
 
+from engine.insight.channel_states import channel_state_expression
 from engine.kernel import metrics
 from engine.kernel.heartbeat import last_seen, running_processes
 from engine.limits.adaptive import FOUND_KEPT
@@ -101,7 +102,7 @@ def _single_channels(session: Session, now: datetime) -> list[GaugeMetricFamily]
             Channel.throttled_at,
             Channel.throttled_rate,
             Channel.blocked_until,
-            _state(now),
+            channel_state_expression(now),
         )
         .join(Organization, Organization.id == Channel.org_id)
         .where(or_(Channel.throttled_at > now - FOUND_KEPT, Channel.blocked_until > now))
@@ -233,22 +234,9 @@ def _processes(session: Session) -> list[GaugeMetricFamily]:
     return [processes, last]
 
 
-def _state(now: datetime) -> ColumnElement[str]:
-    """How a channel stands, worst first."""
-    blocked = Channel.blocked_until > now
-    return case(
-        (and_(Channel.breaker_opened_at.is_not(None), Channel.blocked_for == "quota"), "quota"),
-        (Channel.breaker_opened_at.is_not(None), "breaker"),
-        (and_(blocked, Channel.blocked_for == "warm_up"), "warm_up"),
-        (blocked, "throttled"),
-        (and_(Channel.throttled_rate.is_not(None), Channel.throttled_at > now - FOUND_KEPT), "slowed"),
-        else_="working",
-    )
-
-
 def _channels(session: Session, now: datetime) -> list[GaugeMetricFamily]:
     channels, domains = metrics.CHANNELS.gauge(), metrics.THROTTLED_DOMAINS.gauge()
-    state = _state(now)
+    state = channel_state_expression(now)
     for kind, found, count in session.execute(
         select(Channel.kind, state, func.count()).group_by(Channel.kind, state)
     ):
