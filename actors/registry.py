@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ACTORS", "register"]
 
-#: Command → what is done about it. Each may be repeated: whoever comes second finds nothing to do.
+#: Command → what is done about it. Each may be repeated: the second run finds nothing to do.
 ACTORS: dict[type[Command], Callable[[Context, Any], object]] = {
     Activate: lambda context, command: plan.plan(context.runtime, command.org_id, command.job_id),
     Cancel: lambda context, command: cancel.cancel(context.runtime, command.org_id, command.job_id),

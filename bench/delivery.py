@@ -81,7 +81,7 @@ def _turns(ground: Ground, size: int, repeats: int) -> list[Turn]:
             ground, program, ground.copy_seed("run"), org_id, campaign_id, size, processes=WORKERS
         )
 
-    # Whoever comes first on a fresh server would pay for its log files and caches: nobody who is measured does.
+    # The first on a fresh server would pay for its log files and caches: nobody who is measured does.
     plain("raw")
     turns = []
     for _ in range(repeats):

@@ -256,7 +256,7 @@ class Settings(BaseSettings):
 
     @property
     def channel_networks(self) -> list[IPv4Network | IPv6Network]:
-        """`channel_allowed_networks`, read. Whoever runs Muster in one process develops against servers beside it."""
+        """`channel_allowed_networks`, read. Muster in one process is for developing against servers beside it."""
         absent = _LOOPBACK if self.is_embedded else None
         return _networks(absent if self.channel_allowed_networks is None else self.channel_allowed_networks)
 

@@ -141,7 +141,7 @@ class DatabaseClock:
 
 
 class PoolExhausted(MusterError, OperationalError):
-    """No connection became free in time. To whoever wanted one that is an outage of the database like any other."""
+    """No connection became free in time. To the caller that is an outage of the database like any other."""
 
 
 class ReadingSession(MusterError):
@@ -172,7 +172,7 @@ class Database:
         )
         self._lost_at: float | None = None
         self.lent: dict[str, Any] = {}
-        """What the process lends to whoever works here: sessions have it in `info`."""
+        """What the process lends to code that works here: sessions have it in `info`."""
 
     @contextmanager
     def begin(self, *, autocommit: bool = False, waits: bool = True) -> Iterator[Session]:

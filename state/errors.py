@@ -8,7 +8,7 @@ __all__ = ["IllegalTransition", "NotFound", "SchemaOutdated", "StateError"]
 
 
 class StateError(MusterError):
-    """Base of the errors that a caller may show to whoever asked."""
+    """Base of the errors that a caller may show to its own caller."""
 
 
 class NotFound(StateError):

@@ -1,4 +1,4 @@
-"""Ids of executions: a hash of what makes an execution one, so that whoever computes it comes to the same.
+"""Ids of executions: a hash of what makes an execution one, so that every computation comes to the same.
 
 A UUID of version 8 (RFC 9562) made of an MD5 hash. Nothing is drawn: a statement that is run twice, or on several nodes
 of a distributed PostgreSQL (which refuses volatile functions in an UPDATE), writes the same id. SQLite is given it as a

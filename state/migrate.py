@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["configuration", "upgrade"]
 
-# What ran is told by whoever upgrades; Alembic's own lines would stand in every process's log.
+# What ran is shown by the command that upgrades; Alembic's own lines would stand in every process's log.
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
 

@@ -2,7 +2,8 @@
 smaller ones.
 
 The place is a hash of campaign and entity, so it needs no column and no draw: the same percentage means the same
-people, whoever asks, whenever; and whoever joins later has a place already. Another campaign orders people anew. It is
+people, for every question at any time; and a person who joins later has a place already. Another campaign orders people
+anew. It is
 computed where rows are selected: MD5 for its even spread, as PostgreSQL has it; SQLite is given `place` as a
 function.
 """

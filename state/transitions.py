@@ -86,7 +86,7 @@ class EntityUiStatus(StrEnum):
 
 
 class TargetStage(StrEnum):
-    """How far Muster itself got with an enrolled target; any other stage is a word of whoever set it by hand."""
+    """How far Muster itself got with an enrolled target; any other stage is a word that a person set by hand."""
 
     NEW = "new"
     CONTACTED = "contacted"
@@ -158,11 +158,11 @@ JOB = _machine(
 )
 
 #: What a recipient's row holds. A claim moves nobody: it stands on the slice (state/tables/delivery.py), and answers
-#: call whoever is claimed and has no outcome in_progress. So pending → success, failed or cancelled is the outcome of
-#: what was claimed, a retry or a release leaves the status as it is, and in_progress is stored of those who have a
-#: touchpoint behind them and another before them. failed → pending happens by retrigger only, cancelled → pending by
-#: re-activation only. Whoever reports on recipients (engine.campaigns.recipients) may tell any move: it happened
-#: elsewhere.
+#: call recipients that are claimed and have no outcome in_progress. So pending → success, failed or cancelled is the
+#: outcome of what was claimed, a retry or a release leaves the status as it is, and in_progress is stored of those who
+#: have a touchpoint behind them and another before them. failed → pending happens by retrigger only, cancelled →
+#: pending by re-activation only. A caller that reports on recipients (engine.campaigns.recipients) may tell any move:
+#: it happened elsewhere.
 AUTOMATION = _machine(
     "automation",
     AutomationStatus,

@@ -168,7 +168,7 @@ def execute(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Deliver to a part of the audience, or to whoever is left of it. Asks before, unless it is a test."""
+    """Deliver to a part of the audience, or to the rest of it. Asks before, unless it is a test."""
     if not test:
         require_answer(yes=yes)
     _execute(

@@ -133,6 +133,6 @@ def _look(runtime: Runtime, org_id: UUID, campaign_id: UUID) -> Tick:
     with runtime.database.read() as session:
         campaign = get_campaign(session, org_id, campaign_id)
         seen = outlook(session, campaign)
-        # Whoever reads "over" then reads the status that came with it, or a later one.
+        # A reader of "over" then reads the status that came with it, or a later one.
         session.refresh(campaign)
         return Tick(campaign.name, campaign.status, seen)

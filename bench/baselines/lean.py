@@ -1,7 +1,8 @@
 """One update a recipient: the least that leaves a durable outcome of everybody, and so the ceiling.
 
-A claim is one row of the slice: the range of keys that is being sent, committed before the first byte leaves. Whoever
-is in the range of a dead lease and has no outcome is in doubt. A recipient is written when it is planned and once more
+A claim is one row of the slice: the range of keys that is being sent, committed before the first byte leaves.
+Recipients that is in the range of a dead lease and has no outcome is in doubt. A recipient is written when it is
+planned and once more
 with its outcome, on its own page (fillfactor 50, no index holds the status).
 """
 

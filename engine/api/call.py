@@ -109,7 +109,7 @@ class Call:
         """The response to a mutating request, kept with the work when a key was given.
 
         Args:
-            kept: What is kept, and told to whoever sends the request again, where `payload` holds a secret that is
+            kept: What is kept, and answered when the request is sent again, where `payload` holds a secret that is
                 shown once.
 
         Raises:

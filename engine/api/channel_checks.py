@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ChannelCheck", "check_channel"]
 
-#: Longer than a slow mail server takes to greet, and short enough for whoever waits.
+#: Longer than a slow mail server takes to greet, and short enough for a person who waits.
 _SECONDS = 20.0
 
 

@@ -54,7 +54,7 @@ async def identify(request: Request, accepted: Sequence[str]) -> Principal:
     Raises:
         Unauthorized: there is no credential, it opens nothing, or another one beside it is of another owner.
         Forbidden: it may not be used from where the request comes.
-        TooManyRequests: the principal, or whoever fails from that address, made too many in the last minute.
+        TooManyRequests: the principal, or failed requests from that address, made too many in the last minute.
         Unavailable: whose it is cannot be told at the moment.
     """
     rates: Rates = request.app.state.rates

@@ -1,7 +1,7 @@
 """What a viewer is not shown of settings: headers, and the parts of addresses in which services take their tokens.
 
 Credentials are write-only for everybody. Headers and URLs of actions, of HTTP channels and of webhooks are settings,
-which whoever writes them reads; to a viewer they say where a request goes, and nothing that it could be made with.
+which those who may write them read; to a viewer they say where a request goes, and nothing that it could be made with.
 """
 
 from __future__ import annotations

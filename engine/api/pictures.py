@@ -1,4 +1,4 @@
-"""Pictures in messages, for whoever loads them: no session, no key, and nothing that a browser would run."""
+"""Pictures in messages, for everybody who loads them: no session, no key, and nothing that a browser would run."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class Share:
     """Places of one kind. Used on one event loop.
 
     Args:
-        what: What takes a place, for whoever finds none.
+        what: What takes a place, for the error of a request that finds none.
         each: Places that one organization may take.
         total: Places of the process.
     """

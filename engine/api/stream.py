@@ -1,7 +1,7 @@
 """`GET /v1/events:stream` (docs/contract/own-routes.md): server-sent events of the organization, resumable by
 `Last-Event-ID`.
 
-An event's id in the stream is its place among all events; whoever comes back with the last one that was seen misses
+An event's id in the stream is its place among all events; a client that comes back with the last one that it saw misses
 nothing that is still kept (`MUSTER_RETENTION_EVENT_DAYS`). A comment every `HEARTBEAT_SECONDS` keeps proxies from
 closing a silent connection. The stream ends when the process shuts down, or when the database went away: come back;
 and when its key or token was revoked or has expired.

@@ -128,7 +128,7 @@ def _invitation(token: str, request: Request) -> Invitation | None:
 
 
 def _page(request: Request, invitation: Invitation, known: Preferences) -> HTMLResponse:
-    """What whoever holds the link gets, and what they may change."""
+    """What the holder of the link gets, and what they may change."""
     look = Look.of(request)
     own = (known.language or "").partition("-")[0]
     if own in LANGUAGES and not understands(request.headers.get("accept-language", "")):

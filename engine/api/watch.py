@@ -83,7 +83,7 @@ class JobWatch:
         while True:
             try:
                 version = await run_sync(self._version, org_id, campaign_id, limiter=self._threads)
-            except Exception as error:  # noqa: BLE001 - whoever waits is told
+            except Exception as error:  # noqa: BLE001 - those that wait get it
                 self._polls.pop((org_id, campaign_id), None)
                 await _tell(poll, error=error)
                 return

@@ -176,7 +176,7 @@ def _noted(session: Session, entity: Entity, action: str, given: dict[str, Any])
 
 
 def delete_entity(session: Session, org_id: UUID, schema: str, entity_id: UUID) -> None:
-    """Remove an entity. What campaigns recorded of it stays, and holds for whoever is created with its external id.
+    """Remove an entity. What campaigns recorded of it stays, and holds for an entity created with its external id.
 
     Raises:
         NotFound: there is none of that id in the schema.

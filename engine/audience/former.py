@@ -2,8 +2,8 @@
 
 Promises:
 - One person by external id is one recipient of a campaign: who was deleted while campaigns had them, and is created
-  again, has their id of before. Whoever had the message is not written to again; whoever had not had their turn keeps
-  it.
+  again, has their id of before. A person who had the message is not written to again; one who had not had their turn
+  keeps it.
 - What is kept of a deleted person is their id beside a digest of schema and external id, nothing of their data.
 - Two who bring somebody back at once agree on the id.
 """

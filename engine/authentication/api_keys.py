@@ -116,7 +116,7 @@ class KnownKey:
     networks: Sequence[str] | None = None
 
     def principal(self, address: str | None = None) -> Principal:
-        """Whoever uses it, from an IP address."""
+        """The principal that uses it, from an IP address."""
         subject = f"key:{self.key_id}"
         return Principal(
             self.org_id, self.role, subject, self.name, self.key_id, address, expires_at=self.expires_at

@@ -4,7 +4,7 @@ RFC 7636).
 `begin` says where the browser is sent and what it keeps meanwhile; `finish` turns the code that it brings back into
 verified claims. What ties the two together stands in a cookie of the browser, so that no row is written for people who
 never come back: `state` shows that the answer belongs to a question of this browser, `nonce` that the identity token
-was made for it, and the verifier that whoever redeems the code asked for it.
+was made for it, and the verifier that the browser which redeems the code asked for it.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def check_request(session: Session, settings: Mapping[str, Any]) -> None:
 def check_request_author(
     session: Session, settings: Mapping[str, Any], known: Collection[Mapping[str, Any]]
 ) -> None:
-    """See that whoever writes in `session` may write this request.
+    """See that the principal of `session` may write this request.
 
     Args:
         known: Requests that are there already: somebody who might wrote them.

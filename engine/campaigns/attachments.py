@@ -1,7 +1,7 @@
 """Files of a template: attached to its messages, or shown by its HTML (`cid:`).
 
-They are kept beside the template and counted against a limit, because every message carries them all. Whoever changes
-them stamps the template, so that running jobs send the new ones from their next wave on.
+They are kept beside the template and counted against a limit, because every message carries them all. A client that
+changes them stamps the template, so that running jobs send the new ones from their next wave on.
 """
 
 from __future__ import annotations

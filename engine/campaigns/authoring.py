@@ -216,8 +216,8 @@ def _merged(kept: Mapping[str, Any] | None, given: Input | None) -> dict[str, An
 def _set_dates(session: Session, campaign: Campaign, given: Plan, fields: set[str]) -> None:
     """Set start and end. A start that waits follows them.
 
-    A new document that lies in the past altogether is an older one, and kept as it is; whoever changes a date, or gives
-    an end alone, does not mean the past.
+    A new document that lies in the past altogether is an older one, and kept as it is; a document that changes a date,
+    or gives an end alone, does not mean the past.
     """
     moved = {}
     for name, day, at in (("starts_at", "start_date", time()), ("ends_at", "end_date", _LAST_SECOND)):

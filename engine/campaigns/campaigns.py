@@ -73,7 +73,7 @@ class CampaignInput(Input):
     limits: CampaignLimits | None = None
     """A rate, a frequency cap, send windows and quiet hours; replaced whole."""
     next_best_action: NextBestAction | None = None
-    """What agents are shown beside whoever is in the audience."""
+    """What agents are shown beside the audience."""
     tracking: Tracking | None = None
     """Of opens and clicks; takes the place of the channel's, name by name."""
     attribution_days: Annotated[int, Field(ge=1, le=LONGEST_WINDOW)] = 7

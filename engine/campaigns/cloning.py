@@ -1,7 +1,7 @@
 """A copy of a campaign: a draft of the same audience, messages and plans, which has sent nothing
 (docs/contract/campaigns-api.md).
 
-The copy has a flow of its own, whoever else uses the original's: neither changes what the other sends. Targets,
+The copy has a flow of its own, also where others use the original's: neither changes what the other sends. Targets,
 templates and channels are shared, but for targets that are the original's own, which are copied.
 """
 

@@ -1,4 +1,4 @@
-"""Copies of rows: a flow's touchpoints belong to one flow, whoever else means the same."""
+"""Copies of rows: a flow's touchpoints belong to one flow, also where others are alike."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Campaigns that are being written: what is typed is kept as it stands, and becomes the campaign when it is finished.
 
-A draft's document belongs to whoever shows the form; it may be unfinished in every way, and nothing here reads it. What
-it means is given as a `DraftInput` when the campaign is to be planned: its audience becomes targets, its steps a flow
-of the campaign's own, beside schedule and limits. Until it is sent, it may be written further and finished again.
+A draft's document belongs to the program that shows the form; it may be unfinished in every way, and nothing here reads
+it. What it means is given as a `DraftInput` when the campaign is to be planned: its audience becomes targets, its steps
+a flow of the campaign's own, beside schedule and limits. Until it is sent, it may be written further and finished
+again.
 """
 
 from __future__ import annotations

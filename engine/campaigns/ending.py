@@ -34,7 +34,7 @@ def end_due_campaigns(session: Session) -> int:
         How many campaigns ended; at most a batch of 100 a call.
     """
     now = clock_of(session).now()
-    # Whoever activates a campaign after the instant it was to end at means it to run.
+    # A campaign that is activated after the instant it was to end at is meant to run.
     at_its_instant = (Campaign.ends_at <= now) & (
         Campaign.activated_at.is_(None) | (Campaign.activated_at <= Campaign.ends_at)
     )

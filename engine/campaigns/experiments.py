@@ -6,7 +6,7 @@ the last time after `decide_after`; a winner is declared at the first look that 
 the error rate holds over all looks). Then, or at the end without one, the campaign is executed for everybody: with the
 winner alone where there is one. A campaign that is paused by then is waited for.
 
-Whoever lies in the last `holdout` percent of the audience is never sent to, and is a recipient that was cancelled with
+A person in the last `holdout` percent of the audience is never sent to, and is a recipient that was cancelled with
 HOLDOUT, so that what the campaign changed can be measured against them.
 
 Each decision is one transaction with the run that follows it: killed anywhere, the next sweep decides.

@@ -1,7 +1,7 @@
 """Campaigns, filtered and searched: by page number and sorted (docs/contract/campaigns-api.md), or by cursor.
 
-A page number means an offset: rows that come or go meanwhile shift the pages behind them. Whoever must see everything
-once takes the cursors of `list_campaigns`.
+A page number means an offset: rows that come or go meanwhile shift the pages behind them. A client that must see
+everything once takes the cursors of `list_campaigns`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Automation flows: the touchpoints that a campaign runs each recipient through, in order (docs/sequences.md).
 
 What cannot be run is refused when it is written: a template that does not parse, a wait without an end, a condition
-that cannot be evaluated. A change counts from the next wave on, for whoever is left.
+that cannot be evaluated. A change counts from the next wave on, for all recipients that are left.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ the event, and asks for the wake-up that goes out after the commit; of two calle
 
 - *Pause* holds the jobs: recipients stay pending, resume goes on with the same jobs.
 - *Deactivate* and *cancel* cancel the jobs: pending recipients become cancelled (engine.delivery.cancel), and the next
-  activation makes a new job for them and for whoever matches by then.
+  activation makes a new job for them and for those who match by then.
 - A campaign may be told to reach a part of its audience only (`reach`, in percent; state.sampling). Then it stays
   active when that part is delivered, and another run reaches more. Active with a reach of 0, it waits to be executed.
 """
@@ -120,7 +120,7 @@ def run(
 ) -> Job:
     """Execute (docs/contract/campaigns-api.md): a draft is activated; an active campaign without a job in progress
     gets another one,
-    for whoever is within reach and has had nothing yet.
+    for those within reach who have had nothing yet.
 
     Args:
         reach: Percent of the audience, counted from its beginning: 50 after 20 sends to the next 30. What was reached

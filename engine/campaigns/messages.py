@@ -237,7 +237,7 @@ def _own_messages(
 ) -> tuple[Flow, list[Touchpoint], dict[str, Touchpoint]]:
     """The flow that only this campaign uses, its messages in order, and each by the ids that answers show.
 
-    It is made where the campaign has none. One that it shares is copied, so that whoever shares it keeps it.
+    It is made where the campaign has none. One that it shares is copied, so that campaigns that share it keep it.
 
     Raises:
         Invalid: there is more than messages in it; or it is shared, and the campaign delivers by it.
@@ -360,7 +360,7 @@ def _fill(
 def _variants(
     touchpoint: Touchpoint, message: MessageInput, path: str, campaign: Campaign
 ) -> list[dict[str, Any]] | None:
-    """The variations, beside the message itself, which goes to whoever is left of 100.
+    """The variations, beside the message itself, which goes to the rest of 100.
 
     Weights that were not written here, or decided by an A/B test, are parts of another sum: there the message itself
     keeps the weight that it had.

@@ -80,7 +80,7 @@ class CallToAction(NeverNull):
 
 
 class NextBestAction(NeverNull):
-    """An action as an author wrote it. Texts may hold `{{placeholders}}`, which whoever shows it fills."""
+    """An action as an author wrote it. Texts may hold `{{placeholders}}`, which the program that shows it fills."""
 
     category: Annotated[str, StringConstraints(max_length=30)] | None = None
     icon: Icon | None = None

@@ -1,4 +1,4 @@
-"""Pictures that messages show from Muster's own address: kept once each, read by whoever has the link.
+"""Pictures that messages show from Muster's own address: kept once each, read by everybody who has the link.
 
 What a picture is is read from its first bytes, never believed: PNG, JPEG or GIF, which every mail program shows. A
 picture has at most 2,000,000 bytes, and those of an organization together 200,000,000.
@@ -102,7 +102,7 @@ def list_pictures(
 
 
 def served_picture(session: Session, picture_id: UUID) -> Picture | None:
-    """A picture with its content, for whoever has the link; None: there is none."""
+    """A picture with its content, for everybody who has the link; None: there is none."""
     wanted = select(Picture).where(Picture.id == picture_id).options(undefer(Picture.content))
     return session.scalars(wanted).one_or_none()
 

@@ -1,8 +1,8 @@
 """What an activation would do, before anybody is written to: `muster plan`, and `POST /v1/campaign/{id}:plan`.
 
 Promises:
-- Whoever delivery would take in is looked at as delivery does: address, suppression, holdout, every message rendered
-  (engine.campaigns.validation). What is counted here is what is recorded then, if nothing changes in between.
+- People whom delivery would take in are looked at as delivery does: address, suppression, holdout, every message
+  rendered (engine.campaigns.validation). What is counted here is what is recorded then, if nothing changes in between.
   Conditions of touchpoints depend on what will have happened by then, and let everybody through; so do frequency caps.
 - Nothing is written and nothing is sent; channels are not asked.
 - People are read a page at a time. Beyond `most` people a sample of so many is looked at, the same one every time, and

@@ -1,4 +1,4 @@
-"""A message of a step as one recipient gets it, in the variant that they were given: for whoever reads their story.
+"""A message of a step as one recipient gets it, in the variant that they were given: for readers of their story.
 
 Messages are not kept. What is shown is what the step says now to the entity as it is now; `changed` tells whether
 either was changed after the message was sent.

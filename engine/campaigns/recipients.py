@@ -53,7 +53,7 @@ __all__ = [
     "update_recipient",
 ]
 
-#: Outcomes; whoever is reported to be without one goes on elsewhere.
+#: Outcomes; a recipient reported to be without one goes on elsewhere.
 _OUTCOMES = (AutomationStatus.SUCCESS, AutomationStatus.FAILED, AutomationStatus.CANCELLED)
 _ExecutionId = Annotated[str, StringConstraints(max_length=1024)]
 

@@ -51,7 +51,7 @@ class RememberedAddresses:
 
 
 class KeptAddresses:
-    """In the database under an id of the rehearsal's own, however many people there are. Whoever ends it forgets them
+    """In the database under an id of the rehearsal's own, however many people there are. Its end forgets them
     (`RecipientAddress`).
     """
 

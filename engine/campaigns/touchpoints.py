@@ -220,7 +220,7 @@ def update_touchpoint(
 
 
 def delete_touchpoint(session: Session, org_id: UUID, touchpoint_id: str) -> None:
-    """Take a touchpoint away; whoever is at it goes on with what comes next. What it has sent stays on record.
+    """Take a touchpoint away; recipients at it go on with what comes next. What it has sent stays on record.
 
     Raises:
         NotFound: there is none.

@@ -325,7 +325,7 @@ def _overhear(record: logging.LogRecord) -> bool:
 
 @lru_cache(maxsize=1)
 def _library() -> Any:
-    """Apprise, which takes a second to import: for whoever has such a channel."""
+    """Apprise, which takes a second to import: for processes that have such a channel."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what its hundred services import is not ours to mend
         import apprise  # noqa: PLC0415

@@ -242,4 +242,4 @@ class _Pop:
         self._pop.dele(self._numbers[key])
 
     def set_aside(self, key: str) -> None:
-        """POP3 has no mark: whoever reads remembers the key."""
+        """POP3 has no mark: the reader remembers the key."""

@@ -1,8 +1,8 @@
 """The `portal` channel: a widget of the customer portal shows the campaign to the recipient.
 
 There is no wire: a recipient is reached when its portal status is `sent`. The status has its own rules
-(docs/contract/targeting.md): whoever has one already, because the widget was seen meanwhile or the message is sent
-again, keeps it, so
+(docs/contract/targeting.md): a recipient that has one already, because the widget was seen meanwhile or the message is
+sent again, keeps it, so
 delivering twice is delivering once. The status, the log entry and their sums are one transaction a wave.
 
 A database that is away makes the channel Down.
@@ -88,7 +88,7 @@ class PortalChannel:
         return []
 
     def address_of(self, attributes: Mapping[str, Any]) -> str | None:
-        """The entity's id (`_id`): whoever may log in to the portal is its own affair."""
+        """The entity's id (`_id`): who may log in to the portal is its own affair."""
         return attributes.get("_id")
 
     async def send(self, messages: Sequence[Message], report: Report, stop: Event) -> None:

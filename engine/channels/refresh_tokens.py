@@ -1,8 +1,9 @@
 """The refresh token of a channel as it is now, for all processes.
 
 It stands where it was configured, in the channel's sealed credentials. A token server may hand out another with each
-access token (RFC 6749 §6), and take the one before for stolen: so whoever asks reads it first, and stores what it is
-given. Credentials that an operator has changed meanwhile stay. The channel counts as unchanged: nobody connects anew.
+access token (RFC 6749 §6), and take the one before for stolen: so a process that asks reads it first, and stores what
+it is given. Credentials that an operator has changed meanwhile stay. The channel counts as unchanged: nobody connects
+anew.
 """
 
 from __future__ import annotations

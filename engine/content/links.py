@@ -1,7 +1,7 @@
 """What a message carries so that whatever comes back finds its recipient: no row in any table, nothing to look up.
 
 - The unsubscribe link says which organization, campaign, entity, channel kind and address it is for, and carries a MAC
-  over that. It works for as long as the key does; whoever changes a letter of it has no link.
+  over that. It works for as long as the key does; with a letter changed it is no link.
 - The Message-ID, and the return path where a channel wants it (VERP), hold the recipient's key. They are not signed:
   two random ids are as hard to guess as a MAC, and who knows them has had the message.
 """

@@ -1,6 +1,6 @@
 """Where a recipient is, as far as writing goes: which language's dates and numbers, which time zone.
 
-A template in German writes dates in German, whoever reads it; of which country's German they are, the recipient's own
+A template in German writes dates in German to everybody; of which country's German they are, the recipient's own
 tag says (`de-AT`). Where a template's language is not known, the recipient's is the best guess, at last English. The
 time zone is the recipient's (`engine.limits.zones`), else the template's, else the organization's, else UTC.
 """

@@ -171,7 +171,7 @@ class CompiledTemplate:
 
     @property
     def interpreted(self) -> tuple[str, ...]:
-        """The fields that need the interpreter, for whoever wonders about speed."""
+        """The fields that need the interpreter, for questions of speed."""
         return tuple(part.field for part in self._parts if part is not None and part.interpreted)
 
     @property

@@ -28,7 +28,7 @@ class TranslatedTemplate:
     """Compiled templates by language; used like one of them.
 
     Args:
-        own: For whoever reads none of the others.
+        own: For people who read none of the others.
         translations: By tag, in its usual case.
         language: The own one's tag.
         language_attribute: Where entities keep theirs; absent: under a usual name.

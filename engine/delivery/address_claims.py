@@ -1,10 +1,12 @@
 """One message per address: of a campaign's recipients who share an address, the first to be claimed has it.
 
 Promises:
-- An address, in the one form of its medium, belongs to one recipient of a campaign for good. Whoever comes to it later
+- An address, in the one form of its medium, belongs to one recipient of a campaign for good. A recipient that comes to
+  it later
   is excluded: `DUPLICATE_ADDRESS`. Its owner keeps it over retries, retriggers and the touchpoints of a sequence.
 - Two workers that claim one address at once agree, because the primary key decides.
-- Whoever is excluded for another reason (suppressed, over a cap, without an address) takes no address from anybody.
+- A recipient that is excluded for another reason (suppressed, over a cap, without an address) takes no address from
+  anybody.
 
 Within a slice the first by key has it, between slices the one that is claimed first. An address is a row of 16 bytes
 of digest and owner; a campaign that does not ask for it has none of this.

@@ -1,8 +1,8 @@
 """A campaign's recipients of some automation statuses, found without an index that holds the status.
 
 Slices know how many of each status they hold (state/tables/delivery.py): a partial index a status names those that hold
-some, and of these the recipients are read. In progress is whoever is in flight as well (`Recipient.status`): the slice
-is looked up for each that is pending or between two touchpoints. Whoever is in no slice (reported by others, held out)
+some, and of these the recipients are read. In progress are recipients in flight as well (`Recipient.status`): the slice
+is looked up for each that is pending or between two touchpoints. Recipients in no slice (reported by others, held out)
 has an index of their own. The order is that of the places: job, slice number, entity; then those in no slice, by
 entity.
 

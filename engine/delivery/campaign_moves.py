@@ -72,8 +72,8 @@ def pause(
     """Hold the campaign's jobs: active or activating → paused. Nothing new is sent, nobody is given up.
 
     Args:
-        by: Who or what pauses it, for whoever asks why it does not move.
-        reason: Why, for whoever is told of it.
+        by: Who or what pauses it, shown where its status is asked.
+        reason: Why, for events about it.
 
     Raises:
         RuleViolation: it is not there, or in no status that can be paused.

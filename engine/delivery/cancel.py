@@ -111,7 +111,7 @@ def cancel_left(session: Session, job_id: UUID, numbers: Sequence[int], now: dat
     """Record who is left of a cancelled job's slices as cancelled: pending, or between two touchpoints. Nobody is
     claimed. The slices, which the caller holds, count them; returns how many there were, to be counted by the job.
 
-    Whoever waited for a touchpoint keeps the time it was due: activated again, they go on there and then.
+    Recipients that waited for a touchpoint keep the time it was due: activated again, they go on there and then.
     """
     numbers_left = session.scalars(
         update(Recipient)

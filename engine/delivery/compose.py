@@ -32,7 +32,7 @@ def compose(
     barred: Mapping[str, str],
     touchpoint_id: UUID | None,
 ) -> Message | Settlement:
-    """What is sent to a recipient. Whoever is excluded is recorded as cancelled, with the reason; a template that fails
+    """What is sent to a recipient. An excluded one is recorded as cancelled, with the reason; a template that fails
     for one recipient fails that recipient.
 
     Args:

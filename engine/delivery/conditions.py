@@ -1,7 +1,7 @@
 """Conditions of touchpoints: the filter tree of targets, over the entity, the recipient and what it did.
 
-A condition is the same tree (engine.filters.filters), evaluated for whoever is due, when they are due. Beside the
-entity's own keys it has these:
+A condition is the same tree (engine.filters.filters), evaluated for recipients that are due, when they are due. Beside
+the entity's own keys it has these:
 
 | key | is |
 |---|---|
@@ -14,7 +14,7 @@ entity's own keys it has these:
 | `engagement.clicked within 2 days` | the same, within that time before now: minutes, hours, days or weeks |
 
 So "not clicked within 2 days" is `{"key": "engagement.clicked within 2 days", "operator": "EMPTY"}`. What scanners did
-(`bot`) is not counted. Whoever is tried again passes: they were let through before.
+(`bot`) is not counted. A recipient that is tried again passes: they were let through before.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def passing(
     entity_ids: Sequence[UUID],
     now: datetime,
 ) -> set[UUID]:
-    """Who of a slice's recipients a condition lets through, and whoever it is not asked about: those who are tried
+    """Who of a slice's recipients a condition lets through, and those it is not asked about: those who are tried
     again, and those whose entity is gone, which is for others to record. One statement.
 
     Index recipient (job_id, slice_number, entity_id), the entity's primary key, and engagement (campaign_id, entity_id,

@@ -1,6 +1,6 @@
 """Counters of slices and jobs, for recipients that are moved by somebody else than the holder of their slice's lease.
 
-A lease counts on its slice, and folds that into the job (engine.delivery.slices). Whoever moves a recipient otherwise
+A lease counts on its slice, and folds that into the job (engine.delivery.slices). Other code that moves a recipient
 (retriggered, taken up by another job, reported on, deleted) changes the slice's counter, what of it is folded, and the
 job's counter in one transaction: `move`, `count_out`. Slices are locked before recipients, as deliveries do:
 `lock_slices`.

@@ -172,7 +172,7 @@ def _take_in(session: Session, door: _Door, entity_ids: Sequence[UUID]) -> int:
         .with_for_update(read=True)
     ).scalar_one_or_none()
     if still != campaign.status:
-        return 0  # it was stopped meanwhile; whoever starts it again plans everybody
+        return 0  # it was stopped meanwhile; starting it again plans everybody
     newcomers = _newcomers(session, door, entity_ids)
     missed = (
         Recipient.campaign_id == campaign.id,

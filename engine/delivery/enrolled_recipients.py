@@ -2,8 +2,8 @@
 in.
 
 They are delivered to as everybody is: a campaign that runs takes them into its enrolment job at once, any other with
-its next activation, behind its audience. Whoever has had an outcome is left alone; whoever was set aside because they
-were soft-deleted, or was left cancelled by an earlier job, is taken up.
+its next activation, behind its audience. Recipients that have had an outcome are left alone; a recipient that was set
+aside because they were soft-deleted, or was left cancelled by an earlier job, is taken up.
 """
 
 from __future__ import annotations

@@ -3,10 +3,10 @@
 A recipient's row says at which touchpoint it is (`touchpoint_id`; absent: it has not begun). At a wait with a due time
 it has begun to wait; at anything else it is to be run through it. Rules:
 
-- Only active touchpoints are run; whoever is at one that is not goes on behind it.
-- An edit counts from the next wave on, for whoever is left: everybody goes on from the touchpoint they are at, in its
-  new place. What was moved ahead of it is not made up for, what lies behind it and was run through already is passed
-  over. When that touchpoint was removed, they go on with whatever has taken its place (`step`).
+- Only active touchpoints are run; a recipient at one that is not goes on behind it.
+- An edit counts from the next wave on, for all recipients that are left: each goes on from the touchpoint they are at,
+  in its new place. What was moved ahead of it is not made up for, what lies behind it and was run through already is
+  passed over. When that touchpoint was removed, they go on with whatever has taken its place (`step`).
 - A wait that has begun ends when it was to end.
 """
 
@@ -157,7 +157,7 @@ class FlowPlan:
         return at.touchpoint_id, (variant or "") if at.row.variants else ""
 
     def next_step(self, index: int, now: datetime) -> NextStep | None:
-        """Where whoever was run through everything before place `index` goes on; None: it is over."""
+        """Where recipients go on that were run through everything before place `index`; None: it is over."""
         step = self.next(index)
         if step is None:
             return None

@@ -1,7 +1,7 @@
 """Taking people into a job: recipients, the slices they are cut into, and the counters, in set operations.
 
 Planning, enrolment and re-activation all come through here. An entity is a recipient of a campaign at most once: the
-primary key decides, whoever comes first.
+primary key decides which of two comes first.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def insert_recipients(
     """Make `people` (columns id, schema, title) recipients of a job that nobody else takes people into meanwhile. One
     target lets them all in; None: they were enrolled by name. The job's row is written last.
 
-    Whoever is a recipient of the campaign already stays what they are, unless they have no automation yet, or their
+    Those that are recipients of the campaign already stay what they are, unless they have no automation yet, or their
     automation status is in `revive` (the caller has kept their execution in the history). Those go on at the touchpoint
     where they were.
 

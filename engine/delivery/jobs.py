@@ -95,7 +95,7 @@ def hold_jobs(session: Session, org_id: UUID, campaign_id: UUID, *, held: bool) 
 def resume_jobs(session: Session, campaign: Campaign, jobs: list[Job]) -> None:
     """Let held jobs continue where they stood."""
     hold_jobs(session, campaign.org_id, campaign.id, held=False)
-    session.execute(  # whoever resumes has mended what it was paused for
+    session.execute(  # a person who resumes it has mended what it was paused for
         update(Job)
         .where(Job.org_id == campaign.org_id, Job.campaign_id == campaign.id, Job.waits_until.is_(None))
         .values(waits_for=None, waits_reason=None)

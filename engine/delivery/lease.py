@@ -23,8 +23,8 @@ Promises (docs/architecture.md):
   other limits are noticed by the next. They and a shutdown are seen between sends as well: nothing new is started, what
   is on the wire is completed, what was not started is pending again.
 - While the database is away nothing is claimed and nothing is forgotten: a transaction is tried again until it is
-  committed, somebody else got the lease, or outcomes were kept for ten minutes. Outcomes of whoever is claimed no more
-  by then were written by an earlier try whose answer was lost.
+  committed, somebody else got the lease, or outcomes were kept for ten minutes. Outcomes of recipients that are claimed
+  no more by then were written by an earlier try whose answer was lost.
 - Nobody is claimed by what was known of them for long (`engine.delivery.freshness`).
 
 What it writes, as rows: `engine.delivery.lease_writes`; as SQL: `engine.delivery.lease_statements`.
@@ -826,7 +826,7 @@ class LeaseRun:
         return state
 
     def _on_the_wire(self) -> Claims:
-        """Whom the lease has on the wire: the wave that was claimed last, less whoever has an outcome."""
+        """Whom the lease has on the wire: the wave that was claimed last, less those that have an outcome."""
         sequence = self._outcomes.sequence
         return Claims([*self._in_flight, *self._asked], None if sequence is None else sequence.step.index)
 
@@ -909,7 +909,7 @@ class LeaseRun:
         self._counter_key = key
 
     def _forget_written(self) -> None:
-        """A commit whose answer was lost may have happened: outcomes of whoever is claimed no more were written."""
+        """A commit whose answer was lost may have happened: outcomes of recipients no longer claimed were written."""
         with self._executor.turns, self._runtime.transaction() as session:
             self._outcomes.keep(slices.claimed(session, self._lease))
 

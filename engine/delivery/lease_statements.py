@@ -239,7 +239,7 @@ class RecipientStatements(Statements):
         in_range: bool = False,
     ) -> Select[Any]:
         """Those of `which` that nobody has moved since they were loaded, as `ClaimRow`. The caller holds the slice, as
-        whoever moves them does. Index as `load`.
+        others that move them do. Index as `load`.
 
         Args:
             place: Of a sequence: the touchpoint that they are claimed for.
@@ -262,8 +262,8 @@ class RecipientStatements(Statements):
         text: ColumnElement[Any],
     ) -> Update:
         """An outcome of recipients that were claimed → their rows. One whose status somebody changed meanwhile is over,
-        or is in this slice no more, and is left as it is. Whoever is tried again stays pending, or in_progress between
-        two touchpoints. Index as `load`.
+        or is in this slice no more, and is left as it is. A recipient that is tried again stays pending, or in_progress
+        between two touchpoints. Index as `load`.
         """
         recipient = _recipient.c
         more: dict[str, Any] = {"automation_status": status}
@@ -351,8 +351,8 @@ class RecipientStatements(Statements):
         return func.coalesce(_recipient.c.execution_id, self._execution_id(*touchpoint_id))
 
     def _execution_id(self, *touchpoint_id: ColumnElement[Any]) -> ColumnElement[Any]:
-        """The id of the execution that a recipient begins: of its job and slice (whoever starts over is cut into
-        another one), its entity, and in a sequence the touchpoint.
+        """The id of the execution that a recipient begins: of its job and slice (a recipient that starts over is cut
+        into another one), its entity, and in a sequence the touchpoint.
         """
         recipient = _recipient.c
         parts = (recipient.job_id, recipient.slice_number, recipient.entity_id, *touchpoint_id)
@@ -502,7 +502,8 @@ def complete_and_claim_statement(*, completes_range: bool, claims_range: bool) -
 
     It is what `renew`, `complete` and `claimable` do in five round trips, where all is as usual: a flow of one message,
     nothing limited, nobody refused. Nobody is claimed for a job that was paused or cancelled, or under other limits
-    than `p_limits_epoch`. Whoever is moved by others while this waits for the slice is claimed as if that came later.
+    than `p_limits_epoch`. A recipient that is moved by others while this waits for the slice is claimed as if that came
+    later.
     Rows: `WaveRow`; none: the lease is lost. Primary keys, and index as `load`.
 
     Args:

@@ -199,8 +199,8 @@ class PendingOutcomes:
 def claim(
     session: Session, lease: Lease, group: StepGroup, entity_ids: list[UUID], *, now: datetime
 ) -> Claimed:
-    """See who of a group may be claimed: whoever nobody has moved. The caller writes on the slice that they are. Those
-    that the condition of their touchpoint does not let through move on to what is next.
+    """See who of a group may be claimed: those that nobody has moved. The caller writes on the slice that they are.
+    Those that the condition of their touchpoint does not let through move on to what is next.
     """
     sequence = group.sequence
     if sequence is None:
@@ -378,7 +378,7 @@ def complete_and_claim(
 
     Args:
         transaction: Or a connection on which every statement is a transaction of its own.
-        delivered: Of a range: whoever is pending.
+        delivered: Of a range: those that are pending.
         contact: How `delivered` count for those who are enrolled targets.
         limits_epoch: The limits that the caller knows; under others nobody is claimed.
         key: What the slice counts for.

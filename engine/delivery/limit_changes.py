@@ -1,4 +1,4 @@
-"""A limit was changed: whoever sends learns of it with its next wave, and whoever waits for a limit goes on at once."""
+"""A limit was changed: workers learn of it with their next wave, and what waits for a limit goes on at once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ENDED = ("limit", "throttled", "quiet_hours")
 
 
 def limits_changed(session: Session, org_id: UUID) -> None:
-    """Let another limit of the organization take effect: whoever waits for one is looked at again at once, also who was
+    """Let another limit of the organization take effect: what waits for one is looked at again at once, also who was
     put back for quiet hours, a frequency cap or a warm-up. Locks its row, then its channels, its jobs, then slices.
 
     A throttled channel stays blocked: only its provider can end that.

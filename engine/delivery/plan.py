@@ -10,7 +10,7 @@ Promises:
   meanwhile is rolled back.
 - Targets that were enrolled by name come behind the audience (engine.delivery.enrolled_recipients).
 - A re-activated campaign takes up those whom its earlier jobs left cancelled, keeps their earlier execution in the
-  history, and leaves alone whoever had an outcome.
+  history, and leaves alone recipients that had an outcome.
 """
 
 from __future__ import annotations
@@ -166,8 +166,8 @@ def _take_page(
 ) -> dict[str, Any]:
     """Take in the next `limit` of a target's audience; returns the position behind them.
 
-    An entity that appears meanwhile below the page's last key is enrolled by whoever writes it (engine.delivery.enrol),
-    so nobody can fall between two pages.
+    An entity that appears meanwhile below the page's last key is enrolled by the code that writes it
+    (engine.delivery.enrol), so nobody can fall between two pages.
     """
     index: int = position["target"]
     behind = {"target": index + 1, "after": None}
@@ -233,7 +233,7 @@ def _last_taken(session: Session, job: Job) -> UUID | None:
 def _complete(session: Session, org_id: UUID, job_id: UUID) -> None:
     """The audience is exhausted: the campaign is active, and the job may end when its slices have.
 
-    A transaction of its own, because whoever locks a campaign and its job locks the campaign first.
+    A transaction of its own, because all code that locks a campaign and its job locks the campaign first.
     """
     campaign_id = session.execute(
         select(Job.campaign_id).where(Job.id == job_id, Job.org_id == org_id)

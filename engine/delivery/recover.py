@@ -15,7 +15,7 @@ with OUTCOME_UNKNOWN, for a person to retrigger. Either way the attempt is count
 worker ends failed.
 
 While the database is away nobody can renew a lease. Workers that live keep their outcomes and come back with them, so
-for a lease's time after an outage nothing is taken from anybody; else whoever came first, the sweeper or the worker,
+for a lease's time after an outage nothing is taken from anybody; else the first to come, the sweeper or the worker,
 would decide whether a wave is sent twice.
 """
 

@@ -1,7 +1,7 @@
 """A campaign of which too much comes back is paused: refused addresses, bounces, complaints. Everybody is pending.
 
 Counted are refusals for good by the provider, bounces that are reported later, and complaints; what counts against them
-is every outcome there is. Workers look when a slice had refusals, the sweeper when something was reported. Whoever
+is every outcome there is. Workers look when a slice had refusals, the sweeper when something was reported. A person who
 resumes such a campaign has seen it: what came back until then does not count again.
 """
 

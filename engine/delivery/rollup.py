@@ -1,15 +1,16 @@
 """Sums of deliveries by the hour (`delivery_hour`): what each touchpoint, variant and segment came to.
 
 Promises:
-- They equal a recount of the rows: whoever was sent to, failed or was excluded at a touchpoint is in the sum of the
-  hour in which that was written down, in the same or a later transaction, and once, whatever crashes. Whoever starts
-  over is no longer failed or excluded, and is taken out of that hour: sums are of the latest outcomes. Whoever is
-  cancelled because a job was stopped is not excluded, and in none.
+- They equal a recount of the rows: a recipient that was sent to, failed or was excluded at a touchpoint is in the sum
+  of the hour in which that was written down, in the same or a later transaction, and once, whatever crashes. A
+  recipient that starts over is no longer failed or excluded, and is taken out of that hour: sums are of the latest
+  outcomes. A recipient that is cancelled because a job was stopped is not excluded, and in none.
 - They cost a delivery nothing that can be measured: one statement for each lease.
 
 Under a lease the slice's counters count for one key at a time (`CounterKey`: touchpoint, variant, hour; all recipients
 of a slice are of one segment). They are folded into the job's and the hour's sums when the lease ends, or goes on to
-another place, or is taken back; what they count for stands beside them, so that whoever takes it back knows.
+another place, or is taken back; what they count for stands beside them, so that a lease that is taken back can be
+folded.
 """
 
 from __future__ import annotations

@@ -104,7 +104,8 @@ class Sender:
     failures: int
     """Times in a row that the provider was down, as the row says."""
     is_fallback: bool = False
-    """Its touchpoint's own channel is down or out of quota; whoever may have had a message over that one waits."""
+    """Its touchpoint's own channel is down or out of quota; a recipient that may have had a message over that one
+    waits."""
     is_action: bool = False
     """It makes requests of a touchpoint's own; `channel_id` is the touchpoint's."""
 

@@ -1,4 +1,6 @@
-"""Things that are made once by a process and kept: whoever asks for one that is being made waits for that one alone."""
+"""Things that are made once by a process and kept: a thread that asks for one that is being made waits for that one
+alone.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What limits mean for the run of one slice, channel by channel. A slice that nothing limits has none of this.
 
 - Waves are as large as the permits that were leased for them, and leave when those begin (engine.limits.pacing).
-- Whoever is in quiet hours or over a frequency cap is claimed and put back (or excluded), which costs no attempt, no
+- A recipient in quiet hours or over a frequency cap is claimed and put back (or excluded), which costs no attempt, no
   permit, and leaves the reason on the recipient.
 - When nothing may be sent for a while, the run ends: the thread is free for others, the slice or its job waits.
 """
@@ -225,7 +225,7 @@ class SliceThrottle:
     def _warm_up(
         self, session: Session, wave: Sequence[PendingRecipient], at: datetime, found: dict[UUID, Settlement]
     ) -> None:
-        """Put back whoever is beyond what the channel may send today."""
+        """Put back the recipients beyond what the channel may send today."""
         effective = self.effective
         if effective.warm_up is None or not wave:
             return

@@ -150,7 +150,7 @@ def known_events(session: Session, org_id: UUID, event_ids: Iterable[str]) -> se
 
 
 def note(session: Session, org_id: UUID, happened: Sequence[Engaged]) -> None:
-    """Write what happened, and sum it; whoever asked is told. Eight statements whatever the number; call it last in a
+    """Write what happened, and sum it; webhooks get an event. Eight statements whatever the number; call it last in a
     transaction, because everybody who writes about a campaign in this hour meets at the sums.
     """
     if not happened:

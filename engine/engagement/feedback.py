@@ -10,7 +10,7 @@ Rules:
   of the campaign: nothing at all.
 - Any number of reports about any campaigns costs the same number of statements.
 
-What follows from a report (suppressing an address) is decided by whoever receives it.
+What follows from a report (suppressing an address) is decided by its receiver.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What whoever holds an unsubscribe link is shown: who writes to them, in which language they read, and which of the
+"""What the holder of an unsubscribe link is shown: who writes to them, in which language they read, and which of the
 campaigns that wrote to them may go on.
 """
 
@@ -52,7 +52,7 @@ class Preferences:
 
 
 def preferences(session: Session, invitation: Invitation) -> Preferences:
-    """How things stand for whoever holds a link. Seven statements at most, by key.
+    """How things stand for the holder of a link. Seven statements at most, by key.
 
     Raises:
         NotFound: the organization is gone.

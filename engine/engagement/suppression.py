@@ -1,7 +1,7 @@
 """Addresses that must not be used: unsubscribed, bounced, complained, or named by a person.
 
 An address is barred for the whole organization or for one campaign, whichever channel writes to it: consent belongs to
-the medium (engine.kernel.media). It is looked for when a message is claimed, so whoever unsubscribes between two
+the medium (engine.kernel.media). It is looked for when a message is claimed, so a person who unsubscribes between two
 messages gets no second one.
 """
 
@@ -106,7 +106,7 @@ class _SuppressionStatements(Statements):
 
 
 class Subscription(NamedTuple):
-    """What whoever holds an unsubscribe link still gets."""
+    """What the holder of an unsubscribe link still gets."""
 
     campaign: str | None
     """The campaign's name; None: it is gone."""
@@ -243,7 +243,7 @@ def resubscribe(session: Session, invitation: Invitation) -> bool:
 
 
 def subscription(session: Session, invitation: Invitation) -> Subscription:
-    """How things stand for whoever holds a link."""
+    """How things stand for the holder of a link."""
     name = session.execute(
         select(Campaign.name).where(
             Campaign.id == invitation.campaign_id, Campaign.org_id == invitation.org_id

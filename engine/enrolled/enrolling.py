@@ -1,8 +1,8 @@
 """Enrolling existing customers, many at once (docs/contract/enrolled-targets.md, `targets:bulk`).
 
 Promises:
-- A customer is a target of a campaign once: whoever is one already is skipped, whoever was soft-deleted comes back with
-  the stage they had, and whoever is a recipient through the audience becomes a target as well.
+- A customer is a target of a campaign once: one that is a target already is skipped, one that was soft-deleted comes
+  back with the stage they had, and one that is a recipient through the audience becomes a target as well.
 - An unknown customer is an entry among the errors and stops nobody else.
 - The number of statements does not depend on the number of items. What is held of an item in memory is its id, its
   keys, and the agent's id.

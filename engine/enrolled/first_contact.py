@@ -1,4 +1,4 @@
-"""First contact: how a campaign gets in touch with whoever is enrolled (docs/contract/enrolled-targets.md,
+"""First contact: how a campaign gets in touch with enrolled targets (docs/contract/enrolled-targets.md,
 "neighbours").
 
 The settings are the campaign's; delivery knows nothing of them. They become what it has anyway: a flow of the

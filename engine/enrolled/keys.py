@@ -122,7 +122,7 @@ def take(session: Session, org_id: UUID, campaign_id: UUID, keys: Sequence[Key])
 
 
 def hold(session: Session, org_id: UUID, campaign_id: UUID, keys: Iterable[Key]) -> None:
-    """Hold keys beside whoever has them: a bulk enrolment names customers, and two may share an address. One
+    """Hold keys beside those that have them: a bulk enrolment names customers, and two may share an address. One
     statement.
     """
     counted = sorted(Counter(keys).items())

@@ -1,8 +1,8 @@
 """Removing targets: softly, so that they can be restored, or for good (docs/contract/enrolled-targets.md).
 
-- *Soft delete* only marks the row. No list shows it, no dialect finds it, and whoever claims it for delivery sets it
-  aside as cancelled (TARGET_DELETED), in whatever slice it waits; nothing has to be taken out of anywhere.
-- *Restore* takes the mark away. Whoever was not set aside yet goes on as if nothing had happened; whoever was is
+- *Soft delete* only marks the row. No list shows it, no dialect finds it, and a lease that claims it for delivery sets
+  it aside as cancelled (TARGET_DELETED), in whatever slice it waits; nothing has to be taken out of anywhere.
+- *Restore* takes the mark away. A target that was not set aside yet goes on as if nothing had happened; one that was is
   delivered to by a campaign that runs, at the touchpoint where they were.
 - *Purge* deletes the row, what it did and what it went through. The counters of its job count one less of what it was;
   statistics by hour say what happened, and keep it.

@@ -129,8 +129,8 @@ def queue_deliveries(session: Session, deliveries: Sequence[dict[str, Any]]) -> 
 def _open_lanes(session: Session, lanes: Iterable[tuple[UUID, UUID, UUID]]) -> None:
     """A lane that had nothing is due now; one that waits for a retry goes on waiting.
 
-    In one order, so that two writers never wait in a circle. Whoever closes a lane holds its row while it looks for
-    what is pending (engine.events.webhook_queues), so a delivery is seen by one side or the other.
+    In one order, so that two writers never wait in a circle. A worker that closes a lane holds its row while it looks
+    for what is pending (engine.events.webhook_queues), so a delivery is seen by one side or the other.
     """
     now = clock_of(session).now()
     given = insert_into(session, WebhookLane).values(

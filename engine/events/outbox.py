@@ -1,7 +1,7 @@
 """The outbox: an event is written in the transaction that caused it, or not at all.
 
 What happens to single recipients is written in batches of at most `BATCH`, one event for each kind, and only while a
-webhook of the organization asks for it (`told`): whoever delivers decides that once a lease, and pays nothing else.
+webhook of the organization asks for it (`told`): a worker decides that once a lease, and pays nothing else.
 
 An event is on its way as soon as its transaction is committed: the distributor is woken, if anybody subscribes at all.
 Should the wake-up be lost, the sweeper distributes.

@@ -3,8 +3,8 @@
 Promises:
 - Deliveries of a lane are made in the order of their events. One that fails is tried again after 1, 5, 25 … seconds,
   at most `LONGEST` apart, until it is two days old; meanwhile its lane waits, and no other.
-- At least once: an outcome is written after the answer came; whoever dies in between leaves a lease that expires, and
-  the next worker sends again, under the same event id.
+- At least once: an outcome is written after the answer came; a worker that dies in between leaves a lease that expires,
+  and the next worker sends again, under the same event id.
 - A lease has an epoch; a worker that lost its lane writes nothing.
 - A webhook that has failed without a success for `PATIENCE`, or says 410 Gone, is switched off, with an event. What
   waits for it goes on waiting, and is sent when it is switched on again.
@@ -184,7 +184,7 @@ def load(session: Session, lane: WebhookQueue) -> list[Waiting]:
     page: list[Waiting] = []
     for row in found:
         if row.due_at is not None and row.due_at > now:
-            break  # whoever comes behind it waits as well
+            break  # those behind it wait as well
         page.append(Waiting(*row[:-1]))
     return page
 
@@ -301,8 +301,8 @@ def _set(session: Session, *where: ColumnElement[bool], **values: Any) -> bool:
 def close(session: Session, lane: WebhookQueue) -> None:
     """Give a lane back: due when its first delivery is, or with nothing to do.
 
-    Call it behind `settle` in one transaction, which holds the lane's row: whoever adds a delivery meanwhile opens the
-    lane again behind us.
+    Call it behind `settle` in one transaction, which holds the lane's row: a transaction that adds a delivery meanwhile
+    opens the lane again behind us.
     """
     now = clock_of(session).now()
     first = session.execute(

@@ -2,7 +2,7 @@
 
 A positive operator becomes one *test* that a single value passes or fails; a list passes when one of its
 elements does (ordering operators look at single values only). A negative operator is the opposite of its
-positive twin, so it also lets through whoever lacks the attribute.
+positive twin, so it also lets through people without the attribute.
 
 | test | passes |
 |---|---|

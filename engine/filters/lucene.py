@@ -1,4 +1,4 @@
-"""The filter tree as Lucene text (Elasticsearch query_string), for whoever searches elsewhere
+"""The filter tree as Lucene text (Elasticsearch query_string), for searching elsewhere
 (docs/contract/targeting.md).
 
 `_schema:"contact" AND (status:"active" OR NOT _exists_:email)`. Date words become date math, so the text

@@ -5,9 +5,9 @@
 | bounced, and the classifier (engine.answers) says that it bars | barred, `hard_bounce` |
 | bounced otherwise | – |
 | complained | barred, `complaint` |
-| unsubscribed | barred, `unsubscribe`, and whoever asked is told (`recipient.unsubscribed`) |
+| unsubscribed | barred, `unsubscribe`, and webhooks get an event (`recipient.unsubscribed`) |
 
-Of everything else whoever asked is told by the log (engine.engagement.engagement).
+Webhooks get an event of everything else by the log (engine.engagement.engagement).
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def reason_to_bar(kind: str, verdict: Verdict | None) -> str | None:
 def take(session: Session, org_id: UUID, told: Sequence[Told]) -> Taken:
     """Write reports and what follows from them. The number of statements does not depend on theirs.
 
-    What is told again, or about nobody, bars nothing: whoever says it again may do so after the address was let go.
+    What is told again, or about nobody, bars nothing: it may be said again after the address was let go.
     """
     fresh = {id(one) for one in take_feedback(session, org_id, [one.feedback for one in told])}
     new = {position for position, one in enumerate(told) if id(one.feedback) in fresh}

@@ -74,7 +74,9 @@ def read_delivery_report(part: Part, notice: str) -> list[RecipientReport]:
 
 
 def read_report_in_text(message: Part) -> list[RecipientReport]:
-    """The same of a report that stands in the text, as whoever lost the parts passes it on; empty: there is none."""
+    """The same of a report that stands in the text, as a program that lost the parts passes it on; empty: there is
+    none.
+    """
     text = text_of(message)
     begins = _IN_TEXT.search(text)
     return [] if begins is None else _read(text[begins.start() :], notice_of(message)[: begins.start()])

@@ -1,7 +1,7 @@
 """Opens and clicks as they come in: kept in memory for seconds, then recorded together in set operations.
 
 Promises:
-- Whoever clicks is sent on at once, whatever the database does: taking a hit costs no round trip.
+- A person who clicks is sent on at once, whatever the database does: taking a hit costs no round trip.
 - What one recipient did within a few seconds is looked at together, so that a scanner that follows every link is
   recognised by it (engine.inbound.bots); what it did earlier is read back, should another process have recorded it.
 - While the database is away hits are kept, up to `LIMIT`; a process that is killed loses the last seconds of them.
@@ -55,7 +55,7 @@ LIMIT = 100_000
 #: Recipients whose hits are recorded in one transaction.
 _BATCH = 500
 _INTERVAL = 1.0
-#: Opens and clicks of one recipient that are recorded, scanners' among them. Whoever has a link can follow it for ever.
+#: Opens and clicks of one recipient that are recorded, scanners' among them. A link can be followed for ever.
 EACH = 500
 
 

@@ -1,10 +1,10 @@
 """E-mail that comes back, read: delivery reports, bounces in prose, complaints, answers.
 
-Nothing here trusts what it reads: it says what a message claims. Whoever acts on it matches it to a message of ours
+Nothing here trusts what it reads: it says what a message claims. The caller matches it to a message of ours
 first (engine.inbound.returned_mail). What cannot be read as any of these is `other`; no input raises anything but
 `Unreadable`, and the time is bounded by the size (engine.inbound.mime_parts).
 
-Whoever forwards reports or complaints as attachments hands in what these hold, each about a message of its own. A
+A mail that forwards reports or complaints as attachments stands for what these hold, each about a message of its own. A
 person who attaches a message of ours to an answer still answers.
 """
 
@@ -109,7 +109,7 @@ def _report(
     links: list[str] = []
     for original in originals[:1]:
         ids += _ids(original.headers, "message-id")
-        # Whoever folded the header on the way may have put white space into a long address.
+        # Folding on the way may have put white space into a long address.
         links += [
             "".join(found.split()) for found in _LINKS.findall(original.headers.get("list-unsubscribe"))
         ]

@@ -57,7 +57,8 @@ _QUOTED_SYSTEM = re.compile(
     r"^[ \t>*]*(?:from|von|de|da|van|från|fra|от|差出人|发件人)\s*[:：][^\n]{0,80}(?:mailer-?daemon|mail delivery)",
     re.IGNORECASE | re.MULTILINE,
 )
-#: Whoever is away writes with a null return path as well, that they cannot be reached: these words are a bounce's.
+#: Automatic answers have a null return path as well, and say that somebody cannot be reached: these words are a
+#: bounce's.
 _SURE_FORM = re.compile(
     r"\b(could ?n.t|could not|cannot|can not|was not|were not|has not been|unable to|failed to) (be )?deliver"
     r"|\bundeliver(able|ed)|\breturned (to sender|mail)|returning message to sender|error delivering your mail",

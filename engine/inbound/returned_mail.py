@@ -5,8 +5,8 @@ the returned headers, the Message-ID, the return path (VERP). What matches nobod
 to the address where bounces go, and name any other.
 
 A bounce bars the recipient's address only if it names that address, or none: of several recipients of one report each
-meets what is said of it, and whoever a message was forwarded to is not the recipient. The same message is taken once:
-its digest is the event's id.
+meets what is said of it, and the person a message was forwarded to is not the recipient. The same message is taken
+once: its digest is the event's id.
 """
 
 from __future__ import annotations

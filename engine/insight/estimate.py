@@ -244,8 +244,8 @@ def _flow(session: Session, campaign: Campaign) -> list[tuple[Touchpoint, Channe
 
 
 def _waited(end: datetime, flow: Sequence[Touchpoint], crowd: Crowd) -> datetime | None:
-    """`end`, and the waits of the flow, which whoever has not begun has still before them. Nobody can say where those
-    who have begun stand, so they tell nothing.
+    """`end`, and the waits of the flow, which recipients that have not begun still have before them. Nobody can say
+    where those who have begun stand, so they tell nothing.
     """
     waits = [point for point in flow if point.type == "wait"]
     if not waits:

@@ -26,7 +26,7 @@ class Figures:
     """In recipients, unless it says otherwise."""
 
     total: int = 0
-    """Whoever is or was to be written to; those who are excluded (suppressed, no address) are not."""
+    """Everybody who is or was to be written to; those who are excluded (suppressed, no address) are not."""
     sent: int = 0
     failed: int = 0
     conversions: int = 0

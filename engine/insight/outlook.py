@@ -69,7 +69,7 @@ def outlook(session: Session, campaign: Campaign, progress: Progress | None = No
         campaign: Which.
         progress: How far it is, where that was read in this transaction.
     """
-    # The progress first: whoever reads that it is over then reads the status that came with it, or a later one.
+    # The progress first: a reader of its end then reads the status that came with it, or a later one.
     progress = progress or campaign_progress(session, campaign.org_id, campaign.id)
     situation = situation_of(session, campaign)
     waiting = waiting_of(session, situation)
@@ -99,7 +99,7 @@ def _completion(
         waiting=waiting,
         limits=situation.limits,
     )
-    # Index ix_slice_ready: whoever is tried again later is waited for.
+    # Index ix_slice_ready: recipients that are tried again later are waited for.
     last_due = session.execute(
         select(func.max(Slice.due_at)).where(
             Slice.job_id.in_([job.id for job in situation.sending]), Slice.state == SliceState.READY

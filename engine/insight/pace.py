@@ -1,6 +1,6 @@
 """How fast a campaign goes, over the last minute.
 
-Whoever sweeps notes every few seconds how many recipients of each running job have an outcome; the rate is what has
+The sweeper notes every few seconds how many recipients of each running job have an outcome; the rate is what has
 been added since the oldest note within the window. Workers know nothing of it, so it costs delivery nothing; a rate
 that nobody noted is measured from the job's start.
 """

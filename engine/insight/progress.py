@@ -130,7 +130,8 @@ def _gather(
         .where(*which)
         .group_by(key)
     )
-    # What is not folded is under a lease, and leased slices are in flight: index ix_slice_in_flight. Whoever a lease
+    # What is not folded is under a lease, and leased slices are in flight: index ix_slice_in_flight. Recipients that a
+    # lease
     # cancelled is excluded: those whom stopping leaves are folded at once.
     leased = session.execute(
         select(

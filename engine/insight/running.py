@@ -1,7 +1,8 @@
 """How a campaign's execution goes: how far, how fast, until when, what goes wrong, and why it waits
 (docs/contract/campaigns-api.md).
 
-Everything rests on recorded outcomes. `processed` is successful and failed; `total` is whoever is to be written to,
+Everything rests on recorded outcomes. `processed` is successful and failed; `total` is everybody who is to be written
+to,
 without those who are excluded (suppressed, no address …), who are told apart.
 """
 

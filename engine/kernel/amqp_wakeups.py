@@ -51,7 +51,7 @@ class AmqpWakeups:
             self._connection = pika.BlockingConnection(self._parameters)
             self._channel = self._connection.channel()
         for queue in {queue for queue, _ in messages}:
-            # As dramatiq declares it; whoever comes first makes it.
+            # As dramatiq declares it; the first to come makes it.
             self._channel.queue_declare(
                 queue=queue,
                 durable=True,

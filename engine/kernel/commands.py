@@ -1,7 +1,7 @@
 """The messages that producers send, and nothing else: queue names, actor names and payloads.
 
-A command is a wake-up: it says where work may be. Losing, repeating or reordering one is harmless, because whoever
-receives it claims rows in the database. Any Python program is a producer by importing this module and
+A command is a wake-up: it says where work may be. Losing, repeating or reordering one is harmless, because its
+receiver claims rows in the database. Any Python program is a producer by importing this module and
 `engine.kernel.wakeups`; any dramatiq program by the names below.
 
 | command | queue | actor | says |
@@ -109,7 +109,7 @@ class Sweep(Command):
 
 
 class Distribute(Command):
-    """Give new events their place, and hand them to whoever subscribes."""
+    """Give new events their place, and hand them to subscribers."""
 
     queue = "webhooks"
     actor = "distribute"

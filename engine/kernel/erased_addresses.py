@@ -53,7 +53,7 @@ class ErasedAddresses:
         self._key: bytes | None = None
 
     def lend(self, database: Database) -> None:
-        """Let whoever works in the database find this one."""
+        """Let code that works in the database find this one."""
         database.lent[_LENT] = self
 
     def digests(

@@ -5,7 +5,7 @@ Promises:
   works and the other is told that the first still runs.
 - Work that is one transaction stores its answer in it (`store` with the same session): a crash leaves both or
   neither.
-- A reservation that is neither renewed nor answered for `ABANDONED` belonged to a process that died; whoever
+- A reservation that is neither renewed nor answered for `ABANDONED` belonged to a process that died; a client that
   comes next takes it over. An answer is kept for `KEPT`, unless it is longer than `LONGEST_ANSWER`: then a repeated
   request is told that it was done.
 """
@@ -141,7 +141,7 @@ def reserve(session: Session, org_id: UUID, key: str, request: Fingerprints) -> 
         raise KeyConflict("the first request with this Idempotency-Key has just ended; send it again")
     age = now - known.created_at
     if age > (ABANDONED if known.status is None else KEPT):
-        # A new id: whoever abandoned it can neither renew nor answer it any more.
+        # A new id: the process that abandoned it can neither renew nor answer it any more.
         session.execute(
             update(IdempotencyKey)
             .where(IdempotencyKey.id == known.id)

@@ -1,6 +1,6 @@
 """Leadership: of all processes that could do a duty, one does it at a time, for a term.
 
-On PostgreSQL whoever holds an advisory lock leads. The lock belongs to a transaction of its own on a connection of its
+On PostgreSQL the holder of an advisory lock leads. The lock belongs to a transaction of its own on a connection of its
 own, and the server ends that transaction when nothing was heard on it for a term
 (`idle_in_transaction_session_timeout`). So:
 

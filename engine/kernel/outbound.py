@@ -1,6 +1,6 @@
 """Which addresses tenants may have this machine connect to: public ones, and networks that the operator allows.
 
-Whoever may make a webhook, a channel or an action chooses what this machine connects to; without a guard that
+A person who may make a webhook, a channel or an action chooses what this machine connects to; without a guard that
 reaches the operator's own network, or the cloud's metadata. The rule is applied to the address itself when a socket is
 made for it, so a name that resolves differently the second time, an address written in an odd way, or a redirect gains
 nothing. (Webhooks and HTTP channels do not follow redirects at all.)

@@ -66,7 +66,7 @@ class Resealed:
     kept: int = 0
     """Values that were under it already."""
     lost: int = 0
-    """Values that none of the keys opens: whoever set them must set them again."""
+    """Values that none of the keys opens: they must be set again."""
 
 
 def reseal(database: Database, secrets: Secrets) -> Resealed:

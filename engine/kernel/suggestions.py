@@ -1,4 +1,4 @@
-"""A hint for whoever mistyped a name."""
+"""A hint for a mistyped name."""
 
 from __future__ import annotations
 

@@ -5,10 +5,10 @@ Promises:
   from none of them.
 - A bucket's leases follow each other without overlap, so any second holds at most its rate and one lease: a tenth of a
   second's worth (at least 1, at most `MOST`).
-- A lease may begin up to `HORIZON` in the future: whoever takes it waits until then. So workers queue for a limit in
+- A lease may begin up to `HORIZON` in the future: its worker waits until then. So workers queue for a limit in
   the order in which they ask, and none of the rate is lost between two of them.
 - When Redis was emptied, buckets begin empty: nothing is leased for one `HORIZON`, by when all earlier leases are used.
-- When Redis is away nothing is leased (`BucketsAway`): whoever is limited waits.
+- When Redis is away nothing is leased (`BucketsAway`): what is limited waits.
 
 The embedded form runs the same script on the Redis inside the process.
 """

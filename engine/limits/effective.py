@@ -1,7 +1,7 @@
 """What applies to the messages of one campaign over one channel, read once per change.
 
 Every change of a limit counts up its organization's `limits_epoch`. Leasing a slice and holding it tell that number,
-so whoever sends learns of a change with its next wave, and asks the database only then: without limits there is
+so a worker learns of a change with its next wave, and asks the database only then: without limits there is
 nothing to pay for but comparing two numbers.
 """
 
@@ -282,7 +282,7 @@ def forget_throttles(session: Session) -> None:
 
 
 def mark_changed(session: Session, org_id: UUID) -> None:
-    """Let whoever sends for the organization learn that a limit has changed. Locks the organization's row: before
+    """Let workers that send for the organization learn that a limit has changed. Locks the organization's row: before
     channels and jobs.
     """
     session.execute(

@@ -77,11 +77,13 @@ class Hours:
         return self.opens_in(self.zone(attributes), now)
 
     def opens_in(self, zone: str, now: datetime) -> datetime | None:
-        """When whoever lives in `zone` may be written to; None: now."""
+        """When somebody who lives in `zone` may be written to; None: now."""
         return self._change(zone, now, to=1)
 
     def closes_in(self, zone: str, now: datetime) -> datetime | None:
-        """When whoever lives in `zone`, and may be written to at `now`, may not any more; None: not within a week."""
+        """When somebody who lives in `zone` and may be written to at `now` may not any more; None: not within a
+        week.
+        """
         return self._change(zone, now, to=0)
 
     def _change(self, zone: str, now: datetime, *, to: int) -> datetime | None:

@@ -30,7 +30,7 @@ def sign(secret: str, body: bytes, at: datetime) -> str:
 
 
 def is_signed(header: str, body: bytes, secret: str, now: datetime) -> bool:
-    """Whether `header` is a fresh signature of `body` by whoever holds `secret`."""
+    """Whether `header` is a fresh signature of `body` by a holder of `secret`."""
     if len(header) > _LONGEST:
         return False
     parts = [part.strip().partition("=") for part in header.split(",")]

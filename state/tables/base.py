@@ -50,7 +50,7 @@ class Owned:
 
 
 class Timestamped:
-    """When the row came to be and last changed. Whoever changes it sets `updated_at` from the clock."""
+    """When the row came to be and last changed. Code that changes it sets `updated_at` from the clock."""
 
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]

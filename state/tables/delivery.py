@@ -4,14 +4,14 @@ Counters: a recipient is counted by exactly one job, the one in its `job_id`, an
 `slice_number`. A slice's `success`, `failed`, `cancelled` and `in_progress` say how many of its recipients are so: they
 change in the transaction that moves the recipients, so that a list by status reads slices that hold some, and no
 others (engine.delivery.by_status). What the job's counters know of a slice stands beside them (`…_folded`): the rest is
-folded into the job when the lease ends, so that workers of one job never queue for the job's row. Whoever moves a
-recipient without a lease changes all three (engine.delivery.counters). Sums are always true; a part alone may be
+folded into the job when the lease ends, so that workers of one job never queue for the job's row. Other code that moves
+a recipient without a lease changes all three (engine.delivery.counters). Sums are always true; a part alone may be
 negative for as long as a lease (a failure that was counted by its slice and retriggered away from its job). Pending is
 what is left of `size`, or of the job's `total`.
 
 Whom a lease has on the wire is said by its slice alone, in `claimed`, which is committed before a message leaves: a
 recipient's own row is written once, with its outcome. In flight is who is claimed and has none (`Recipient.in_flight`),
-and answers call that in_progress (`Recipient.status`). Stored is in_progress only of whoever is between two
+and answers call that in_progress (`Recipient.status`). Stored is in_progress only of recipients between two
 touchpoints. So a lease that died leaves in doubt exactly those of its slice's `claimed` that have no outcome.
 
 No index of `recipient` holds `automation_status`, or anything else that a usual delivery changes: on PostgreSQL
@@ -144,7 +144,7 @@ class Slice(Owned, Base):
     """Its job's."""
     state: Mapped[str] = mapped_column(String(8), default="ready")
     size: Mapped[int]
-    """Its recipients; whoever was planned into it and has left it since is none."""
+    """Its recipients; one that was planned into it and has left it since is none."""
     due_at: Mapped[datetime]
     """Not before then."""
     waits_for: Mapped[str | None] = mapped_column(String(16))
@@ -192,7 +192,7 @@ class Recipient(Timestamped, Enrolled, Base):
     __tablename__ = "recipient"
     __table_args__ = (
         Index(None, "job_id", "slice_number", "entity_id"),
-        # Listings by what few recipients have; whoever has none of it costs these nothing.
+        # Listings by what few recipients have; recipients with none of it cost these nothing.
         partial_index(
             "ix_recipient_portal_status",
             "campaign_id",
@@ -209,7 +209,7 @@ class Recipient(Timestamped, Enrolled, Base):
             "email_bounce_type",
             where="email_status IS NOT NULL",
         ),
-        # What went wrong, by code: whoever has no error costs this nothing.
+        # What went wrong, by code: recipients without an error cost this nothing.
         partial_index("ix_recipient_failed", "campaign_id", "error_code", where="error_code IS NOT NULL"),
         # Those that no job counts: they are counted here.
         partial_index("ix_recipient_unplanned", "campaign_id", "unsliced_status", where="job_id IS NULL"),
@@ -236,7 +236,7 @@ class Recipient(Timestamped, Enrolled, Base):
     unsliced_status: Mapped[str | None] = mapped_column(
         String(12), Derived("CASE WHEN slice_number IS NULL THEN automation_status END")
     )
-    """The same of whoever is in no slice: reported by others, or held out."""
+    """The same of recipients in no slice: reported by others, or held out."""
     execution_id: Mapped[UUID | None]
     """Of the current execution: what it is at its first claim (state.execution_ids), written with the first outcome and
     kept over its attempts, so that a provider or a mailbox can recognise a repeat."""
@@ -261,7 +261,7 @@ class Recipient(Timestamped, Enrolled, Base):
     portal_status_updated_at: Mapped[datetime | None]
     portal_state: Mapped[JsonObject | None]
     execution_alias: Mapped[str | None] = mapped_column(Text)
-    """What whoever reported an execution calls it (`automation_execution_id` of the Targeting API is any text)."""
+    """What the reporter of an execution calls it (`automation_execution_id` of the Targeting API is any text)."""
     execution_alias_of: Mapped[UUID | None]
     """The `execution_id` that the alias is for: a later execution has none, without anybody taking it away."""
     entity_ui_status: Mapped[str | None] = mapped_column(String(12))
@@ -282,7 +282,7 @@ class Recipient(Timestamped, Enrolled, Base):
 
     @hybrid_property
     def status(self) -> str | None:
-        """What answers say: the automation status, or in_progress of whoever is in flight."""
+        """What answers say: the automation status, or in_progress of recipients in flight."""
         return AutomationStatus.IN_PROGRESS if self.in_flight else self.automation_status
 
     @status.inplace.expression

@@ -10,7 +10,7 @@ Who writes what:
 - `stage`: "new" when enrolled; "contacted" and "unreachable" by delivery's settlements, "engaged" by what the recipient
   did, "goal_met" and "goal_missed" by verify-goal (engine.engagement.stages has the rule); anything by PATCH.
 - `whatsapp_sent`, `email_sent`, `last_contacted_at`, `last_email_at`: delivery's settlements.
-- `calls_made`, `last_conv_id`: whoever takes in a call attempt (and `last_contacted_at` with it).
+- `calls_made`, `last_conv_id`: the code that takes in a call attempt (and `last_contacted_at` with it).
 - `analysis` and the columns made of it: `engine.enrolled.analysis.analysed`, from one mapping of the contract's fields.
 - `deleted_at`, `assigned_agent_id`, `contact_keys`: enrolment.
 

@@ -27,9 +27,10 @@ class Organization(Identified, Base):
     limits: Mapped[JsonObject | None]
     """A rate, a frequency cap, send windows, quiet hours and a time zone (engine.limits.config); absent: none."""
     limits_epoch: Mapped[int] = mapped_column(default=0, server_default=text("0"))
-    """Counts changes of any limit in the organization, so that whoever sends sees that there is a new one."""
+    """Counts changes of any limit in the organization, so that workers see that there is a new one."""
     limits_changed_at: Mapped[datetime | None]
-    """When somebody last changed one: whoever was put back for a limit before is looked at again. Absent: never."""
+    """When somebody last changed one: recipients that were put back for a limit before are looked at again. Absent:
+    never."""
 
 
 class ApiKey(Identified, Owned, Base):

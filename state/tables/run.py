@@ -14,7 +14,7 @@ __all__ = ["DryRun", "ScheduledRun"]
 
 
 class ScheduledRun(Identified, Owned, Timestamped, Base):
-    """A start that waits for its time. Its id becomes its job's, so that whoever scheduled it finds the run by it."""
+    """A start that waits for its time. Its id becomes its job's, so that its scheduler finds the run by it."""
 
     __tablename__ = "scheduled_run"
     __table_args__ = (
@@ -28,7 +28,7 @@ class ScheduledRun(Identified, Owned, Timestamped, Base):
     """waiting, started, skipped (it was missed), failed (the campaign could not be started) or cancelled."""
     due_at: Mapped[datetime]
     asked_at: Mapped[datetime | None]
-    """The time that whoever scheduled it asked for; absent: the campaign's start, whenever that is."""
+    """The time that was asked for; absent: the campaign's start, whenever that is."""
     reach: Mapped[float] = mapped_column(default=100.0)
     priority: Mapped[str] = mapped_column(String(8), default="normal")
     reason: Mapped[str | None] = mapped_column(Text)

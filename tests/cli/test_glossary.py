@@ -49,3 +49,20 @@ def test_the_new_names_stand_where_the_list_says() -> None:
             name for name in re.findall("`([^`]+)`", now) if not re.search(rf"\b{re.escape(name)}\b", text)
         ]
     assert missing == []
+
+
+#: Words that say nothing precise: name who or what is meant ("recipients that are pending", "the caller").
+RIDDLES = ("whoever",)
+#: Texts that are not the project's prose: what a model is told, and what providers answer.
+NOT_PROSE = {"engine/goals/prompt.py", "docs/answers.md"}
+
+
+def test_prose_names_who_is_meant() -> None:
+    found = []
+    for folder in ("actors", "clients", "config", "deploy", "docs", "engine", "state"):
+        for pattern in ("*.py", "*.md", "*.html"):
+            for file in (ROOT / folder).rglob(pattern):
+                name = str(file.relative_to(ROOT))
+                text = "" if name in NOT_PROSE else file.read_text(encoding="utf-8").lower()
+                found += [f"{name}: {word}" for word in RIDDLES if re.search(rf"\b{word}\b", text)]
+    assert found == []

@@ -117,7 +117,7 @@ def change(campaign_id: str, given: CampaignChangeBody, call: Caller) -> Respons
     with call.transaction() as session:
         row = locked(session, call.org_id, key, activates=wanted == "active")
         moves = wanted is not None and wanted != views.status(row)
-        # Whoever pauses and edits in one request means the edit for the paused campaign.
+        # A request that pauses and edits means the edit for the paused campaign.
         if moves and wanted == "paused":
             _move(session, call, row, wanted)
             moves = False

@@ -126,7 +126,7 @@ def _sums(counts: Counts) -> dict[str, Any]:
             "revenue": views.number(sum(by_currency.values())) if len(by_currency) <= 1 else None,
             "revenueByCurrency": {name: views.number(value) for name, value in by_currency.items()},
             "cost": views.number(round(counts.cost, 6)),
-            # Below 0 while a lease that counts whoever started over since is not folded.
+            # Below 0 while a lease that counts those who started over since is not folded.
             "failed": max(0, counts.failed),
             "excluded": max(0, counts.excluded),
             "botEvents": counts.bots,

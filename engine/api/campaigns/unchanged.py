@@ -1,7 +1,7 @@
 """What of a campaign's document is sent back as it was shown: that is no change, whatever became of it inside.
 
 A document says less than a campaign holds: of two channels of one kind it shows the kind, of a flow its messages, of a
-template its text. Whoever reads it and writes it back changes what is different in it, and nothing else.
+template its text. A client that reads it and writes it back changes what is different in it, and nothing else.
 """
 
 from __future__ import annotations

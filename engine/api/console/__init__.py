@@ -1,6 +1,6 @@
 """The console: pages for people, over the services that the API calls. `muster api` and `muster dev` serve it at `/`.
 
-Conventions, for whoever adds a page:
+Conventions for adding a page:
 
 - A page is one module here and one template in `templates/` of the same name; the module's `router` goes into
   `ROUTERS`. What several pages draw is a macro in `templates/macros.html`; what is swapped while a page is open is

@@ -74,7 +74,7 @@ async def ask(
     wanted: Annotated[str, Query(alias="next")] = "",
     ended: str = "",
 ) -> Response:
-    """The sign-in page; whoever is signed in goes on."""
+    """The sign-in page; a person who is signed in goes on."""
     if await signed_in_now(request) is not None:
         return RedirectResponse(_place(wanted), 303)
     return _door(request, 200, wanted=wanted, ended=bool(ended))

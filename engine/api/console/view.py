@@ -87,7 +87,7 @@ class View:
         return self.form.get(name, [])
 
     def can(self, role: str) -> bool:
-        """Whether whoever is signed in has that role, or a higher one."""
+        """Whether the person who is signed in has that role, or a higher one."""
         return self.signed_in.principal.role >= Role[role.upper()]
 
     def page(self, template: str, *, status: int = 200, **values: Any) -> Response:

@@ -44,7 +44,7 @@ class ImbraceRoute(TargetingRoute):
     credentials = ("x-api-key", BEARER, "x-access-token")  # as the client chooses among them
 
     def admit(self, request: Request, principal: Principal) -> None:
-        """Whoever names an organization must belong to it."""
+        """A caller that names an organization must belong to it."""
         named = request.headers.get(_ORGANIZATION, "").strip()
         if named and named.lower() != str(principal.org_id):
             raise Forbidden(f"this key is not of the organization that {_ORGANIZATION} names")

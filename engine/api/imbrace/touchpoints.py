@@ -140,7 +140,7 @@ def update(touchpoint_id: str, given: TouchpointWritten, call: Caller) -> Respon
     responses=MISSING,
 )
 def delete(touchpoint_id: str, call: Caller) -> Response:
-    """Delete a touchpoint; whoever is at it goes on with what comes next."""
+    """Delete a touchpoint; recipients at it go on with what comes next."""
     with call.transaction() as session:
         touchpoints.delete_touchpoint(session, call.org_id, touchpoint_id)
         return call.answer(session, None, NO_CONTENT)

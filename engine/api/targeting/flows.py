@@ -56,7 +56,7 @@ def get(flow_id: UUID, call: Caller) -> Response:
 
 @router.patch("/v1/flow/{flow_id}", operation_id="updateFlow", response_model=schemas.Flow, responses=MISSING)
 def update(flow_id: UUID, given: FlowChange, call: Caller) -> Response:
-    """Change a flow. Running jobs follow it from their next wave on, for whoever is left.
+    """Change a flow. Running jobs follow it from their next wave on, for all recipients that are left.
 
     A touchpoint that stays keeps its id.
     """

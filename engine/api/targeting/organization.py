@@ -1,4 +1,4 @@
-"""`/v1/organization`: what holds for all campaigns of whoever the key belongs to. Changing it is an admin's."""
+"""`/v1/organization`: what holds for all campaigns of the key's organization. Changing it is an admin's."""
 
 from __future__ import annotations
 

@@ -382,7 +382,7 @@ class ChannelCheck(Answer):
 
 
 class Organization(Answer):
-    """Whoever the key belongs to."""
+    """The organization that the key belongs to."""
 
     id_: UUID = Field(alias="_id")
     name: str

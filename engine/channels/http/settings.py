@@ -41,7 +41,7 @@ _URL = re.compile(r"(https?)://([^/?#\s{}@\\]+)((?:[/?][^#]*)?)", re.IGNORECASE 
 _SENT = re.compile(r"[!-z|~]+")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 _PATH = re.compile(r"[^\s.]+(?:\.[^\s.]+)*")
-#: The transport's own: whoever set one of these could smuggle a second request into the first.
+#: The transport's own: a channel that set one of these could smuggle a second request into the first.
 _RESERVED = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "expect", "te", "upgrade", "trailer"}
 )

@@ -5,7 +5,7 @@ Promises:
 - A login that is refused with a token that was kept is tried once more with a new one.
 - What the token server refuses, or that it is away, is the channel's trouble (`SMTP_OAUTH`): nobody fails by it.
 - A refresh token that the server hands out in place of the one that was used takes its place in the channel's
-  credentials, for all processes (engine.channels.refresh_tokens). Whoever asks with one that another process has used
+  credentials, for all processes (engine.channels.refresh_tokens). A process that asks with one that another has used
   up meanwhile asks once more, with the one that took its place.
 """
 

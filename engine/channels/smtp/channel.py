@@ -5,7 +5,7 @@ Before that a server that loses the connection must forget the message (RFC 5321
 once more on a fresh connection, and after that it is Deferred. A message too large for one packet is handed
 over in two pieces, so that the time its bytes take is not yet doubt.
 
-The Message-ID is the execution id, so that whoever gets a message twice can tell: doubt is resolved by
+The Message-ID is the execution id, so that a person who gets a message twice can tell: doubt is resolved by
 sending again.
 """
 
@@ -146,7 +146,7 @@ class SmtpChannel:
 
     @classmethod
     def problems_of(cls, content: Content, settings: BaseModel | None = None) -> list[str]:  # noqa: ARG003
-        """Mail without a subject is taken, and looks like a mistake to whoever gets it."""
+        """Mail without a subject is taken, and looks like a mistake to the person who gets it."""
         return [] if content.subject else ["the message has no subject"]
 
     async def send(self, messages: Sequence[Message], report: Report, stop: Event) -> None:

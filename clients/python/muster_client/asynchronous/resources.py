@@ -163,7 +163,7 @@ class Campaigns(_Resource):
         return await self._send(calls.change_status(campaign_id, "active"), idempotency_key)
 
     async def deactivate(self, campaign_id: str, *, idempotency_key: str | None = None) -> StatusChanged:
-        """Stop delivering: whoever was not reached is cancelled, until it is activated again."""
+        """Stop delivering: those who were not reached are cancelled, until it is activated again."""
         return await self._send(calls.change_status(campaign_id, "inactive"), idempotency_key)
 
     async def pause(self, campaign_id: str, *, idempotency_key: str | None = None) -> Moved:

@@ -160,7 +160,7 @@ class Campaigns(_Resource):
         return self._send(calls.change_status(campaign_id, "active"), idempotency_key)
 
     def deactivate(self, campaign_id: str, *, idempotency_key: str | None = None) -> StatusChanged:
-        """Stop delivering: whoever was not reached is cancelled, until it is activated again."""
+        """Stop delivering: those who were not reached are cancelled, until it is activated again."""
         return self._send(calls.change_status(campaign_id, "inactive"), idempotency_key)
 
     def pause(self, campaign_id: str, *, idempotency_key: str | None = None) -> Moved:
