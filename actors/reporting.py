@@ -75,7 +75,7 @@ def _as_logged(event: Any, hint: dict[str, Any]) -> Any:
     error = line.get("exc_info")
     if error is True:
         error = sys.exc_info()[1]
-    told = {key: value for key, value in event.items() if key != "logentry"} | {"message": line["event"]}
+    made = {key: value for key, value in event.items() if key != "logentry"} | {"message": line["event"]}
     if isinstance(error, BaseException):
-        told |= event_from_exception(error, client_options=sentry_sdk.get_client().options)[0]
-    return told
+        made |= event_from_exception(error, client_options=sentry_sdk.get_client().options)[0]
+    return made

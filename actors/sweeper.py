@@ -17,7 +17,7 @@ in the next round, while all others go on.
 | pause_returned | pauses campaigns of which too much bounced or brought complaints |
 | decide_experiments | looks at A/B tests whose time has come |
 | note_pace | notes how far running jobs are |
-| distribute_events, wake_webhooks | hands events that nobody was told of to webhooks, wakes retries that are due |
+| distribute_events, wake_webhooks | hands new events to webhooks, wakes retries that are due |
 | erase_people | goes on with erasures of people |
 | forget_… | removes what nobody asks for any more |
 """

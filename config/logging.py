@@ -79,7 +79,7 @@ def configure_logging(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    # Every refused connection to RabbitMQ is told once, by us; pika would add three lines and a traceback.
+    # Every refused connection to RabbitMQ is logged once, by us; pika would add three lines and a traceback.
     logging.getLogger("pika").setLevel(logging.CRITICAL)
     # It tells of each detector that it runs, and of what one trips over, which is taken for no bounce.
     logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL + 1)

@@ -37,7 +37,7 @@ def _seconds(value: Any) -> Any:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_seconds), Field(gt=timedelta(0), le=timedelta(days=1))]
-#: Connections that a worker uses beside those of its threads: its heartbeat, and what webhooks are told.
+#: Connections that a worker uses beside those of its threads: its heartbeat, and deliveries to webhooks.
 _BESIDE_THREADS = 2
 #: Flushes that fit into a lease, so that one that comes late renews it in time.
 _FLUSHES = 4

@@ -18,9 +18,9 @@ def read_credentials(path: Path) -> dict[str, Any]:
     """A JSON object; `-` is standard input.
 
     Raises:
-        Failure: it cannot be read, which is told without what was read.
+        Failure: it cannot be read; the message holds nothing of what was read.
     """
-    # What is wrong is told without what was read: it may be a password.
+    # The message holds nothing of what was read: it may be a password.
     try:
         said = json.loads(sys.stdin.read() if str(path) == "-" else path.read_text())
     except OSError as error:

@@ -59,7 +59,7 @@ def explain(
         answer = ProviderAnswer(spoken, int(code), None, text, None, api, error)
     found = classifier_of(Settings().answer_rules).explain(answer)
     verdict, rule = found.verdict, found.verdict.rule
-    told: dict[str, Any] = {
+    explanation: dict[str, Any] = {
         "scope": verdict.scope.value,
         "meaning": verdict.meaning.value,
         "bar": verdict.bar,
@@ -73,14 +73,17 @@ def explain(
         "other_rules": [one.name for one in found.others],
     }
     if as_json:
-        emit(told)
+        emit(explanation)
         return
     lines(
         [
-            ("about", told["scope"]),
-            ("means", f"{told['meaning']}: {_FOLLOWS[told['meaning']]}"),
+            ("about", explanation["scope"]),
+            ("means", f"{explanation['meaning']}: {_FOLLOWS[explanation['meaning']]}"),
             ("address", "is barred: it is not written to again" if verdict.bar else "is not barred"),
-            ("rule", f"{rule.name} ({'its words' if rule.is_specific else 'its code'}: {told['matched']})"),
+            (
+                "rule",
+                f"{rule.name} ({'its words' if rule.is_specific else 'its code'}: {explanation['matched']})",
+            ),
             ("source", rule.source),
             (
                 "from",
@@ -88,7 +91,7 @@ def explain(
             ),
             ("waits", f"{rule.duration} at first" if rule.duration else None),
             ("to mend", verdict.advice),
-            ("also fits", ", ".join(told["other_rules"]) or None),
+            ("also fits", ", ".join(explanation["other_rules"]) or None),
         ]
     )
 

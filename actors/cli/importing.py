@@ -157,7 +157,7 @@ def _format(file: str, said: str | None) -> str:
     if suffix in _SUFFIXES:
         return _FORMATS[_SUFFIXES[suffix]]
     raise Failure(
-        f"what {file} holds cannot be told from its name",
+        f"what {file} holds is not clear from its name",
         "say --format csv, ndjson or xlsx",
         code=Exit.USAGE,
     )

@@ -98,7 +98,7 @@ def _supervise(settings: Settings, processes: int, metrics_port: int | None) -> 
 
 @contextmanager
 def _serving(service: str, *, broker: bool, **changes: int) -> Iterator[Runtime]:
-    """A runtime for a long-running process, after a look at what it needs: a fault at start is told at once.
+    """A runtime for a long-running process, after a look at what it needs: a fault at the start is shown at once.
 
     Args:
         service: As what it is traced.

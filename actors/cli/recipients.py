@@ -129,16 +129,16 @@ def why(
 
     with opened(context) as muster, muster.read() as session:
         row = find_campaign(session, muster.org_id, campaign)
-        told = recipient_report(session, row, find_entity(session, muster.org_id, recipient))
+        report = recipient_report(session, row, find_entity(session, muster.org_id, recipient))
         said = {
-            "entity_id": told.entity.id,
-            "title": told.entity.title or told.entity.external_id or recipient,
+            "entity_id": report.entity.id,
+            "title": report.entity.title or report.entity.external_id or recipient,
             "campaign": row.name,
             "campaign_status": row.status,
-            "verdict": told.verdict,
-            "waiting": [one.as_dict() for one in told.waiting],
-            "executions": [asdict(one) for one in told.executions],
-            "timeline": [{"at": one.at, "what": one.what, "data": one.data} for one in told.timeline],
+            "verdict": report.verdict,
+            "waiting": [one.as_dict() for one in report.waiting],
+            "executions": [asdict(one) for one in report.executions],
+            "timeline": [{"at": one.at, "what": one.what, "data": one.data} for one in report.timeline],
         }
     if as_json:
         emit(said)
@@ -147,14 +147,14 @@ def why(
         [
             ("recipient", f"{said['title']} ({said['entity_id']})"),
             ("campaign", f"{said['campaign']}: {said['campaign_status']}"),
-            ("verdict", told.verdict),
-            *(("waiting", in_words(one)) for one in told.waiting),
+            ("verdict", report.verdict),
+            *(("waiting", in_words(one)) for one in report.waiting),
         ]
     )
-    if told.timeline:
+    if report.timeline:
         table(
             ("When", "What", "Details"),
-            [(moment(one.at), one.what, _details(one.data)) for one in told.timeline],
+            [(moment(one.at), one.what, _details(one.data)) for one in report.timeline],
         )
 
 

@@ -59,7 +59,7 @@ class _Child:
 
 
 class Supervisor:
-    """Keeps `count` processes of `command` running until it is told to stop.
+    """Keeps `count` processes of `command` running until it is stopped.
 
     Args:
         grace: What a child may take to end in good order.

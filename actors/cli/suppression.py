@@ -16,7 +16,7 @@ app = typer.Typer(help="Addresses that must not be written to.", no_args_is_help
 
 Address = Annotated[str, typer.Argument(help="An e-mail address, a phone number, a chat's id or @name.")]
 Medium = Annotated[
-    str | None, typer.Option(help="email, phone, chat or other. [default: told from the address]")
+    str | None, typer.Option(help="email, phone, chat or other. [default: as the address looks]")
 ]
 
 
@@ -101,7 +101,7 @@ def import_(
     *,
     as_json: Json = False,
 ) -> None:
-    """Add the addresses of a CSV file of any size; lines that hold none are told by their number (exit code 1)."""
+    """Add the addresses of a CSV file of any size; lines that hold none are listed by their number (exit code 1)."""
     from actors.cli.context import opened
     from engine.audience.suppression_import import import_suppressions
     from engine.audit import note_request

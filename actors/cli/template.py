@@ -76,7 +76,7 @@ def preview(
     html: Annotated[bool, typer.Option("--html", help="Print the HTML alone.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show what a template says to somebody. What would be empty or broken is told on standard error."""
+    """Show what a template says to somebody. What would be empty or broken is shown on standard error."""
     from actors.cli.context import opened
     from actors.cli.named_rows import find_named
     from engine.campaigns.previews import PreviewInput, link_to_nowhere, preview

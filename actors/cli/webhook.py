@@ -1,4 +1,4 @@
-"""`muster webhook`: who is told of events."""
+"""`muster webhook`: which addresses get events."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from actors.cli.output import Json, Limit, Next, emit, emit_page, note_next, tab
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Who is told of events: create, list, delete.", no_args_is_help=True)
+app = typer.Typer(help="Addresses that get events: create, list, delete.", no_args_is_help=True)
 
 
 @app.command()

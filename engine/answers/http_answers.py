@@ -99,9 +99,9 @@ def read_http(
         text = _MARKUP.sub(" ", body[: 10 * _TEXT_LIMIT].decode(errors="replace"))
         return ProviderAnswer(Protocol.HTTP, status, None, _line([text]), None, api, error)
     found_api, found_error = _shape(said)
-    told = headers.get(_AWS_ERROR)
-    if told:
-        found_api, found_error = "ses", told.partition(":")[0]
+    aws_error = headers.get(_AWS_ERROR)
+    if aws_error:
+        found_api, found_error = "ses", aws_error.partition(":")[0]
     api, error = api or found_api, error or found_error
     words = list(_words(said))
     if error is not None and (spelled := _spelled(error)) != error and spelled not in words:

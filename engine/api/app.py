@@ -105,7 +105,7 @@ def create_app(runtime: Runtime) -> FastAPI:
     app.state.openid = OpenIdSignIn.of(runtime.settings, keys)
     app.state.watch = JobWatch(runtime)
     app.state.hub = hub = EventHub(runtime)
-    app.state.credentials = CredentialWatch(runtime, told=hub.wake)
+    app.state.credentials = CredentialWatch(runtime, notify=hub.wake)
     app.state.shares = shares = Shares(Turns(each=max(1, endpoints // 2)))
     app.state.live = console.LiveViews(runtime, shares.pages)
     app.state.imports = Imports(shares.imports)

@@ -76,5 +76,5 @@ def _received(request: Request, channel_id: str, body: bytes) -> Response:
             found = take_call(session, channel, body, signature, secrets_of(request))
     except Unsigned:
         raise Unauthorized(_REFUSED) from None
-    told = CallAnswer(**{name: getattr(found, name) for name in CallAnswer.model_fields})
-    return json_answer(told.sent())
+    answered = CallAnswer(**{name: getattr(found, name) for name in CallAnswer.model_fields})
+    return json_answer(answered.sent())

@@ -89,7 +89,7 @@ class RequestContext:
 
 def _guarded(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """An answer's headers with those that every answer has, unless it has its own: it is what it says it is, nothing in
-    it is run, nobody frames it, and where a link leads is not told who followed it.
+    it is run, nobody frames it, and a page behind a link does not learn who followed it.
     """
     given = {name.lower() for name, _ in headers}
     return [*headers, *(one for one in _HEADERS if one[0] not in given)]

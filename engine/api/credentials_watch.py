@@ -38,14 +38,14 @@ class CredentialWatch:
     """Everything in this process that goes on under somebody's credential. All of it runs on one event loop.
 
     Args:
-        told: Is called whenever an event was set, for those who wait for something else beside it.
+        notify: Is called whenever an event was set, for those who wait for something else beside it.
     """
 
     def __init__(
-        self, runtime: Runtime, *, told: Callable[[], Awaitable[None]], interval: float = INTERVAL_SECONDS
+        self, runtime: Runtime, *, notify: Callable[[], Awaitable[None]], interval: float = INTERVAL_SECONDS
     ) -> None:
         self._runtime = runtime
-        self._told = told
+        self._notify = notify
         self._interval = interval
         self._open: dict[Principal, list[asyncio.Event]] = defaultdict(list)
         self._task: asyncio.Task[None] | None = None
@@ -83,7 +83,7 @@ class CredentialWatch:
             for event in itertools.chain.from_iterable(those):
                 event.set()
             if those:
-                await self._told()
+                await self._notify()
 
     def _ended(self, keys: set[UUID]) -> set[UUID]:
         with self._runtime.database.read() as session:

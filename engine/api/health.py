@@ -1,7 +1,7 @@
 """`/health/live` and `/health/ready`: is this process up, and can it answer. Neither needs a key.
 
 An API is ready when its database is there with every migration. Without a broker it works as well (wake-ups are left to
-the sweeper), and without workers it takes requests; both are told as warnings.
+the sweeper), and without workers it takes requests; both are warnings.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ async def identify(request: Request, accepted: Sequence[str]) -> Principal:
         Unauthorized: there is no credential, it opens nothing, or another one beside it is of another owner.
         Forbidden: it may not be used from where the request comes.
         TooManyRequests: the principal, or failed requests from that address, made too many in the last minute.
-        Unavailable: whose it is cannot be told at the moment.
+        Unavailable: whose it is cannot be looked up at the moment.
     """
     rates: Rates = request.app.state.rates
     try:
@@ -106,7 +106,7 @@ async def _principal(request: Request, credential: str) -> Principal:
     Raises:
         Unauthorized: it opens nothing.
         Forbidden: it may not be used from where the request comes.
-        Unavailable: that cannot be told at the moment.
+        Unavailable: it cannot be looked up at the moment.
     """
     runtime: Runtime = request.app.state.runtime
     verifier: TokenVerifier | None = request.app.state.tokens

@@ -1,6 +1,6 @@
 """Look-ups that all who want the same thing at once share.
 
-A request that comes while one is under way waits for the next, which begins after it came: nobody is told what was true
+A request that comes while one is under way waits for the next, which begins after it came: nobody gets what was true
 before they asked. Of a thousand requests of one key that arrive together, two or three look the key up.
 """
 

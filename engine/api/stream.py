@@ -58,7 +58,7 @@ async def stream(
     after = None if last_event_id is None else _position(last_event_id)
     patterns = check_patterns([part.strip() for part in events.split(",") if part.strip()])
     if any(pattern.startswith(AUDIT) for pattern in patterns):
-        raise Invalid("events", "what authors do is told to webhooks; GET /v1/audit lists it")
+        raise Invalid("events", "what authors do goes to webhooks; GET /v1/audit lists it")
     hub: EventHub = request.app.state.hub
     shares: Shares = request.app.state.shares
     credentials: CredentialWatch = request.app.state.credentials

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CAMPAIGN_WORDS", "states_by_word"]
 
-#: In the Campaigns API and iMBRACE's dialect. That a campaign is being activated is not told apart.
+#: In the Campaigns API and iMBRACE's dialect. That a campaign is being activated is not distinguished.
 CAMPAIGN_WORDS = {
     CampaignStatus.DRAFT: "draft",
     CampaignStatus.ACTIVATING: "active",

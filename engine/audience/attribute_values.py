@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["AttributeValues", "attribute_values", "count_values"]
 
 _SAMPLE = 1_000
-#: Attributes and values of each that are told.
+#: Attributes and values of each that are shown.
 _ATTRIBUTES, _VALUES = 200, 12
 #: Characters of a value that is worth offering.
 _LONGEST = 60

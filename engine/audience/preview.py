@@ -1,4 +1,4 @@
-"""What a target would do, told before anybody is written to: how many are in it, and which values it cannot read.
+"""What a target would do, shown before anybody is written to: how many are in it, and which values it cannot read.
 
 A condition reads the values of its attribute as numbers, dates or yes and no. What reads as nothing of that kind
 matches neither way (engine.filters.comparisons), so who has such a value may be missing: the preview counts them, over
@@ -38,7 +38,7 @@ __all__ = ["PreviewNote", "SampledPerson", "TargetPreview", "preview_audience", 
 #: Of the audience, whose places are looked at.
 _PLACES = 10_000
 _AT_ONCE = 1_000
-#: Names that are told.
+#: Names that are shown.
 _SAMPLES = 10
 
 

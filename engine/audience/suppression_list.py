@@ -67,7 +67,7 @@ class SuppressionInput(Input):
     channel_kind: str | None = Field(default=None, max_length=32)
     """A kind of channel, which says the medium; every channel of that medium must not use the address."""
     medium: AddressMedium | None = None
-    """email, phone, chat or other; absent: the channel kind's, or told from the address."""
+    """email, phone, chat or other; absent: the channel kind's, or what the address looks like."""
     address: str = Field(min_length=1, max_length=400)
     reason: Literal["unsubscribe", "hard_bounce", "complaint", "manual"] = "manual"
     campaign_id: UUID = NIL_UUID

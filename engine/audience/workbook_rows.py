@@ -44,7 +44,7 @@ def workbook_fields(chunks: Iterable[bytes], *, key: str | None = None) -> Itera
     Raises:
         ImportRefused: it is no workbook, or too large.
     """
-    with NamedTemporaryFile(suffix=".xlsx") as file:  # what it is, is told by the name alone
+    with NamedTemporaryFile(suffix=".xlsx") as file:  # the name alone says what it is
         size = 0
         for chunk in chunks:
             size += file.write(chunk)

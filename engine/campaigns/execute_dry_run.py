@@ -41,7 +41,7 @@ __all__ = ["run_dry"]
 log = structlog.get_logger(__name__)
 
 _PAGE = 500
-#: Recipients that are told of each error.
+#: Recipients that are named with each error.
 _SHOWN = 5
 #: How long a run works before it lets others to the worker, in seconds.
 _STINT = 5.0

@@ -59,7 +59,7 @@ log = structlog.get_logger(__name__)
 
 #: How often a running experiment is looked at, the last time at its end.
 LOOKS = 5
-#: Variants that can be told apart.
+#: Variants that differ for certain.
 _LEAST = 2
 #: When the job of a sample, or anything else, is in the way: how long until the next try.
 _AGAIN = timedelta(seconds=30)

@@ -64,7 +64,7 @@ class Icon(NeverNull):
 
 
 class ContextParameter(NeverNull):
-    """What a journey is told when it starts. May hold `{{placeholders}}`."""
+    """What a journey is given when it starts. May hold `{{placeholders}}`."""
 
     key: _Text
     value: Annotated[str, StringConstraints(max_length=4096)]

@@ -1,7 +1,7 @@
 """The `apprise` channel: any of the services that Apprise knows, by its URL.
 
 Apprise blocks, so each message is sent by a thread of the channel's own pool. It says only whether a message was
-taken; what a refusal means is read from what it logs, where that can be told:
+taken; what a refusal means is read from what it logs, where that says it:
 
 - a status of the service's means what it means for any HTTP API (`engine.channels.http.answers`);
 - no connection is Down; a connection that ended or timed out afterwards is doubt;
@@ -358,8 +358,8 @@ def _check_parameters(url: str) -> None:
         if name[:1] in ("+", "-", ":", " "):  # a header, or a value of the body, of json:// and its like
             continue
         if name and name not in _PARAMETERS:
-            told = f"the parameter {name!r}" if name in _FILES else "a parameter"
-            raise ValueError(f"credentials.url: {told} is not allowed: it may name a file of this machine")
+            named = f"the parameter {name!r}" if name in _FILES else "a parameter"
+            raise ValueError(f"credentials.url: {named} is not allowed: it may name a file of this machine")
 
 
 def _filled(piece: Leaf, scope: Scope) -> str:

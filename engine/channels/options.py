@@ -1,4 +1,4 @@
-"""What a kind of channel takes, told to people: each option's name, type, default and meaning.
+"""What a kind of channel takes, in words for people: each option's name, type, default and meaning.
 
 Read from the kind's own models, so that it cannot say anything else than what is checked.
 """
@@ -46,13 +46,13 @@ def options(kind: str) -> list[Option]:
 
 def _of(part: str, model: type[BaseModel]) -> list[Option]:
     properties = model.model_json_schema()["properties"] if model.model_fields else {}
-    told = []
+    options = []
     for name, field in model.model_fields.items():
         schema = properties[name]
         text = " ".join((field.description or "").split())
         default = schema.get("default")
-        told.append(Option(part, name, _type(schema), field.is_required(), default, text))
-    return told
+        options.append(Option(part, name, _type(schema), field.is_required(), default, text))
+    return options
 
 
 def _type(schema: dict[str, Any]) -> str:

@@ -203,12 +203,12 @@ def _refused(message: str) -> tuple[str, str]:
 
 def _told(what: str, model: type[BaseModel], error: ValidationError) -> list[tuple[str, str]]:
     """A validation error's findings without the values."""
-    told = []
+    problems = []
     for finding in error.errors(include_input=False, include_url=False, include_context=False):
         field = ".".join(str(part) for part in (what, *finding["loc"]))
         message = finding["msg"].removeprefix("Value error, ")
         if finding["type"] == "extra_forbidden":
             known = [name for name in model.model_fields if name != finding["loc"][-1]]
             message = f"is no such option{did_you_mean(str(finding['loc'][-1]), known)}"
-        told.append((field, message))
-    return told
+        problems.append((field, message))
+    return problems

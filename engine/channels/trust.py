@@ -2,7 +2,7 @@
 
 A tenant names no path of this machine: PEM text is a credential like others, and a name is looked up in one folder
 (`MUSTER_CHANNEL_CERTIFICATES`), where only regular files of a bounded size are read. Whatever is wrong with them is the
-channel's trouble, told without saying what else is there.
+channel's trouble, and its text says nothing of what else is there.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ class VoiceSettings(Connection):
     """What the number is connected by."""
     base_url: BaseUrl = "https://api.elevenlabs.io"
     variables: dict[VariableName, Variable] = Field(default_factory=dict)
-    """What the agent is told of a recipient; strings are Liquid over the entity's attributes."""
+    """What the agent gets to know of a recipient; strings are Liquid over the entity's attributes."""
     region: Region | None = None
     """Where numbers without a country code are from."""
     address: str | None = None
@@ -125,7 +125,7 @@ class VoiceChannel(WireChannel):
 
     @classmethod
     def problems_of(cls, content: Content, settings: BaseModel | None = None) -> list[str]:  # noqa: ARG003
-        """Variables that an agent cannot be told, or a monologue."""
+        """Variables that an agent cannot be given, or a monologue."""
         problems = []
         try:
             _variables.validate_python(_own_variables(content))
@@ -140,7 +140,7 @@ class VoiceChannel(WireChannel):
 
     def _request(self, message: Message) -> Request:
         check_sayable(self.problems_of(message.content))
-        told = {
+        variables = {
             **self._variables(Scope(message.attributes, names_of(message))),
             **_own_variables(message.content),
             f"{RESERVED}execution_id": str(message.execution_id),
@@ -148,8 +148,8 @@ class VoiceChannel(WireChannel):
             f"{RESERVED}recipient_id": str(message.entity_id),
         }
         if message.touchpoint_id is not None:
-            told[f"{RESERVED}touchpoint_id"] = str(message.touchpoint_id)
-        initiation: dict[str, Any] = {"dynamic_variables": told}
+            variables[f"{RESERVED}touchpoint_id"] = str(message.touchpoint_id)
+        initiation: dict[str, Any] = {"dynamic_variables": variables}
         opening = (message.content.text or "").strip()
         if opening:
             initiation["conversation_config_override"] = {"agent": {"first_message": opening}}

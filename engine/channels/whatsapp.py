@@ -270,11 +270,11 @@ def _check_template(given: dict[str, Any]) -> None:
 
 
 def _told(error: ValidationError) -> list[str]:
-    told = []
+    findings = []
     for finding in error.errors(include_input=False, include_url=False, include_context=False):
         where = ".".join(str(part) for part in ("template", *_fields(finding["loc"])))
-        told.append(f"{where}: {finding['msg'].removeprefix('Value error, ')}")
-    return told
+        findings.append(f"{where}: {finding['msg'].removeprefix('Value error, ')}")
+    return findings
 
 
 def _fields(loc: tuple[int | str, ...]) -> list[int | str]:

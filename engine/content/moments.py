@@ -114,7 +114,7 @@ def _otherwise(text: str) -> date | datetime | None:
     if not _WITH_NAME.fullmatch(text):
         return None
     try:
-        one = parse(text, default=datetime(2000, 1, 1))  # noqa: DTZ001 - a zone is told apart below
+        one = parse(text, default=datetime(2000, 1, 1))  # noqa: DTZ001 - a zone is looked at below
         other = parse(text, default=datetime(2001, 2, 2, 1, 1, 1, 1))  # noqa: DTZ001
     except (ParserError, OverflowError, ValueError, TypeError, AttributeError, RecursionError):
         return None

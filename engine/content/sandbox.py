@@ -344,7 +344,7 @@ def _bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _located(function: Callable[..., str]) -> Callable[..., str]:
-    """A filter that is told where the recipient is. Its results are short whatever it is given."""
+    """A filter that knows where the recipient is. Its results are short whatever it is given."""
 
     @with_context
     @wraps(function)

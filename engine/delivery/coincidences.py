@@ -1,6 +1,6 @@
 """The same words from several mail domains: they are about the channel, whatever their code says.
 
-One process remembers what it was told lately; workers that were told less decide by what they saw themselves.
+One process remembers the latest answers that it got; workers that got fewer decide by their own.
 """
 
 from __future__ import annotations

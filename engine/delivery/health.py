@@ -55,8 +55,8 @@ PROBE = 5
 _PROBING = "half open: a few messages are tried"
 #: So long after a channel was slowed down, what it sent before that still fills the second that its provider looks at.
 _SAME = timedelta(seconds=1)
-#: A channel that is told so later than that, and sooner than this, is far too fast; where nothing of a slice was taken
-#: then, it waits as well, twice as long each time.
+#: A channel that is asked again later than that, and sooner than this, is far too fast; where nothing of a slice was
+#: taken then, it waits as well, twice as long each time.
 _AGAIN = timedelta(seconds=3)
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=1), timedelta(minutes=1)
 
@@ -298,7 +298,7 @@ def slow_domain(
         .with_for_update()
     ).scalar_one()
     if known.throttled_at == now or known.throttled_until > now:
-        return known  # made just now, or what was on the wire when another worker was told
+        return known  # made just now, or what was on the wire when another worker got it
     recovered = Slowdown(known.rate, known.throttled_until).rate_at(now, ceiling=None) is None
     last = None if recovered else known.throttled_until - known.throttled_at
     known.failures += 1

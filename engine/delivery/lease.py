@@ -260,7 +260,7 @@ class LeaseRun:
         self._asked: dict[UUID, _InFlight] = {}
         """Refused for the sake of a wider scope, which is judged when the wave has ended."""
         self._scoped = ScopedAnswers()
-        """What those were told."""
+        """The answers that they got."""
         self._arrivals: deque[tuple[Message, Outcome]] = deque()
         """From the send loop. They are taken without waking anybody: a switch of threads for each costs more than the
         send."""
@@ -419,7 +419,7 @@ class LeaseRun:
 
     def _can_combine(self) -> bool:
         """Whether outcomes may be written, and a wave claimed, in one round trip: on PostgreSQL, where nothing is
-        limited, refused, told to webhooks or between two touchpoints.
+        limited, refused, reported to webhooks or between two touchpoints.
         """
         lease, outcomes = self._lease, self._outcomes
         return (

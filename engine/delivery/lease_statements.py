@@ -190,7 +190,7 @@ class RecipientStatements(Statements):
         """Entities as they are now: those of `p_ids` that are still there, whether they are the organization's, and
         attributes of those that may have changed since `p_since`. Primary key; the organization as `load`.
 
-        PostgreSQL is told to look each up: of a table that has just grown it expects so little that it reads all of it
+        PostgreSQL is made to look each up: of a table that has just grown it expects so little that it reads all of it
         (measured with 15,000 entities: 3 ms a wave, not 0.3).
         """
         if not self._postgresql:
@@ -200,7 +200,7 @@ class RecipientStatements(Statements):
         return select(*_reloaded(people)).select_from(given.join(people, true()))
 
     def _people(self) -> FromClause:
-        """Entities, to be joined by key. PostgreSQL is told to look each up: when its statistics are from the first
+        """Entities, to be joined by key. PostgreSQL is made to look each up: when its statistics are from the first
         moments of a plan it expects a slice to be thousands, and reads every entity of the database for it (measured
         with 200,000: fifty times slower).
         """

@@ -38,7 +38,9 @@ _TEXT_LIMIT = 1000
 
 
 def held(policy: Policy) -> Policy:
-    """The same, but doubt is left to a person: who may have been reached over one channel is told over no other."""
+    """The same, but doubt is left to a person: who may have been reached over one channel is written to over no
+    other.
+    """
     return replace(policy, doubt="hold")
 
 

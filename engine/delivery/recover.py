@@ -34,7 +34,7 @@ from engine.delivery.outcomes import OUTCOME_UNKNOWN
 from engine.delivery.recipient_events import record_outcomes
 from engine.delivery.rollup import CounterKey, hour_of
 from engine.delivery.sender import policy_at
-from engine.events.outbox import told
+from engine.events.outbox import emits_recipient_events
 from engine.kernel.commands import Activate, Cancel, Execute, Report, Retrigger
 from engine.kernel.for_each import for_each
 from engine.kernel.runtime import wake
@@ -216,7 +216,7 @@ def _settle_doubt(session: Session, lost: Slice) -> tuple[int, int]:
         .values(due_at=now, **settled)
         .execution_options(synchronize_session=False)
     ).rowcount  # type: ignore[attr-defined]
-    if given_up and told(session, org_id):
+    if given_up and emits_recipient_events(session, org_id):
         people = [row.entity_id for row in given_up]
         why = [(OUTCOME_UNKNOWN, _LOST)] * len(people)
         about = (org_id, given_up[0].campaign_id, job_id)

@@ -189,9 +189,9 @@ class ScopedAnswers:
                 trouble = refused
             verdicts += _of_senders(self._senders, paused=trouble is refused)
         if self._perhaps:
-            everybodys, told = self._of_everybody(facts, coincidences)
+            everybodys, answers = self._of_everybody(facts, coincidences)
             trouble = trouble or everybodys
-            verdicts += told
+            verdicts += answers
         return Judgement(verdicts, trouble, begins_empty)
 
     def _of_everybody(

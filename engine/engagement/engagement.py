@@ -24,7 +24,7 @@ from sqlalchemy import func, insert, select, update
 from engine.engagement.erased import erased_among
 from engine.engagement.messages import pairs, standings
 from engine.engagement.stages import moved_to
-from engine.events.outbox import record_recipients, told
+from engine.events.outbox import emits_recipient_events, record_recipients
 from engine.events.payloads import instant
 from engine.kernel.money import major
 from state.change import clock_of
@@ -198,7 +198,7 @@ def note(session: Session, org_id: UUID, happened: Sequence[Engaged]) -> None:
         ).execution_options(synchronize_session=False)
     )
     _engage(session, happened)
-    if told(session, org_id):
+    if emits_recipient_events(session, org_id):
         _tell(session, org_id, happened)
 
 
@@ -224,7 +224,7 @@ def _tell(session: Session, org_id: UUID, happened: Sequence[Engaged]) -> None:
     kinds: dict[tuple[UUID, Kind], list[dict[str, Any]]] = defaultdict(list)
     for one in happened:
         if one.kind not in _TOLD_ELSEWHERE and not one.bot:
-            # What was said in a call is the timeline's and the analysis's; it is not told to receivers.
+            # What was said in a call is the timeline's and the analysis's; receivers do not get it.
             details = {name: value for name, value in (one.data or {}).items() if name != "meta"}
             if one.revenue is not None:
                 details["revenue"] = str(major(one.revenue, one.currency or ""))

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from engine.engagement.messages import Pair
 
-__all__ = ["CLICKS_KEPT", "Feedback", "Told", "held", "take_feedback"]
+__all__ = ["CLICKS_KEPT", "Feedback", "FeedbackKind", "held", "take_feedback"]
 
 #: Clicks of one recipient that are kept with their URL; all of them are counted, and logged.
 CLICKS_KEPT = 100
@@ -60,7 +60,7 @@ _KINDS = {
 #: What leaves the recipient as it is.
 _LOGGED = frozenset(("replied", "delayed", "converted"))
 
-Told = Literal[
+FeedbackKind = Literal[
     "delivered",
     "delayed",
     "bounced",
@@ -80,7 +80,7 @@ class Feedback:
 
     campaign_id: UUID
     entity_id: UUID
-    kind: Told
+    kind: FeedbackKind
     at: datetime
     event_id: str | None = None
     """The reporter's id of it, unique in the organization."""
@@ -238,13 +238,13 @@ def _detail(details: dict[str, Any], report: Feedback) -> None:
 
 
 def _told(report: Feedback) -> dict[str, Any]:
-    told = {
+    given = {
         "bounce_subtype": report.bounce_subtype,
         "complaint_type": report.complaint_type,
         "bounce_reason": report.reason or report.complaint_type,
         "send_error": report.raw if report.kind != "delivered" else None,
     }
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _count(details: dict[str, Any], what: str, at: datetime) -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from engine.content.links import Invitation
-    from engine.engagement.feedback import Told
+    from engine.engagement.feedback import FeedbackKind
     from engine.kernel.media import AddressMedium
     from state.dialects import Dialect
 
@@ -192,14 +192,14 @@ def unsubscribe(session: Session, invitation: Invitation, *, only_campaign: bool
     """
     org_id, campaign_id = invitation.org_id, invitation.campaign_id
     if invitation.channel_kind in MAIL_KINDS:
-        take_feedback(session, org_id, [_told(session, invitation, "unsubscribed")])
+        take_feedback(session, org_id, [_feedback_of(session, invitation, "unsubscribed")])
     scope = campaign_id if only_campaign else NIL_UUID
     key = key_of(invitation)
     wanted = Barred(key.medium, key.address, _UNSUBSCRIBE, scope, invitation.channel_kind)
     if not bar(session, org_id, [wanted]):
         return False
     if invitation.channel_kind not in MAIL_KINDS:
-        take_feedback(session, org_id, [_told(session, invitation, "unsubscribed")])
+        take_feedback(session, org_id, [_feedback_of(session, invitation, "unsubscribed")])
     record(
         session,
         org_id,
@@ -230,7 +230,7 @@ def resubscribe(session: Session, invitation: Invitation) -> bool:
     ).rowcount  # type: ignore[attr-defined]
     if not taken_back:
         return False
-    take_feedback(session, org_id, [_told(session, invitation, "resubscribed")])
+    take_feedback(session, org_id, [_feedback_of(session, invitation, "resubscribed")])
     record(
         session,
         org_id,
@@ -269,7 +269,7 @@ def key_of(invitation: Invitation) -> FoldedAddress:
     return folded(medium, invitation.address)
 
 
-def _told(session: Session, invitation: Invitation, kind: Told) -> Feedback:
+def _feedback_of(session: Session, invitation: Invitation, kind: FeedbackKind) -> Feedback:
     return Feedback(
         campaign_id=invitation.campaign_id,
         entity_id=invitation.entity_id,

@@ -2,7 +2,7 @@
 
 Promises:
 - Nobody becomes a target of a campaign twice by the same e-mail address or phone number, however they are written and
-  however many ask at once: the first to commit has the key, and the others are told that somebody has it.
+  however many ask at once: the first to commit has the key, and the others are answered that it is taken.
 - A request that is skipped changes nothing.
 - A customer of another campaign, or of none, is not taken for this one because of an address; but one with the same
   `customer_id` is the same customer, who is brought up to date and enrolled.

@@ -146,9 +146,9 @@ def write_targets(
         .order_by(Entity.id)
     )
     statement = insert_into(session, Recipient).from_select(list(columns), chosen)
-    told = case((Recipient.sent_at.is_not(None), TargetStage.CONTACTED.value), else_=TargetStage.NEW.value)
+    stage = case((Recipient.sent_at.is_not(None), TargetStage.CONTACTED.value), else_=TargetStage.NEW.value)
     changed: Mapping[str, Any] = {
-        "stage": func.coalesce(Recipient.stage, told),
+        "stage": func.coalesce(Recipient.stage, stage),
         "assigned_agent_id": func.coalesce(statement.excluded.assigned_agent_id, Recipient.assigned_agent_id),
         "contact_keys": statement.excluded.contact_keys,
         "last_contacted_at": func.coalesce(Recipient.last_contacted_at, Recipient.sent_at),

@@ -59,7 +59,7 @@ EVENTS: dict[str, str] = {
     "experiment.started": "an A/B test began on its sample",
     "experiment.decided": "an A/B test has a winner, or ended without one; the rest is sent",
     "webhook.disabled": "a webhook failed for so long that it was switched off",
-    "audit.recorded": "somebody changed what is configured, or took data out; told only to those that name it",
+    "audit.recorded": "somebody changed what is configured, or took data out; sent only to webhooks that name it",
 }
 
 _GROUPS = sorted({name.partition(".")[0] + ".*" for name in EVENTS})
@@ -82,7 +82,7 @@ def check_patterns(patterns: Sequence[str]) -> list[str]:
 
 
 def wants(patterns: Iterable[str], name: str) -> bool:
-    """Whether a subscription to `patterns` is told of event `name`."""
+    """Whether a subscription to `patterns` gets event `name`."""
     group = name.partition(".")[0] + ".*"
     named = (group, name) if name.startswith(AUDIT) else ("*", group, name)
     return any(pattern in named for pattern in patterns)

@@ -1,7 +1,8 @@
 """The outbox: an event is written in the transaction that caused it, or not at all.
 
 What happens to single recipients is written in batches of at most `BATCH`, one event for each kind, and only while a
-webhook of the organization asks for it (`told`): a worker decides that once a lease, and pays nothing else.
+webhook of the organization asks for it (`emits_recipient_events`): a worker decides that once a lease, and pays nothing
+else.
 
 An event is on its way as soon as its transaction is committed: the distributor is woken, if anybody subscribes at all.
 Should the wake-up be lost, the sweeper distributes.
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-__all__ = ["BATCH", "record", "record_audit", "record_recipients", "told"]
+__all__ = ["BATCH", "emits_recipient_events", "record", "record_audit", "record_recipients"]
 
 #: Recipients in one event at most.
 BATCH = 100
@@ -56,7 +57,9 @@ def record_recipients(
     campaign_id: UUID,
     job_id: UUID | None = None,
 ) -> None:
-    """Write what happened to recipients (`{recipient_id, …}` each), `BATCH` to an event. Ask `told` first."""
+    """Write what happened to recipients (`{recipient_id, …}` each), `BATCH` to an event. Ask `emits_recipient_events`
+    first.
+    """
     for start in range(0, len(recipients), BATCH):
         batch = {"recipients": [dict(one) for one in recipients[start : start + BATCH]]}
         session.add(_event(session, org_id, name, campaign_id, job_id, batch))
@@ -72,7 +75,7 @@ def record_audit(session: Session, org_id: UUID, **data: Any) -> None:
             record(session, org_id, "audit.recorded", **data)
 
 
-def told(session: Session, org_id: UUID) -> bool:
+def emits_recipient_events(session: Session, org_id: UUID) -> bool:
     """Whether anybody asks for events about single recipients. Index ix_webhook_recipients."""
     asking = exists().where(Webhook.org_id == org_id, Webhook.active.is_(True), Webhook.recipients.is_(True))
     with session.no_autoflush:

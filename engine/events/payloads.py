@@ -17,7 +17,7 @@ __all__ = ["event_key", "instant", "payload"]
 
 
 def event_key(event_id: int) -> str:
-    """An event's id as it is told: the same over all attempts, webhooks and redeliveries."""
+    """An event's id as receivers get it: the same over all attempts, webhooks and redeliveries."""
     return f"evt_{event_id}"
 
 

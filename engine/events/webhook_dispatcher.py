@@ -5,7 +5,7 @@ Promises:
   webhook are worked on at once, so it does not keep others waiting.
 - A redirect is a failure: nothing is ever sent to an address that nobody registered. Addresses are checked by
   `engine.kernel.outbound` when the socket is made.
-- Told to stop, it begins nothing, lets what is on the wire be answered, and writes it down.
+- When it is stopped, it begins nothing, lets what is on the wire be answered, and writes it down.
 
 What is given up here (too much at once, a database that is away) is woken again by the sweeper.
 """

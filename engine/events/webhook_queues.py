@@ -1,4 +1,4 @@
-"""Lanes: what one webhook is told of one campaign, one delivery after another.
+"""Lanes: the deliveries to one webhook about one campaign, one delivery after another.
 
 Promises:
 - Deliveries of a lane are made in the order of their events. One that fails is tried again after 1, 5, 25 … seconds,

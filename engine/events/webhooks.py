@@ -1,4 +1,4 @@
-"""Webhooks as rows: who is told of what, and the log of telling them.
+"""Webhooks as rows: who gets which events, and the log of deliveries.
 
 Secrets go in and never come out: they are encrypted at rest, and one that Muster makes is shown once, when it is
 made. A secret that is replaced signs beside the new one for `OVERLAP`, so that receivers can be changed in between.

@@ -1,6 +1,6 @@
 """When a text reads as a number.
 
-Plain decimals of at most 15 characters, with or without blanks around them: every one of them is told apart by a
+Plain decimals of at most 15 characters, with or without blanks around them: every one of them is distinguished by a
 double, so PostgreSQL, SQLite and Python agree on each comparison. Longer digit strings are card and account numbers,
 `1e5` is a product code, `+49…` a telephone: they stay text. `1,234.50` and `12,5` are texts too, because the one means
 in one country what the other means in the next.

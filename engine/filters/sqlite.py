@@ -190,7 +190,7 @@ class SQLite:
         return func.printf("%s-%s-%s-%s-%s", *parts, type_=String())
 
     def ordered(self, text: ColumnElement[str]) -> ColumnElement[str]:
-        """SQLite compares by code point unless told otherwise."""
+        """SQLite compares by code point by default."""
         return text
 
     def numeric(self, number: str) -> ColumnElement[Any]:

@@ -43,7 +43,7 @@ __all__ = ["WhereError", "group_of", "has_order", "read_where", "tree_of"]
 #: Brackets in brackets. More than anybody writes, and few enough to be read without end.
 MAX_DEPTH = 50
 
-#: Characters of a text that are shown on each side of a place that is told.
+#: Characters of a text that are shown on each side of a place that is pointed at.
 _SHOWN = 60
 
 _SYMBOLS = {

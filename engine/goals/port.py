@@ -176,7 +176,7 @@ class AnalysisFailed(MusterError):
         self.usage = usage
         """What the failed attempts cost."""
 
-    def told(self) -> Mapping[str, Any]:
+    def log_fields(self) -> Mapping[str, Any]:
         """For a log."""
         return {"code": self.code, "reason": str(self), "transient": self.transient, "cost": self.usage.cost}
 

@@ -11,7 +11,7 @@ later call is never undone by a verification that did not know it. The stage fol
 somebody gave a word of their own while the analyser was thinking is left to them.
 
 Who verified, when, by what, at which cost, and what came out is an entry of the engagement log (`verified`), which the
-target's timeline shows and webhooks are told of (`recipient.verified`). When the analyser fails, nothing is written.
+target's timeline shows and webhooks get (`recipient.verified`). When the analyser fails, nothing is written.
 """
 
 from __future__ import annotations
@@ -126,7 +126,10 @@ async def judged(analyser: Analyser, asked: Asked) -> Verdict:
     except AnalysisFailed as error:
         campaign_id, entity_id = asked.pair
         log.warning(
-            "goal.analysis_failed", campaign_id=str(campaign_id), recipient_id=str(entity_id), **error.told()
+            "goal.analysis_failed",
+            campaign_id=str(campaign_id),
+            recipient_id=str(entity_id),
+            **error.log_fields(),
         )
         raise
 

@@ -1,6 +1,7 @@
-"""Answers that no person wrote: told by RFC 3834 §5, by what programs write that are older than it, by how they were
-sent (a null return path, an address that nobody reads), by receipts (RFC 8098), by the subjects with which the usual
-programs begin, and by what filters write that ask for a proof. What a person writes about such things is a person's.
+"""Answers that no person wrote: recognised by RFC 3834 §5, by what programs write that are older than it, by how they
+were sent (a null return path, an address that nobody reads), by receipts (RFC 8098), by the subjects with which the
+usual programs begin, and by what filters write that ask for a proof. What a person writes about such things is a
+person's.
 """
 
 from __future__ import annotations

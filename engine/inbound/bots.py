@@ -1,4 +1,4 @@
-"""Who opens and clicks without being a person: told by how they introduce themselves, and by how they behave.
+"""Who opens and clicks without being a person: recognised by how they introduce themselves, and by how they behave.
 
 - A *scanner* follows links to look for malware, or is a program: its user agent says so, or is missing, or it only
   asks for the head (HEAD), or it comes sooner than anybody could read, or it takes several links within seconds.

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
     from engine.answers.verdict import Verdict
 
-__all__ = ["Taken", "Told", "reason_to_bar", "take"]
+__all__ = ["ReportedFeedback", "Taken", "reason_to_bar", "take"]
 
 
-class Told(NamedTuple):
+class ReportedFeedback(NamedTuple):
     """A report about a recipient, and the address that is barred because of it."""
 
     feedback: Feedback
@@ -56,17 +56,17 @@ def reason_to_bar(kind: str, verdict: Verdict | None) -> str | None:
     return {"complained": "complaint", "unsubscribed": "unsubscribe"}.get(kind)
 
 
-def take(session: Session, org_id: UUID, told: Sequence[Told]) -> Taken:
+def take(session: Session, org_id: UUID, reported: Sequence[ReportedFeedback]) -> Taken:
     """Write reports and what follows from them. The number of statements does not depend on theirs.
 
-    What is told again, or about nobody, bars nothing: it may be said again after the address was let go.
+    What is reported again, or about nobody, bars nothing: it may be said again after the address was let go.
     """
-    fresh = {id(one) for one in take_feedback(session, org_id, [one.feedback for one in told])}
-    new = {position for position, one in enumerate(told) if id(one.feedback) in fresh}
-    wanted = [told[position].barred for position in sorted(new)]
+    fresh = {id(one) for one in take_feedback(session, org_id, [one.feedback for one in reported])}
+    new = {position for position, one in enumerate(reported) if id(one.feedback) in fresh}
+    wanted = [reported[position].barred for position in sorted(new)]
     barred = bar(session, org_id, [one for one in wanted if one is not None])
     for position in sorted(new):
-        report = told[position].feedback
+        report = reported[position].feedback
         if report.kind == "unsubscribed":
             record(
                 session,

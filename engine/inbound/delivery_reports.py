@@ -2,7 +2,7 @@
 
 However they are written: with comments, without an action, encoded, with a diagnostic of several lines that nobody
 folded, with blank lines where none belong. Nothing but the actions that RFC 3464 §2.3.3 names for it is ever
-"delivered"; what has another action, or none, is told by its status.
+"delivered"; what has another action, or none, counts by its status.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def _report(fields: Headers, notice: str, all_named: Sequence[str]) -> Recipient
 
 
 def _kind(action: str, answer: ProviderAnswer) -> Literal["delivered", "delayed", "bounced"] | None:
-    """What happened; None: it cannot be told."""
+    """What happened; None: it is not known."""
     known = _ACTIONS.get(action)
     if known is not None:
         return known

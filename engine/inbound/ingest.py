@@ -3,8 +3,8 @@
 Promises:
 - An event is taken once by its id. The id is reserved in the transaction that takes it, so of two at once one waits
   and finds it taken; what was about nobody is not taken, and may be sent again when it is about somebody.
-- A batch is one transaction. What is wrong with an item, or whom it is not about, is told by its position; the others
-  are kept.
+- A batch is one transaction. What is wrong with an item, or whom it is not about, is reported by its position; the
+  others are kept.
 - The number of statements depends on the number of schemas among changed entities, and on nothing else.
 - A conversion is put down to the latest message before it within the campaign's window (`attribution_days`); one that
   names its campaign to that campaign, and where that sends nothing, within the window of the enrolment.
@@ -27,7 +27,7 @@ from engine.engagement.engagement import Medium
 from engine.engagement.feedback import Feedback
 from engine.engagement.suppression import Barred, bar
 from engine.inbound.attribution import Credit, credit
-from engine.inbound.consequences import Told, reason_to_bar, take
+from engine.inbound.consequences import ReportedFeedback, reason_to_bar, take
 from engine.inbound.reported_addresses import reached
 from engine.inbound.reported_events import SKEW, Conversion, EntityChanged, MessageReport, read_reported
 from engine.kernel.inputs import Invalid
@@ -96,11 +96,11 @@ def take_events(session: Session, org_id: UUID, items: Sequence[Any], classifier
         guard(session, org_id, activates=False)  # before any row is held
         _change(session, org_id, changed)
     reports = [item for item in events if isinstance(item[0], MessageReport)]
-    told = _messages(session, org_id, reports, classifier)
-    told += _conversions(session, org_id, [item for item in events if isinstance(item[0], Conversion)])
-    if told:
-        taken = take(session, org_id, [one for one, _ in told])
-        for position, (_, answer) in enumerate(told):
+    reported = _messages(session, org_id, reports, classifier)
+    reported += _conversions(session, org_id, [item for item in events if isinstance(item[0], Conversion)])
+    if reported:
+        taken = take(session, org_id, [one for one, _ in reported])
+        for position, (_, answer) in enumerate(reported):
             if position not in taken.new and answer.status == "accepted":
                 answer.status = "duplicate"
     _release(session, org_id, [answer for _, _, answer in events])
@@ -187,12 +187,12 @@ def _change(session: Session, org_id: UUID, events: list[_Item]) -> None:
 
 def _messages(
     session: Session, org_id: UUID, events: list[_Item], classifier: Classifier
-) -> list[tuple[Told, Answer]]:
+) -> list[tuple[ReportedFeedback, Answer]]:
     """What messages' events come to; addresses without a recipient are barred at once."""
     regions = regions_of(session, org_id) if events else Regions()
     about = [item for item in events if item[0].pair is not None]
     bar(session, org_id, _alone([item for item in events if item[0].pair is None], classifier, regions))
-    told: list[tuple[Told, Answer]] = []
+    reported: list[tuple[ReportedFeedback, Answer]] = []
     found = reached(session, org_id, [(event.pair, at, event.address) for event, at, _ in about])
     for (event, at, answer), how in zip(about, found, strict=True):
         if how is None:
@@ -232,8 +232,8 @@ def _messages(
             channel=medium_of(kind) if kind is not None else Medium.OTHER,
             bot="reported" if event.bot else None,
         )
-        told.append((Told(report, barred), answer))
-    return told
+        reported.append((ReportedFeedback(report, barred), answer))
+    return reported
 
 
 def _alone(events: list[_Item], classifier: Classifier, regions: Regions) -> list[Barred]:
@@ -251,7 +251,9 @@ def _alone(events: list[_Item], classifier: Classifier, regions: Regions) -> lis
     return found
 
 
-def _conversions(session: Session, org_id: UUID, events: list[_Item]) -> list[tuple[Told, Answer]]:
+def _conversions(
+    session: Session, org_id: UUID, events: list[_Item]
+) -> list[tuple[ReportedFeedback, Answer]]:
     entities = _entities(session, org_id, events)
     wanted: list[tuple[UUID, UUID | None, datetime]] = []
     known: list[_Item] = []
@@ -263,7 +265,7 @@ def _conversions(session: Session, org_id: UUID, events: list[_Item]) -> list[tu
         answer.recipient_id = entity_id
         wanted.append((entity_id, event.campaign_id, at))
         known.append((event, at, answer))
-    told: list[tuple[Told, Answer]] = []
+    reported: list[tuple[ReportedFeedback, Answer]] = []
     for (event, at, answer), found in zip(known, credit(session, org_id, wanted), strict=True):
         if not isinstance(found, Credit):
             answer.ignore(found)
@@ -281,8 +283,8 @@ def _conversions(session: Session, org_id: UUID, events: list[_Item]) -> list[tu
             currency=event.currency,
             name=event.name,
         )
-        told.append((Told(report), answer))
-    return told
+        reported.append((ReportedFeedback(report), answer))
+    return reported
 
 
 def _entities(session: Session, org_id: UUID, events: list[_Item]) -> dict[tuple[str, str], UUID]:

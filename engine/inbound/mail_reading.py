@@ -67,7 +67,7 @@ def read_inbound_mail(raw: bytes) -> InboundMail:
 
 
 def _is_a_systems(message: Part) -> bool:
-    """Whether a mail system says something that is no bounce as far as can be told: nobody's answer."""
+    """Whether a mail system says something that is no bounce as far as is known: nobody's answer."""
     senders = addresses_in(message.headers.get("from"))
     return has_null_return_path(message.headers) and any(
         is_robots_address(sender) or sender.startswith("postmaster@") for sender in senders

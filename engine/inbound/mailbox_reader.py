@@ -133,7 +133,7 @@ def read_mailboxes(
 
 
 def _watched(runtime: Runtime) -> list[_Watched]:
-    """Channels with a mailbox, of every organization. What cannot be used is told, and passed over."""
+    """Channels with a mailbox, of every organization. What cannot be used is logged, and passed over."""
     secrets = Secrets.of(runtime.settings)
     channel_context = ChannelContext.of(runtime.settings, runtime.database)
     with runtime.database.read() as session:

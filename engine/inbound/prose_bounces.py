@@ -97,7 +97,7 @@ _WARNING = re.compile(
 
 
 def read_prose_bounce(message: Part) -> list[RecipientReport]:
-    """Whom it says a message of ours did not reach; empty: it is no bounce, or not one that can be told surely."""
+    """Whom it says a message of ours did not reach; empty: it is no bounce, or not surely one."""
     is_systems = _is_a_mail_systems(message)
     if not is_systems and not _came_as_a_bounce(message):
         return []

@@ -44,7 +44,7 @@ class Reached(NamedTuple):
     medium: AddressMedium | None
     """What that channel writes to; absent: it does not say so."""
     key: FoldedAddress | None
-    """Where it went, as far as it can be told: the address that was named if the entity has it, else the entity's, as
+    """Where it went, as far as it is known: the address that was named if the entity has it, else the entity's, as
     the suppression list has it.
     """
 

@@ -1,7 +1,7 @@
 """What others report on `POST /v1/events`: the items, checked one by one (docs/contract/own-routes.md).
 
 A message is named by its Message-ID, or by campaign and recipient; a bounce, a complaint or an unsubscribe may name an
-address alone. What is wrong with one item is told by its position and stops no other.
+address alone. What is wrong with one item is answered at its position and stops no other.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from engine.answers.classify import Classifier
     from engine.answers.verdict import Verdict
     from engine.audience.attributes import Given
-    from engine.engagement.feedback import Told
+    from engine.engagement.feedback import FeedbackKind
 
 __all__ = ["SKEW", "TYPES", "Conversion", "EntityChanged", "MessageReport", "Reported", "read_reported"]
 
@@ -109,7 +109,7 @@ class MessageReport(Reported):
         return self
 
     @property
-    def kind(self) -> Told:
+    def kind(self) -> FeedbackKind:
         """The word of the engagement log's writer."""
         return _KINDS[self.type]
 
@@ -194,7 +194,7 @@ class EntityChanged(Reported):
         return read_entity(self.entity)
 
 
-_KINDS: dict[str, Told] = {
+_KINDS: dict[str, FeedbackKind] = {
     "message.delivered": "delivered",
     "message.delayed": "delayed",
     "message.read": "opened",

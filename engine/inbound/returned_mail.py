@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from engine.content.links import LinkError, read_message_id, read_return_path
 from engine.engagement.feedback import Feedback
 from engine.engagement.suppression import Barred, bar, key_of
-from engine.inbound.consequences import Told, reason_to_bar, take
+from engine.inbound.consequences import ReportedFeedback, reason_to_bar, take
 from engine.inbound.mail_reading import Unreadable, read_inbound_mail
 from engine.inbound.mail_values import MailReport, RecipientReport
 from engine.inbound.reported_addresses import reached
@@ -111,7 +111,10 @@ def take_inbound(
     taken = take(
         session,
         org_id,
-        [Told(_feedback(one, mail, now, _event_id(digest, at)), one.barred) for at, one in enumerate(known)],
+        [
+            ReportedFeedback(_feedback(one, mail, now, _event_id(digest, at)), one.barred)
+            for at, one in enumerate(known)
+        ],
     )
     answers = [_answer(mail, one, taken=at in taken.new) for at, one in enumerate(known)]
     answers += [
@@ -199,7 +202,7 @@ def _of_the_recipient(
 
 
 def _sent_to(invitation: Invitation | None, how: Reached | None) -> str | None:
-    """Whom a message was sent to, as far as it can be told."""
+    """Whom a message was sent to, as far as it is known."""
     if invitation is not None:
         return invitation.address
     return how.key.address if how is not None and how.key is not None else None

@@ -121,7 +121,7 @@ def email_stats(session: Session, org_id: UUID, campaign_id: UUID) -> EmailStats
         if automation in outcomes:
             outcomes[automation] -= count
     mails = sends_email(session, org_id, campaign_id)
-    told = sums(session, org_id, campaign_id, Medium.EMAIL)
+    sums_of_kind = sums(session, org_id, campaign_id, Medium.EMAIL)
     nothing = (0, 0)
     return EmailStats(
         sent=max(0, outcomes[AutomationStatus.SUCCESS]) if mails else 0,
@@ -131,11 +131,11 @@ def email_stats(session: Session, org_id: UUID, campaign_id: UUID) -> EmailStats
         failed=max(0, outcomes[AutomationStatus.FAILED]) if mails else 0,
         bounced_hard=reported[EmailStatus.BOUNCED] - soft,
         bounced_soft=soft,
-        unsubscribed=told.get(Kind.UNSUBSCRIBED, nothing)[0],
-        opened=told.get(Kind.READ, nothing)[0],
-        clicked=told.get(Kind.CLICKED, nothing)[0],
-        total_opens=told.get(Kind.READ, nothing)[1],
-        total_clicks=told.get(Kind.CLICKED, nothing)[1],
+        unsubscribed=sums_of_kind.get(Kind.UNSUBSCRIBED, nothing)[0],
+        opened=sums_of_kind.get(Kind.READ, nothing)[0],
+        clicked=sums_of_kind.get(Kind.CLICKED, nothing)[0],
+        total_opens=sums_of_kind.get(Kind.READ, nothing)[1],
+        total_clicks=sums_of_kind.get(Kind.CLICKED, nothing)[1],
     )
 
 

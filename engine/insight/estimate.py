@@ -1,7 +1,7 @@
 """How long a run takes, before it begins and while it goes on: at its pace, under everything that limits it.
 
 The pace where nothing is measured yet is that of the organization's latest runs. Rates, hours and waits are read from
-what applies now (engine.limits, engine.insight.waiting); which hours and mail domains concern how many is told from a
+what applies now (engine.limits, engine.insight.waiting); which hours and mail domains concern how many is taken from a
 sample of the recipients. Nobody can say how long a provider is down, or when somebody resumes a pause: then there is no
 estimate.
 """

@@ -44,7 +44,7 @@ __all__ = [
 RUNNING = 6
 #: How far back "lately" goes.
 SINCE = timedelta(hours=24)
-#: Jobs whose failures are told, the latest.
+#: Jobs whose failures are shown, the latest.
 _JOBS = 100
 _COMING = 5
 _CHANNELS = 50

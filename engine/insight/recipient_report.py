@@ -64,7 +64,7 @@ class RecipientReport:
     timeline: Sequence[Entry] = field(default_factory=list)
 
 
-#: Campaigns of an entity that are told, the newest, and those that are looked through.
+#: Campaigns of an entity that are shown, the newest, and those that are looked through.
 _CAMPAIGNS, _LOOKED_THROUGH = 100, 5_000
 
 
@@ -128,15 +128,15 @@ def _executions(
         .order_by(Execution.ended_at)
     )
     # Of a flow of several touchpoints the last one delivered stands in both places.
-    told = [
+    attempts = [
         _attempted(row, row.id, row.status, row.ended_at)
         for row in earlier
         if row.id != recipient.current_execution_id
     ]
     status = recipient.status
     if status is not None:
-        told.append(_attempted(recipient, recipient.current_execution_id, status, recipient.updated_at))
-    return told
+        attempts.append(_attempted(recipient, recipient.current_execution_id, status, recipient.updated_at))
+    return attempts
 
 
 def _attempted(row: Recipient | Execution, execution_id: UUID | None, status: str, at: datetime) -> Attempted:

@@ -3,7 +3,7 @@
 
 Everything rests on recorded outcomes. `processed` is successful and failed; `total` is everybody who is to be written
 to,
-without those who are excluded (suppressed, no address …), who are told apart.
+without those who are excluded (suppressed, no address …), who are counted apart.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Running", "Trouble", "failure_codes", "running"]
 
-#: Error codes that are told apart; the rest of a campaign's failures is one sum.
+#: Error codes that are counted apart; the rest of a campaign's failures is one sum.
 _CODES = 50
 #: Codes to choose from.
 _CODES_LISTED = 100

@@ -1,6 +1,6 @@
 """One recipient's whole story in one campaign: who let it in, what it was sent, what came back, and what bars it.
 
-Told from rows that are written anyway: the recipient, its executions (one for each touchpoint it has been through, and
+Made from rows that are written anyway: the recipient, its executions (one for each touchpoint it has been through, and
 each time it was run again), their attempts, the engagement log, and the suppression list. Ten statements at most.
 
 | what | when |
@@ -56,9 +56,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Entry", "Timeline", "timeline"]
 
-#: Rows of the engagement log that are told, the latest; a recipient with more is a machine.
+#: Rows of the engagement log that are shown, the latest; a recipient with more is a machine.
 _ENGAGEMENTS = 5_000
-#: Attempts that are told, the latest.
+#: Attempts that are shown, the latest.
 _ATTEMPTS = 1_000
 _ENDS = {"success": "sent", "failed": "failed", "cancelled": "excluded"}
 _OTHERS = {"wait": {"success": "wait.over"}, "action": {"success": "action.done"}}
@@ -233,12 +233,12 @@ class _Story:
                 **self._named(step, one.touchpoint_id),
             )
 
-    def _current(self, told: set[UUID]) -> Iterator[Entry]:
-        """The execution that is on the recipient's row, unless it is told already: a flow of several ended with it."""
+    def _current(self, shown: set[UUID]) -> Iterator[Entry]:
+        """The execution that is on the recipient's row, unless it is shown already: a flow of several ended with it."""
         row = self._row
         if row.status is None:
             return
-        if row.status == "success" and row.current_execution_id in told:
+        if row.status == "success" and row.current_execution_id in shown:
             yield _entry(row.updated_at, "recipient.finished")
             return
         step = self._step(row.touchpoint_id)

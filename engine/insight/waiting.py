@@ -154,11 +154,11 @@ def _of_campaign(session: Session, seen: Situation) -> Iterator[Waiting]:
     if held:
         by = f" by {campaign.paused_by}" if campaign.paused_by else ""
         since = campaign.paused_at if campaign.status == CampaignStatus.PAUSED else None
-        told = next((job for job in held if job.waits_for in _PAUSED_FOR), None)
-        if told is not None and told.waits_for is not None:
-            scope = Scope.SENDER if told.waits_for == "sender" else Scope.CAMPAIGN
-            reason = f"it was paused: {told.waits_reason}"
-            yield Waiting(scope, _PAUSED_FOR[told.waits_for], reason, since=since)
+        at_fault = next((job for job in held if job.waits_for in _PAUSED_FOR), None)
+        if at_fault is not None and at_fault.waits_for is not None:
+            scope = Scope.SENDER if at_fault.waits_for == "sender" else Scope.CAMPAIGN
+            reason = f"it was paused: {at_fault.waits_reason}"
+            yield Waiting(scope, _PAUSED_FOR[at_fault.waits_for], reason, since=since)
         else:
             yield Waiting(Scope.CAMPAIGN, "paused", f"it was paused{by}", since=since)
     if last is not None and last.status == JobStatus.FAILED and last.error:
@@ -206,10 +206,10 @@ def _fallback_of(session: Session, channel: Channel) -> Channel | None:
 
 def _of_jobs(session: Session, seen: Situation) -> Iterator[Waiting]:
     """What workers wrote down on the job: a limit without permits, a channel that cannot be used."""
-    told = {waiting.code for waiting in _of_channels(session, seen)}
+    known = {waiting.code for waiting in _of_channels(session, seen)}
     for job in seen.sending:
         code = job.waits_for or "unavailable"
-        if job.waits_until is not None and job.waits_until > seen.now and code not in told:
+        if job.waits_until is not None and job.waits_until > seen.now and code not in known:
             yield Waiting(Scope.CAMPAIGN, code, job.waits_reason or "", until=job.waits_until)
 
 

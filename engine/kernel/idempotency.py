@@ -2,12 +2,12 @@
 
 Promises:
 - The key is reserved in a transaction of its own before the work starts, so that of two requests at once one
-  works and the other is told that the first still runs.
+  works and the other is answered that the first still runs.
 - Work that is one transaction stores its answer in it (`store` with the same session): a crash leaves both or
   neither.
 - A reservation that is neither renewed nor answered for `ABANDONED` belonged to a process that died; a client that
   comes next takes it over. An answer is kept for `KEPT`, unless it is longer than `LONGEST_ANSWER`: then a repeated
-  request is told that it was done.
+  request is answered that it was done.
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ def folded(medium: AddressMedium | None, address: str) -> FoldedAddress:
     """An address that a channel writes to, as it is compared.
 
     Args:
-        medium: The channel's, which has written the address down in its form already; None: it is told from the form.
+        medium: The channel's, which has written the address down in its form already; None: the form says it.
     """
     if medium is not None:
         return FoldedAddress(medium, address)

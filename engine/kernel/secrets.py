@@ -4,9 +4,9 @@ The key is `MUSTER_SECRET_KEY` (base64 of 32 bytes), or, when that is not set, o
 in `data_dir/secret.key`, readable by its owner alone. Several keys, separated by commas, allow a change of
 key: the first seals, all of them open, and `stale` tells what is still sealed with another.
 
-A sealed value begins with a format byte and the key's fingerprint, so that a wrong key is told from damage. It is
-bound to its place, the table, column and row that it was sealed for: copied to another row it opens nowhere. Values of
-the first format are bound to no place; they open, and are stale.
+A sealed value begins with a format byte and the key's fingerprint, so that a wrong key is distinguished from damage. It
+is bound to its place, the table, column and row that it was sealed for: copied to another row it opens nowhere. Values
+of the first format are bound to no place; they open, and are stale.
 
 What cannot be opened is a `SecretsError`; no message ever holds a credential or a key.
 """

@@ -30,7 +30,7 @@ class LimitContext:
     Args:
         buckets: Where permits come from; None: Redis, connected to when the first permit is needed.
         steady: Seconds, by a clock that never jumps.
-        rest: Lets that many seconds pass, or fewer once the process is told to stop.
+        rest: Lets that many seconds pass, or fewer once the process is stopped.
         providers: Who receives for which mail domain; None: as the system's resolver says.
     """
 

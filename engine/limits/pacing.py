@@ -85,7 +85,7 @@ class Pacing:
 
     Args:
         steady: Seconds, by a clock that never jumps.
-        rest: Lets that many seconds pass, or fewer once the process is told to stop.
+        rest: Lets that many seconds pass, or fewer once the process is stopped.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Proof that a webhook comes from who holds the secret: `t=<seconds>,v0=<hex>`, HMAC-SHA256 of `<t>.<body>`.
 
 The instant is signed, so that what was heard on the way cannot be sent again much later. Signatures are compared in
-constant time, every one that is given, and what is wrong is not told apart.
+constant time, every one that is given, and the answer does not say what is wrong.
 """
 
 from __future__ import annotations

@@ -117,7 +117,7 @@ def test_trouble_ends_in_a_clear_state(model, scenario, code, transient, request
         model.ask()
     assert (failed.value.code, failed.value.transient) == (code, transient)
     assert model.requests == requests <= ATTEMPTS
-    assert SECRET not in f"{failed.value!r}{failed.value}{failed.value.told()}"
+    assert SECRET not in f"{failed.value!r}{failed.value}{failed.value.log_fields()}"
     assert len(str(failed.value)) <= 310
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from engine.engagement.feedback import Told
+    from engine.engagement.feedback import FeedbackKind
     from tests.conftest import ManualClock
     from tests.delivery.kit import Bench
 
@@ -91,7 +91,7 @@ def tell(bench: Bench, campaign_id: UUID) -> None:
                 )
             )  # fmt: skip
         session.flush()
-        outcomes: list[tuple[Told, str | None]] = [
+        outcomes: list[tuple[FeedbackKind, str | None]] = [
             ("clicked", f"https://shop.example/?who={SENTENCE}"),
             ("bounced", None),
         ]

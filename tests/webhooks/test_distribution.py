@@ -16,7 +16,7 @@ from sqlalchemy import event as hooks
 from engine.engagement.engagement import Kind
 from engine.events import distribute, retention
 from engine.events.names import EVENTS, check_patterns
-from engine.events.outbox import BATCH, record, record_recipients, told
+from engine.events.outbox import BATCH, emits_recipient_events, record, record_recipients
 from engine.kernel.commands import Distribute
 from engine.kernel.inputs import Invalid
 from state.tables import Event, WebhookDelivery
@@ -112,15 +112,15 @@ def test_distributing_takes_as_many_statements_for_a_thousand_as_for_ten(
 
 def test_recipients_travel_in_batches_and_only_when_asked_for(desk: Desk, receiver: Receiver) -> None:
     with desk.changing() as session:
-        assert not told(session, desk.org_id)
+        assert not emits_recipient_events(session, desk.org_id)
     desk.webhook(receiver.url(), "campaign.*")
     with desk.changing() as session:
-        assert not told(session, desk.org_id)
+        assert not emits_recipient_events(session, desk.org_id)
     desk.webhook(receiver.url(), "recipient.sent")
     [campaign] = desk.campaigns(1)
     people = [{"recipient_id": str(uuid4())} for _ in range(2 * BATCH + 1)]
     with desk.changing() as session:
-        assert told(session, desk.org_id)
+        assert emits_recipient_events(session, desk.org_id)
         record_recipients(session, desk.org_id, "recipient.sent", people, campaign_id=campaign)
     desk.work()
     batches = [call.payload["data"]["recipients"] for call in receiver.taken()]

@@ -69,8 +69,8 @@ def _message(now: MessageBody, before: MessageBody | None) -> dict[str, Any]:
         return values
     same = set()
     # Beside a template, content is what the template says.
-    told = now.templateId is not None or now.content == before.content
-    if now.templateId == before.templateId and told and now.subject == before.subject:
+    says_content = now.templateId is not None or now.content == before.content
+    if now.templateId == before.templateId and says_content and now.subject == before.subject:
         same.add(Part.TEXT)
     if now.name == before.name:
         same.add(Part.NAME)

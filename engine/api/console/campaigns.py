@@ -25,7 +25,7 @@ router = APIRouter(route_class=ConsoleRoute, include_in_schema=False)
 
 _SIZE = 30
 _LONGEST_SEARCH = 200
-#: Tab → the states in it; that a campaign starts is not told apart from that it runs.
+#: Tab → the states in it; starting and running are one.
 _TABS: Mapping[str, Sequence[CampaignStatus]] = {
     "": (),
     "draft": (CampaignStatus.DRAFT,),

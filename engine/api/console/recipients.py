@@ -110,17 +110,17 @@ def person(view: Viewing, campaign_id: UUID, entity_id: UUID) -> Response:
     org_id = view.call.org_id
     with view.call.read() as session:
         campaign = get_campaign(session, org_id, campaign_id)
-        told = timeline(session, org_id, campaign_id, entity_id)
-        entity = _entity(session, org_id, told.recipient)
+        story = timeline(session, org_id, campaign_id, entity_id)
+        entity = _entity(session, org_id, story.recipient)
         return view.page(
             "recipient.html",
             campaign=campaign,
-            recipient=told.recipient,
-            entries=told.results,
+            recipient=story.recipient,
+            entries=story.results,
             entity=entity,
             contact=contacts_of(session, org_id, [entity_id]).get(entity_id),
             report=None if entity is None else recipient_report(session, campaign, entity),
-            may_retry=may_retrigger(campaign, told.recipient),
+            may_retry=may_retrigger(campaign, story.recipient),
         )
 
 

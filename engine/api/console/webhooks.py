@@ -1,4 +1,4 @@
-"""Webhooks: who is told of what, what their receivers answered, and telling them again."""
+"""Webhooks: who gets which events, what receivers answered, and redelivery."""
 
 from __future__ import annotations
 

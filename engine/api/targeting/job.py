@@ -72,7 +72,7 @@ async def get_campaign_job_status(campaign_id: UUID, call: Caller, request: Requ
 def _status(
     call: Call, campaign_id: UUID, wanted: Callable[[JobVersion], bool]
 ) -> tuple[JobVersion, dict[str, object] | None]:
-    """How a job stands, and all that is told of it, of one moment; None: `wanted` says that it is not wanted."""
+    """How a job stands, and all that is known of it, of one moment; None: `wanted` says that it is not wanted."""
     with call.read() as session:
         version = job_version(session, call.org_id, campaign_id)
         if not wanted(version):

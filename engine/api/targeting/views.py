@@ -104,21 +104,21 @@ def recipient(row: tables.Recipient, *, mails: bool) -> dict[str, Any]:
     if status == EmailStatus.FAILED:
         details.setdefault("email_bounce_reason", row.error_text)
     current = row.current_execution_id
-    told = row.execution_alias is not None and row.execution_alias_of == current
+    is_reported = row.execution_alias is not None and row.execution_alias_of == current
     execution_id = None if current is None else str(current)
     return schemas.Recipient(
         entity_id=row.entity_id,
         entity_schema=row.entity_schema,
         title=row.title,
         automation_status=row.status,
-        automation_execution_id=row.execution_alias if told else execution_id,
+        automation_execution_id=row.execution_alias if is_reported else execution_id,
         portal_status=row.portal_status,
         portal_status_updated_at=row.portal_status_updated_at,
         portal_state=row.portal_state,
         entity_ui_status=row.entity_ui_status,
         entity_ui_status_updated_at=row.entity_ui_status_updated_at,
         entity_ui_status_before_dismiss=row.entity_ui_status_before_dismiss,
-        message_entity_id=None if told or status in (None, EmailStatus.FAILED) else execution_id,
+        message_entity_id=None if is_reported or status in (None, EmailStatus.FAILED) else execution_id,
         email_status=status,
         email_status_updated_at=row.email_status_updated_at,
         email_bounce_type=row.email_bounce_type,

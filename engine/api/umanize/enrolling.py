@@ -72,13 +72,13 @@ def enrol(campaign_id: UUID, body: Annotated[bytes, Depends(_body)], call: Calle
     del body
     with call.transaction() as session:
         result = enrolling.enrol_customers(session, call.org_id, campaign_id, items)
-        told = schemas.UmanizeBulkResult(
+        answered = schemas.UmanizeBulkResult(
             total=result.total,
             created=result.created,
             skipped=result.skipped,
             errors=[schemas.UmanizeBulkError(**asdict(one)) for one in result.errors],
         )
-        return call.answer(session, told.sent())
+        return call.answer(session, answered.sent())
 
 
 @single.post(
@@ -93,7 +93,7 @@ def create(campaign_id: UUID, given: CustomerInput, call: Caller) -> Response:
     """
     with call.transaction() as session:
         result = create_customer(session, call.org_id, campaign_id, given)
-        told = schemas.UmanizeEnrolled(
+        answered = schemas.UmanizeEnrolled(
             created=result.created, skipped=not result.created, reason=result.reason
         )
-        return call.answer(session, told.sent())
+        return call.answer(session, answered.sent())

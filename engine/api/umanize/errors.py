@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["UmanizeRoute", "unrouted"]
 
 _UNPROCESSABLE = 422
-#: Errors of one answer; a broken list of a hundred thousand items is told by its first.
+#: Errors of one answer; a broken list of a hundred thousand items is answered by its first.
 _MOST = 100
 _STEP = re.compile(r"[^.\[\]]+")
 

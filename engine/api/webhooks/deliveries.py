@@ -32,7 +32,7 @@ def listed(
     limit: Annotated[int, Query(description="How many at most, 1..1000.")] = 50,
     next: Annotated[str | None, Query(description="What the page before this one gave.")] = None,  # noqa: A002
 ) -> Response:
-    """List what a webhook was told, newest first."""
+    """List the deliveries to a webhook, newest first."""
     before = None if next is None else _number(next)
     if next is not None and before is None:
         raise Invalid("next", "is not a cursor that this list gave out")

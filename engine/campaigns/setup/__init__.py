@@ -1,7 +1,7 @@
 """Set-up: a campaign and everything it needs, in one request and one transaction (docs/contract/targeting.md,
 operation 5).
 
-The request is told apart by its `type`. A further variant is a module beside `tariff_change` and its name in
+The request's `type` says which it is. A further variant is a module beside `tariff_change` and its name in
 `VARIANTS`; routes and documentation follow.
 """
 

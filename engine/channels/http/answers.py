@@ -85,8 +85,8 @@ def outcome_of(
     taken = status in success if success else _is(status, 2)
     if taken and error is None:
         return Delivered()
-    told = read_http(status, answer.headers, answer.body, api=api, error=error)
-    verdict = (classifier or classifier_of()).classify(told)
+    reply = read_http(status, answer.headers, answer.body, api=api, error=error)
+    verdict = (classifier or classifier_of()).classify(reply)
     said = excerpt(answer, scrub) if said is None else scrub(said)[:_TEXT_LIMIT]
     code, text = f"{prefix}_{status}", f"{status} {said}".strip()
     if api is not None and error is not None and verdict.rule.is_specific:
@@ -98,7 +98,7 @@ def outcome_of(
         return Doubtful(code, text)
     if _is(status, 3):
         text = f"{text} (redirects are not followed)".strip()
-    outcome = outcome_of_verdict(verdict, told, code, text, wait=wait)
+    outcome = outcome_of_verdict(verdict, reply, code, text, wait=wait)
     return Rejected(code, text) if isinstance(outcome, Delivered) else outcome
 
 

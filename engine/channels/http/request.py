@@ -5,7 +5,7 @@
     answer = await client.exchange(request)                # engine.channels.http.client; Unanswered
     outcome = template.read(answer)
 
-Channels send messages with it, and `action` touchpoints call whatever they are told to. What recipients' data can do:
+Channels send messages with it, and `action` touchpoints call the URLs that authors wrote. What recipients' data can do:
 fill values. It cannot leave its string in JSON or a form, its segment in a path, its parameter in a query or its line
 in a header, and never chooses the host.
 """
@@ -141,8 +141,8 @@ class RequestTemplate:
         for path, accepted in settings.expect.items():
             found = pick(said, path)
             if found not in accepted:
-                told = self.scrub(f"{path} of the answer is {found!r}")[:500]
-                return Rejected("HTTP_NOT_ACCEPTED", told)
+                mismatch = self.scrub(f"{path} of the answer is {found!r}")[:500]
+                return Rejected("HTTP_NOT_ACCEPTED", mismatch)
         reference = pick(said, settings.reference) if settings.reference else None
         return Delivered(None if reference is None else self.scrub(str(reference))[:500])
 

@@ -62,7 +62,7 @@ class SpfRecord:
         return count
 
     def allows(self, address: str, depth: int = 0) -> bool | None:
-        """Whether it lets an address send; None: that cannot be told.
+        """Whether it lets an address send; None: nobody can say.
 
         Raises:
             SpfError: as `lookups`.
