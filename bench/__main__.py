@@ -18,6 +18,7 @@ from rich.console import Console
 from bench import (
     checks,
     comparison,
+    console,
     content,
     delivery,
     embedded,
@@ -45,6 +46,7 @@ CASES: dict[str, Callable[[Scale, Path], list[Result]]] = {
     "embedded": embedded.run,
     "steering": steering.run,
     "checks": checks.run,
+    "console": console.run,
     "import": importing.run,
     "filters": filters.run,
     "explain": explain.run,
@@ -67,21 +69,21 @@ def main() -> int:
     if given.repeats:
         scale = scale.repeated(given.repeats)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    console = Console(width=120)
+    out = Console(width=120)
     for name, value in conditions().items():
-        console.print(f"[dim]{name:16}[/dim] {value}", highlight=False)
+        out.print(f"[dim]{name:16}[/dim] {value}", highlight=False)
     results: list[Result] = []
     for name in given.cases or CASES:
-        console.print(f"\n[bold]{name}[/bold] …")
+        out.print(f"\n[bold]{name}[/bold] …")
         with TemporaryDirectory(prefix="muster-bench-") as directory:
             found = CASES[name](scale, Path(directory))
-        console.print(table(found, name))
+        out.print(table(found, name))
         results += found
         if scale.kept:
             record(name, found, known=CASES)
     missed = [result.case for result in results if result.met is False]
     if missed:
-        console.print(f"[red]not met: {', '.join(missed)}")
+        out.print(f"[red]not met: {', '.join(missed)}")
     return 1 if missed else 0
 
 

@@ -48,6 +48,7 @@ class Ground:
         self.redis = RedisServer(directory / "redis")
         self._parts = ExitStack()
         self._started = 0
+        self._secret_key = base64.b64encode(os.urandom(32)).decode()
 
     def __enter__(self) -> Self:
         for server in (self.postgres, self.redis):
@@ -95,7 +96,7 @@ class Ground:
             "MUSTER_REDIS_URL": self.redis.url,
             "MUSTER_DATA_DIR": str(self.directory / "muster-data"),
             "MUSTER_CHANNEL_ALLOWED_NETWORKS": "127.0.0.0/8",
-            "MUSTER_SECRET_KEY": base64.b64encode(os.urandom(32)).decode(),
+            "MUSTER_SECRET_KEY": self._secret_key,
         }
 
     def number(self) -> int:

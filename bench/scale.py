@@ -34,6 +34,10 @@ class Scale:
     """Rows of an imported file."""
     entities: int
     """Entities that filters run over, and recipients that statements are explained at."""
+    campaigns: int
+    """That are over, beside the one that the console shows."""
+    looks: int
+    """At each page of the console."""
     kept: bool
     """Whether the sizes are large enough for aims to be judged, and plots and plans to be kept."""
 
@@ -55,6 +59,8 @@ FULL = Scale(
     messages=20_000,
     rows=50_000,
     entities=1_000_000,
+    campaigns=5_000,
+    looks=40,
     kept=True,
 )
 QUICK = Scale(
@@ -70,5 +76,7 @@ QUICK = Scale(
     messages=1_000,
     rows=2_000,
     entities=5_000,
+    campaigns=50,
+    looks=3,
     kept=False,
 )

@@ -63,14 +63,22 @@ class Sending(NamedTuple):
     }
 
 
-def seed(database: Database, size: int, sending: Sending = Sending()) -> tuple[UUID, UUID]:  # noqa: B008
-    """An organization with `size` people and a draft campaign to all of them; the ids of both."""
+def seed(
+    database: Database,
+    size: int,
+    sending: Sending = Sending(),  # noqa: B008
+    *,
+    earlier: int = _EARLIER,
+) -> tuple[UUID, UUID]:
+    """An organization with `size` people, a draft campaign to all of them, and `earlier` campaigns that are over; the
+    ids of the organization and the campaign.
+    """
     with database.begin() as session:
         organization = Organization(id=uuid4(), name=f"bench-{size}", created_at=clock_of(session).now())
         session.add(organization)
         session.flush()
         campaign_id = seed_campaign(session, organization.id, sending)
-        _seed_history(session, organization.id)
+        _seed_history(session, organization.id, earlier)
         seed_people(session, organization.id, size)
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM ANALYZE"))
@@ -120,11 +128,11 @@ def seed_campaign(session: Session, org_id: UUID, sending: Sending) -> UUID:
     return campaign.id
 
 
-def _seed_history(session: Session, org_id: UUID) -> None:
+def _seed_history(session: Session, org_id: UUID, count: int) -> None:
     """Campaigns that were delivered long ago, less their recipients."""
     now = clock_of(session).now()
     common: dict[str, Any] = {"org_id": org_id, "created_at": now, "updated_at": now}
-    earlier = range(_EARLIER)
+    earlier = range(count)
     targets, flows, campaigns, jobs = ([uuid4() for _ in earlier] for _ in range(4))
     rows: dict[type[Base], list[dict[str, Any]]] = {
         Target: [
@@ -181,6 +189,6 @@ def _seed_history(session: Session, org_id: UUID) -> None:
         insert(Event),
         [
             {"org_id": org_id, "name": "campaign.completed", "created_at": now, "position": position}
-            for position in range(1, _EARLIER * _EVENTS_EACH + 1)
+            for position in range(1, count * _EVENTS_EACH + 1)
         ],
     )
