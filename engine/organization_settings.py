@@ -8,8 +8,8 @@ from sqlalchemy import update
 
 from engine.campaigns.feasible import check_organization_hours
 from engine.delivery.limit_changes import limits_changed
-from engine.kernel.addresses import Region  # noqa: TC001 - pydantic reads it
 from engine.kernel.inputs import Input, Rewritable
+from engine.kernel.phone_numbers import Region  # noqa: TC001 - pydantic reads it
 from engine.limits.config import OrganizationLimits, TimeZone, stored
 from state.change import clock_of
 from state.tables import Organization, Template, Touchpoint
