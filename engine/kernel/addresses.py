@@ -35,6 +35,7 @@ __all__ = [
     "no_address",
     "normalise_chat",
     "normalise_email",
+    "phone_names",
 ]
 
 _LOCAL = r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
@@ -261,6 +262,11 @@ def address_texts(value: Any, depth: int = 4) -> list[str]:
     if depth and isinstance(value, list):
         return [text for inner in value for text in address_texts(inner, depth - 1)]
     return []
+
+
+def phone_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Which attributes of an entity usually hold a phone number, likeliest first."""
+    return _candidates(names, _PHONE)
 
 
 def _any_text(text: str) -> str | None:
