@@ -279,7 +279,7 @@ DATES = (
 
 def test_12_dates_of_another_form_are_never_another_date(house: House) -> None:
     house.load(table("since", list(DATES)))
-    house.load('{"external_id":"n1","since":46056}\n{"external_id":"n2","since":1770076800000}')
+    house.load('{"id":"n1","since":46056}\n{"id":"n2","since":1770076800000}')
     for operator, value, found in (
         ("EQUALS", "2026-02-03", 4),
         ("LESS_THAN", "2026-02-04", 4),
