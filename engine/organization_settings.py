@@ -8,8 +8,8 @@ from sqlalchemy import update
 
 from engine.campaigns.feasible import check_organization_hours
 from engine.delivery.limit_changes import limits_changed
-from engine.kernel.addresses import Region  # noqa: TC001 - pydantic reads it
 from engine.kernel.inputs import Input, Rewritable
+from engine.kernel.phone_numbers import Region  # noqa: TC001 - pydantic reads it
 from engine.limits.config import OrganizationLimits, TimeZone, stored
 from state.change import clock_of
 from state.tables import Organization, Template, Touchpoint
@@ -43,6 +43,7 @@ def update_organization(session: Session, org_id: UUID, given: OrganizationChang
     """
     organization = session.get_one(Organization, org_id, with_for_update={"key_share": True})
     fields = given.model_fields_set
+    before = (organization.time_zone, organization.limits)
     if "time_zone" in fields and given.time_zone != organization.time_zone:
         organization.time_zone = given.time_zone
         _recompile(session, org_id)
@@ -53,7 +54,8 @@ def update_organization(session: Session, org_id: UUID, given: OrganizationChang
         organization.limits = stored(given.limits)
     if fields:
         session.flush()
-        limits_changed(session, org_id)
+        if (organization.time_zone, organization.limits) != before:
+            limits_changed(session, org_id)
         session.refresh(organization)
     return organization
 

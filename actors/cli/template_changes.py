@@ -59,9 +59,15 @@ def update(
     text: Text = None,
     sender: Sender = None,
     attach: Attach = None,
+    detach: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A file that no longer goes with it; repeatable.")
+    ] = None,
     fields: Fields = None,
 ) -> None:
-    """Change a template; what is not named stays. Messages that are made from now on say it."""
+    """Change a template; what is not named stays. Messages that are made from now on say it.
+
+    A file that is detached and attached by one command takes the other's place.
+    """
     from actors.cli.context import opened
     from actors.cli.named_rows import find_named
     from engine.campaigns.templates import TemplateChange, update_template
@@ -69,11 +75,13 @@ def update(
     from state import tables
 
     parts = _parts(subject, html, text, sender)
-    change = {} if attach and not (parts or fields or name) else given(fields, name=name, **parts)
+    has_files = attach or detach
+    change = {} if has_files and not (parts or fields or name) else given(fields, name=name, **parts)
     with opened(context) as muster, muster.transaction() as session:
         row = find_named(session, tables.Template, muster.org_id, template)
         if change:
             row = update_template(session, muster.org_id, row.id, read(TemplateChange, change))
+        _detach(session, muster.org_id, row.id, detach or [])
         _attach(session, muster.org_id, row.id, attach or [])
         typer.echo(f"{row.name}: changed")
 
@@ -100,6 +108,22 @@ def _parts(subject: str | None, html: Path | None, text: Path | None, sender: st
         "sender": None if sender is None else {"email": sender},
     }
     return {name: value for name, value in said.items() if value is not None}
+
+
+def _detach(session: Session, org_id: UUID, template_id: UUID, names: list[str]) -> None:
+    from actors.cli.failure import Failure
+    from engine.campaigns.attachments import MAX_FILES, delete_attachment, list_attachments
+    from engine.kernel.suggestions import did_you_mean
+
+    if not names:
+        return
+    files = list_attachments(session, org_id, template_id, limit=MAX_FILES).results
+    known = {file.filename: file.id for file in files}
+    for name in dict.fromkeys(names):
+        if name not in known:
+            here = f"it has {', '.join(map(repr, known))}" if known else "it has no file"
+            raise Failure(f"no file {name!r} goes with the template{did_you_mean(name, known)}", here)
+        delete_attachment(session, org_id, template_id, known[name])
 
 
 def _attach(session: Session, org_id: UUID, template_id: UUID, paths: list[Path]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from engine.audience.attributes import OWN_FIELDS, canonical
 from engine.audience.lines import ImportRefused
 from engine.audience.records import Record
+from engine.kernel.blanks import BLANKS
 from engine.kernel.inputs import Invalid
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class _Columns:
     """A header: which columns become attributes, and which are the entity's own fields."""
 
     def __init__(self, header: list[str], reading: Reading) -> None:
-        given = [name.strip().strip("\ufeff") for name in header]
+        given = [name.strip(BLANKS) for name in header]
         reading.check_renamed(given)
         self.names = [reading.renamed.get(name, name) for name in given]
         while self.names and not self.names[-1]:
@@ -62,7 +63,7 @@ def records_of(found: Iterator[Fields], reading: Reading) -> Iterator[Record]:
     """The table's records in order.
 
     Raises:
-        ImportRefused: there is no header, or the first lacks a column that was named.
+        ImportRefused: there is no header, or the first lacks a column that was named, or nothing follows.
     """
     header = next(found, None)
     if header is None:
@@ -72,7 +73,9 @@ def records_of(found: Iterator[Fields], reading: Reading) -> Iterator[Record]:
     columns = _Columns(header.values, reading)
     reading.check(columns.known())
     yield from _notes(header, columns)
+    is_empty = True
     for fields in found:
+        is_empty = is_empty and fields.is_header
         if fields.trouble is not None:
             yield Record(fields.line, None, fields.trouble)
         elif fields.is_header:
@@ -85,6 +88,9 @@ def records_of(found: Iterator[Fields], reading: Reading) -> Iterator[Record]:
                 yield Record(fields.line, None, str(error))
             else:
                 yield Record(fields.line, row, note=fields.note or note)
+    if is_empty:
+        said = ", ".join(columns.known())[:100]
+        raise ImportRefused("file", f"has a header and no line after it; the header is {said!r}")
 
 
 def _notes(header: Fields, columns: _Columns) -> Iterator[Record]:

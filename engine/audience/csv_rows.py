@@ -19,6 +19,7 @@ from config.errors import MusterError
 from engine.audience.columns import records_of
 from engine.audience.headers import Fields, Header
 from engine.audience.lines import MAX_LINE, ImportRefused, Line
+from engine.kernel.csv_cells import unmarked
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -39,6 +40,13 @@ _SAMPLE_SIZE = 262_144
 _SAMPLE_RECORDS = 21
 
 _SEP = re.compile(r'"?sep=(?P<delimiter>\\t|[^"\r\n])?"?(?P=delimiter)*[ \r]*', re.IGNORECASE)
+
+#: What a text begins with that a spreadsheet was not to take for a number.
+_MARKS = frozenset("'=")
+_MARKED = """has texts in a spreadsheet's form (`'0123`, `="0123"`); they are read as `0123`"""
+#: What JSON begins with, and no column is called.
+_JSON = re.compile(r'\s*\{(?:\s*["}]|\s*$)')
+_NOTHING = " \t\r\n" + _BOM
 
 #: What the csv module says, by a part of it, and what we say.
 _MESSAGES = {
@@ -149,9 +157,15 @@ def csv_fields(
         key: The column that identifies, if the caller knows one.
         named: Columns that the caller knows to be there.
         delimiter: Absent: it is found out.
+
+    Raises:
+        ImportRefused: it is no CSV.
     """
     feed = _Feed(lines)
     sample = feed.sample()
+    first = next((line.text for line in sample if line.text.strip(_NOTHING)), "")
+    if _JSON.match(first) is not None:
+        raise ImportRefused("file", "is JSON, not CSV; objects a line are NDJSON: say that it is (.ndjson)")
     return _fields(feed, delimiter or _declared(sample) or _found(sample, named), Header(key))
 
 
@@ -204,7 +218,7 @@ def _found(sample: list[Line], named: Collection[str]) -> str:
 
 def _fields(feed: _Feed, delimiter: str, header: Header) -> Iterator[Fields]:
     reader = csv.reader(feed, delimiter=delimiter, strict=True)
-    noted = False
+    noted = noted_marks = False
     while True:
         try:
             values = next(reader)
@@ -215,6 +229,10 @@ def _fields(feed: _Feed, delimiter: str, header: Header) -> Iterator[Fields]:
             known = (ours for theirs, ours in _MESSAGES.items() if theirs in trouble)
             yield Fields(feed.again(), [], next(known, trouble))
             continue
+        marked = not _MARKS.isdisjoint([cell[:1] for cell in values])
+        if marked:
+            plain = [unmarked(cell) for cell in values]
+            marked, values = plain != values, plain
         fields = header.read(0, values)
         if fields is None:
             feed.line()  # blank
@@ -224,4 +242,9 @@ def _fields(feed: _Feed, delimiter: str, header: Header) -> Iterator[Fields]:
             surplus = fields.note is not None and not fields.is_header
             note = None if surplus and noted else fields.note
             noted = noted or fields.note is not None
+            if marked and note is None and not noted_marks:
+                note, noted_marks = (
+                    "has texts in a spreadsheet's form (`'0123`, `=\"0123\"`); they are read as 0123",
+                    True,
+                )
             yield fields._replace(line=feed.line(), note=note)

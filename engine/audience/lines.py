@@ -1,14 +1,14 @@
 """A stream of bytes as numbered lines of text, in constant memory.
 
-What is wrong with the whole file (another encoding, a workbook, an archive) shows in its first 64 KiB and is
-refused before anything else happens, with what to do about it. What is wrong with one line is said of that
-line.
+What is wrong with the whole file (another encoding, a workbook, an archive, an error page) shows in its first 64 KiB
+and is refused before anything else happens, with what to do about it. What is wrong with one line is said of that line.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from engine.audience.foreign_files import binary_form, text_form
 from engine.kernel.inputs import Invalid
 
 if TYPE_CHECKING:
@@ -24,18 +24,6 @@ _HEAD = 65_536
 _BLOCK = 262_144
 
 _SAVE_AS = "save it as UTF-8 (in a spreadsheet: CSV UTF-8)"
-_SIGNATURES = (
-    (b"\xff\xfe\x00\x00", f"is UTF-32, not UTF-8; {_SAVE_AS}"),
-    (b"\x00\x00\xfe\xff", f"is UTF-32, not UTF-8; {_SAVE_AS}"),
-    (b"\xff\xfe", f"is UTF-16, not UTF-8; {_SAVE_AS}, or convert it: iconv -f UTF-16 -t UTF-8"),
-    (b"\xfe\xff", f"is UTF-16, not UTF-8; {_SAVE_AS}, or convert it: iconv -f UTF-16 -t UTF-8"),
-    (b"PK\x03\x04", "is a workbook or a ZIP archive; say that it is XLSX, or export the sheet as CSV UTF-8"),
-    (
-        b"\xd0\xcf\x11\xe0",
-        "is a workbook of an old form (XLS) or has a password; save it as XLSX or CSV UTF-8",
-    ),
-    (b"\x1f\x8b", "is compressed with gzip; decompress it first"),
-)
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -122,11 +110,12 @@ def _read(raw: bytes) -> tuple[str, str | None]:
 
 
 def _check_head(head: bytes) -> None:
-    for signature, what in _SIGNATURES:
-        if head.startswith(signature):
-            raise ImportRefused("file", what)
+    if (what := binary_form(head)) is not None:
+        raise ImportRefused("file", what)
     if head.count(0) * 4 > len(head):
         raise ImportRefused("file", f"looks like UTF-16, not UTF-8; {_SAVE_AS}")
+    if (what := text_form(head.decode(errors="replace"))) is not None:
+        raise ImportRefused("file", what)
     try:
         head.decode()
     except UnicodeDecodeError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,13 +12,22 @@ from engine.audience.lines import ImportRefused
 from engine.audience.store import Row
 from engine.audience.titles import TitleTemplate
 from engine.filters.written_numbers import DecimalMark, plain_number
+from engine.kernel.addresses import phone_names
 from engine.kernel.inputs import Invalid
+from engine.kernel.phone_numbers import is_shortened
 from engine.kernel.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = ["Columns", "Reading"]
+
+#: A whole number as programs write down a double.
+_DOUBLE = re.compile(r"([0-9]{1,15})\.0")
+#: What spreadsheets, databases and programs write where there is no value.
+_PLACEHOLDER = re.compile(
+    r"#(?:N/A|REF!|VALUE!|NAME\?|NULL!|NUM!|DIV/0!)|NULL|null|NaN|nan|None|undefined|N/A|n/a|\\N"
+)
 
 
 class Columns(NamedTuple):
@@ -108,6 +118,19 @@ class Reading:
                     values[name] = number
         return "; ".join(odd) or None
 
+    def _check_digits(self, values: Mapping[str, Any]) -> None:
+        """Refuse an id or a phone number that lost digits in a spreadsheet.
+
+        Raises:
+            Invalid: names the column.
+        """
+        for name in (self.identifier or "external_id", *phone_names(tuple(values))):
+            value = values.get(name)
+            if isinstance(value, str) and is_shortened(value):
+                raise Invalid(
+                    name, f"{value.strip()[:64]!r} lost digits in a spreadsheet; format its column as text"
+                )
+
     def row(self, values: Mapping[str, Any], attributes: str, title: str | None) -> Row:
         """The row of a record.
 
@@ -120,16 +143,27 @@ class Reading:
             Invalid: it does not say who it is about, or its title is too long.
         """
         known_by = folded_key(values.get(self._key)) if self._key is not None else ""
+        self._check_digits(values)
         identity = (
-            None if self._key is not None else external_key(values.get(self._external_id or "external_id"))
+            None if self._key is not None else _identity(values.get(self._external_id or "external_id"))
         )
         if self._external_id is not None and identity is None:
             raise Invalid(self._external_id, "is absent or empty; it must hold the external id")
         if self._key is not None and not known_by:
             raise Invalid(self._key, "is absent or empty; it must hold what entities are known by")
+        for column, said in ((self._external_id or "external_id", identity), (self._key, known_by)):
+            if said and _PLACEHOLDER.fullmatch(said) is not None:
+                raise Invalid(str(column), f"says {said!r}, which is nobody's; it must identify one entity")
         name = self._title.fill(values) if self._title is not None else title or ""
         if len(name) > MAX_TITLE:
             raise Invalid("title", f"has {len(name)} characters; at most {MAX_TITLE} are allowed")
         if self._title is not None and not self._title.covers(values):
             return Row(identity, "", attributes, name, known_by)
         return Row(identity, name, attributes, "", known_by)
+
+
+def _identity(value: object) -> str | None:
+    """An external id as it is kept; `17.0`, which programs make of numbers in a column with gaps, is `17`."""
+    identity = external_key(value)
+    double = None if identity is None else _DOUBLE.fullmatch(identity)
+    return identity if double is None else double[1]

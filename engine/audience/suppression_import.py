@@ -117,7 +117,9 @@ def _campaigns(session: Session, org_id: UUID, wanted: set[UUID]) -> set[UUID]:
 def _records(chunks: Iterable[bytes], result: Imported) -> Iterator[tuple[int, dict[str, str]]]:
     """Line numbers and cells by column; what is wrong with a line is rejected."""
     names: list[str] | None = None
+    is_empty = True
     for fields in csv_fields(numbered_lines(chunks), key="address"):
+        is_empty = is_empty and fields.is_header
         if fields.trouble is not None:
             result.reject(fields.line, fields.trouble)
         elif fields.is_header:  # a file of several that were joined has more than one
@@ -127,6 +129,8 @@ def _records(chunks: Iterable[bytes], result: Imported) -> Iterator[tuple[int, d
             yield fields.line, {name: undefused(cell) for name, cell in cells.items() if cell}
     if names is None:
         raise ImportRefused("file", f"is empty; its first line names the columns {', '.join(COLUMNS)}")
+    if is_empty:
+        raise ImportRefused("file", "has a header and no line after it")
 
 
 def _header(cells: list[str]) -> list[str]:

@@ -16,6 +16,7 @@ from zipfile import BadZipFile, ZipFile
 
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
+from engine.audience.foreign_files import binary_form, text_form
 from engine.audience.headers import Fields, Header
 from engine.audience.lines import ImportRefused
 
@@ -47,6 +48,8 @@ def workbook_fields(chunks: Iterable[bytes], *, key: str | None = None) -> Itera
     with NamedTemporaryFile(suffix=".xlsx") as file:  # the name alone says what it is
         size = 0
         for chunk in chunks:
+            if not size and (what := _other_form(chunk)) is not None:
+                raise ImportRefused("file", f"{what}, not a workbook (XLSX)")
             size += file.write(chunk)
             if size > MAX_FILE:
                 raise ImportRefused(
@@ -84,6 +87,14 @@ def _fields(sheet: CalamineSheet, visible: list[str], header: Header) -> Iterato
         else:
             yield fields._replace(note=fields.note if was_header else None)
         was_header = was_header or fields.is_header
+
+
+def _other_form(head: bytes) -> str | None:
+    """What it is, if that can be told and it is no archive; some programs call a page of HTML a workbook."""
+    if head.startswith(b"PK"):
+        return None
+    form = binary_form(head) or text_form(head.decode(errors="replace"))
+    return None if form is None else re.split("[;,]", form)[0]
 
 
 def _check_size(stream: IO[bytes]) -> None:

@@ -13,11 +13,12 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID, uuid4
 
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import AfterValidator, Field
 from sqlalchemy import and_, func, or_, select, update
 
 from config.errors import MusterError
 from engine.kernel.inputs import Input, InUse, Invalid, Name, check_name
+from engine.kernel.instants import WrittenInstant  # noqa: TC001 - pydantic reads it
 from engine.kernel.listing import Page, find, page
 from engine.kernel.principal import Principal, Role
 from engine.kernel.suggestions import did_you_mean
@@ -90,7 +91,7 @@ class KeyInput(Input):
     name: Name
     role: str = Role.OPERATOR.word
     """viewer, operator or admin."""
-    expires_at: AwareDatetime | None = None
+    expires_at: WrittenInstant | None = None
     """From when on it opens nothing; absent: it is good until it is revoked."""
     networks: Networks | None = None
     """The networks that it may be used from (`192.0.2.0/24`, `2001:db8::/32`); absent: anywhere."""

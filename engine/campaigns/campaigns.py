@@ -4,7 +4,6 @@ written here.
 
 from __future__ import annotations
 
-from datetime import date  # noqa: TC003 - pydantic reads it
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import UUID, uuid4
 
@@ -19,7 +18,7 @@ from engine.delivery.limit_changes import limits_changed
 from engine.events.outbox import record
 from engine.kernel import listing
 from engine.kernel.inputs import Input, Invalid, LongText, Name, Rewritable
-from engine.kernel.instants import refuse_past
+from engine.kernel.instants import WrittenDay, refuse_past
 from engine.kernel.rule_violations import RuleCode, RuleViolation
 from engine.limits.config import CampaignLimits, stored
 from engine.tracking.config import LONGEST_WINDOW, Tracking, kept
@@ -66,8 +65,8 @@ class CampaignInput(Input):
     target_ids: Annotated[list[UUID], Field(max_length=100)] = Field(default_factory=list)
     """The audience: every entity that one of these targets lets through, once."""
     flow_id: UUID | None = None
-    start_date: date | None = None
-    end_date: date | None = None
+    start_date: WrittenDay | None = None
+    end_date: WrittenDay | None = None
     """Inclusive, a day in UTC."""
     ends: Literal["when_delivered", "when_told"] = "when_delivered"
     limits: CampaignLimits | None = None

@@ -166,7 +166,7 @@ def update_channel(
         _set_connection(session, channel, given, secrets)
     if "fallback_channel_id" in fields:
         _check_fallback(session, channel, given.fallback_channel_id, secrets)
-    if "limits" in fields:
+    if "limits" in fields and stored(given.limits) != channel.limits:
         channel.limits = stored(given.limits)
         session.flush()
         limits_changed(session, org_id)

@@ -34,9 +34,9 @@ from engine.channels.lending import Lent
 from engine.channels.port import Deferred, Delivered, Doubtful, Down, Outcome, Rejected, Throttled
 from engine.channels.scrub import Scrub
 from engine.channels.wave import Wave, deliver_all
-from engine.kernel.addresses import Region  # noqa: TC001 - pydantic reads it
 from engine.kernel.media import AddressMedium, address_finder
 from engine.kernel.outbound import Guard, guarding
+from engine.kernel.phone_numbers import Region  # noqa: TC001 - pydantic reads it
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -30,8 +30,8 @@ from config.private_files import make_private_folder, open_private
 from engine.channels.port import Delivered, Down, Outcome, Rejected
 from engine.channels.wave import INTERRUPTED, Wave
 from engine.content.mime import MimeBuilder
-from engine.kernel.addresses import Region  # noqa: TC001 - pydantic reads it
 from engine.kernel.media import AddressMedium, address_finder
+from engine.kernel.phone_numbers import Region  # noqa: TC001 - pydantic reads it
 
 if sys.platform != "win32":
     import fcntl

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from engine.channels.port import Delivered
 from engine.channels.wave import INTERRUPTED, Wave
-from engine.kernel.addresses import Region  # noqa: TC001 - pydantic reads it
 from engine.kernel.media import AddressMedium, address_finder
+from engine.kernel.phone_numbers import Region  # noqa: TC001 - pydantic reads it
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -30,8 +30,9 @@ from engine.channels.port import Delivered, Doubtful, Down, Rejected
 from engine.channels.scrub import Scrub
 from engine.channels.trust import TrustCredentials
 from engine.engagement.placed_calls import note_placed
-from engine.kernel.addresses import PhoneFinder, Region
+from engine.kernel.addresses import PhoneFinder
 from engine.kernel.media import AddressMedium
+from engine.kernel.phone_numbers import Region  # noqa: TC001 - pydantic reads it
 
 if TYPE_CHECKING:
     from engine.channels.http.answers import Answer

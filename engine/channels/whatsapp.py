@@ -25,8 +25,9 @@ from engine.channels.http.wire import WireChannel
 from engine.channels.port import Delivered
 from engine.channels.scrub import Scrub
 from engine.channels.trust import TrustCredentials
-from engine.kernel.addresses import PhoneFinder, Region
+from engine.kernel.addresses import PhoneFinder
 from engine.kernel.media import AddressMedium
+from engine.kernel.phone_numbers import Region  # noqa: TC001 - pydantic reads it
 
 if TYPE_CHECKING:
     from engine.channels.http.answers import Answer

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 from sqlalchemy import Integer, String, Uuid, delete, literal, select, update
 
-from engine.kernel.addresses import EmailFinder, PhoneFinder, normalise_phone
+from engine.kernel.addresses import EmailFinder, PhoneFinder
+from engine.kernel.phone_numbers import normalise_phone
 from state.sets import insert_into, rows
 from state.tables import Organization, TargetKey
 

@@ -33,6 +33,7 @@ __all__ = [
     "Second",
     "Span",
     "day_of",
+    "is_date_elsewhere",
     "read_date",
     "second_of",
     "zoned_second_of",
@@ -55,6 +56,19 @@ ZONED_PATTERN = f"^{_WRITTEN_DAY}{_TIME}{_ZONE}$"
 
 _DATE = re.compile(DATE_PATTERN)
 _ZONED = re.compile(ZONED_PATTERN)
+_MONTH_NAME = r"(?:jan|feb|mar|mär|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)[^\W\d_]*\.?"
+#: What does not read as a date, and a person would read as one.
+_ELSEWHERE = re.compile(
+    r"(?:(?:[^\W\d_]{2,10}\.?,? +)?(?:"  # a weekday may stand before it
+    r"[0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]{1,2}|[0-9]{1,2}[-/.][0-9]{1,2}[-/.][0-9]{4}|[0-9]{1,2}/[0-9]{1,2}/[0-9]{2}"
+    r"|[0-9]{2}([.-])[0-9]{2}\1[0-9]{2}"
+    rf"|[0-9]{{1,2}}(?:st|nd|rd|th|\.)?[ -]*{_MONTH_NAME}[ ,-]*(?:[0-9]{{4}}|[0-9]{{2}})"
+    rf"|{_MONTH_NAME} *[0-9]{{1,2}}(?:st|nd|rd|th)?,? +[0-9]{{4}})(?:[T ,]+[0-9]{{1,2}}:[0-9]{{2}}.{{0,20}})?"
+    r"|now|today|yesterday|tomorrow|(?:last|this|next)[ _-](?:day|week|month|quarter|year)"
+    r"|[0-9]{1,4} (?:day|week|month|year)s? ago)",
+    re.IGNORECASE,
+)
+_ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 #: The group of the patterns that holds the hour; minute, second, sign, hours and minutes of the zone follow.
 _HOUR = 11
 _SECONDS_A_DAY = 86_400
@@ -165,6 +179,14 @@ def read_date(text: str, now: datetime) -> Span | None:
     except (ValueError, OverflowError):
         # It looks like a date, but no calendar has that day.
         return None
+
+
+def is_date_elsewhere(text: str) -> bool:
+    """Whether people write dates so that do not read as one here, because another country means something else, or no
+    calendar has that day (`03/02/2026`, `3 Feb 2026`, `31.02.2026`, `today`).
+    """
+    plain = trim(text)
+    return read_date(plain, _ANY_TIME) is None and _ELSEWHERE.fullmatch(plain) is not None
 
 
 def day_of(text: str) -> str | None:

@@ -27,7 +27,7 @@ from pydantic import (
     model_validator,
 )
 
-from engine.filters.dates import DATE_WORDS, read_date
+from engine.filters.dates import DATE_WORDS, is_date_elsewhere, read_date
 from engine.filters.numerals import is_number_elsewhere, reads_number
 from engine.filters.truth import NO, YES, read_truth
 from engine.kernel.inputs import Invalid
@@ -203,20 +203,27 @@ class Condition(_Closed):
                 raise ValueError("value must not be empty; use EMPTY or NOT_EMPTY to ask for emptiness")
             return self
         if self.operator in ORDERING:
-            if self.data_type is DataType.BOOLEAN:
-                raise ValueError(
-                    f"booleans have no order; {self.operator} cannot be used with data_type boolean"
-                )
-            if not self.literals[0]:
-                raise ValueError(f"{self.operator} needs a value that is not empty")
-            if self.data_type is None and is_number_elsewhere(self.literals[0]):
-                raise ValueError(
-                    f"value {self.literals[0][:64]!r} does not read as a number; write it like 1234.5, "
-                    "or say data_type string to compare texts"
-                )
+            self._check_ordered(self.literals[0])
         for literal in self.literals:
             self._check_literal(literal)
         return self
+
+    def _check_ordered(self, literal: str) -> None:
+        if self.data_type is DataType.BOOLEAN:
+            raise ValueError(f"booleans have no order; {self.operator} cannot be used with data_type boolean")
+        if not literal:
+            raise ValueError(f"{self.operator} needs a value that is not empty")
+        if self.data_type is not None:
+            return
+        for is_meant, kind, example in (
+            (is_number_elsewhere, "number", "1234.5"),
+            (is_date_elsewhere, "date", "2026-03-02 or TODAY"),
+        ):
+            if is_meant(literal):
+                raise ValueError(
+                    f"value {literal[:64]!r} does not read as a {kind}; write it like {example}, "
+                    "or say data_type string to compare texts"
+                )
 
     def _check_count(self) -> None:
         count = len(self.literals)

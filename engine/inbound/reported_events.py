@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from uuid import UUID  # noqa: TC003 - pydantic reads it
 
-from pydantic import AwareDatetime, Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from engine.answers.reading import read_event
 from engine.audience.attributes import external_key, read_entity
@@ -19,6 +19,7 @@ from engine.channels import registry
 from engine.content.links import read_message_id
 from engine.filters.schema_names import check_schema
 from engine.kernel.inputs import Input, Invalid, read
+from engine.kernel.instants import WrittenInstant  # noqa: TC001 - pydantic reads it
 from engine.kernel.money import check_currency, minor
 from engine.kernel.suggestions import did_you_mean
 
@@ -44,7 +45,7 @@ class Reported(Input):
     id: EventId
     """The reporter's own: the same id is taken once."""
     type: str
-    at: AwareDatetime | None = None
+    at: WrittenInstant | None = None
     """When it happened; absent: now."""
 
     def happened(self, now: datetime) -> datetime:

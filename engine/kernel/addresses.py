@@ -13,17 +13,15 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import idna
-from pydantic import AfterValidator
 
 from engine.kernel.blanks import BLANKS, UNSEEN
+from engine.kernel.phone_numbers import normalise_phone, phone_trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    import phonenumbers
 
 __all__ = [
     "AnyFinder",
@@ -31,14 +29,13 @@ __all__ = [
     "EmailFinder",
     "Finder",
     "PhoneFinder",
-    "Region",
     "address_texts",
     "address_trouble",
     "email_trouble",
     "no_address",
     "normalise_chat",
     "normalise_email",
-    "normalise_phone",
+    "phone_names",
 ]
 
 _LOCAL = r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
@@ -64,28 +61,9 @@ _INNER = ("email", "value", "address")
 _IGNORED = re.compile(r"[\s_-]+")
 _CHAT_ID = re.compile(r"-?[1-9][0-9]{0,19}|@[A-Za-z][A-Za-z0-9_]{3,31}")
 _LARGEST = 10**20
-#: Longer than any way to write a phone number; parsing costs with the length.
-_PHONE_LIMIT = 40
 _LONGEST_ADDRESS = 320
 #: Characters of a value that an error shows.
 _SHOWN = 100
-#: Any blank of a line: programs that set type put thin and narrow ones between digits.
-_BLANK = re.compile(r"[^\S\r\n]")
-_SEPARATORS = re.compile(r"[\s./()-]+")
-_NO_PLUS = re.compile(r"[1-9][0-9]{10,14}")
-_INTERNATIONAL_PREFIX = re.compile(r"\s*00(?=[1-9])")
-
-
-def _region(value: str) -> str:
-    import phonenumbers  # noqa: PLC0415 - half of what a command loads, and few read a number
-
-    code = value.strip().upper()
-    if code not in phonenumbers.SUPPORTED_REGIONS:
-        raise ValueError("is not a country's two letters (ISO 3166-1), such as DE or US")
-    return code
-
-
-Region = Annotated[str, AfterValidator(_region)]
 
 
 def normalise_email(text: str) -> str | None:
@@ -123,47 +101,6 @@ def email_trouble(text: str) -> str:
         if holds:
             return reason
     return "is no e-mail address"
-
-
-@lru_cache(maxsize=4096)
-def normalise_phone(text: str, region: str | None = None) -> str | None:
-    """The number in E.164, or None when it is none that anybody can have (libphonenumber's plans).
-
-    Args:
-        region: Where it is from when it has no country code (`0151 …`); None: such a number is none. `+`, and the
-            region's international prefix (`00` without a region), begin a country code; so do the first of eleven or
-            more digits that are a mobile number in that reading, which is how WhatsApp writes them.
-    """
-    from phonenumbers import PhoneNumberType, number_type  # noqa: PLC0415 - see `_region`
-
-    text = _BLANK.sub(" ", text.strip(BLANKS))
-    if len(text) > _PHONE_LIMIT:
-        return None
-    mobile = (PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE)
-    if _NO_PLUS.fullmatch(digits := _SEPARATORS.sub("", text)) is not None:
-        number = _parsed(f"+{digits}", None)
-        if number is not None and number_type(number) in mobile:
-            return _e164(number)
-    if region is None and (found := _INTERNATIONAL_PREFIX.match(text)) is not None:
-        text = f"+{text[found.end() :]}"
-    number = _parsed(text, region)
-    return None if number is None else _e164(number)
-
-
-def _parsed(text: str, region: str | None) -> phonenumbers.PhoneNumber | None:
-    import phonenumbers  # noqa: PLC0415 - see `_region`
-
-    try:
-        number = phonenumbers.parse(text, region)
-    except phonenumbers.NumberParseException:
-        return None
-    return None if number.extension or not phonenumbers.is_valid_number(number) else number
-
-
-def _e164(number: phonenumbers.PhoneNumber) -> str:
-    from phonenumbers import PhoneNumberFormat, format_number  # noqa: PLC0415 - see `_region`
-
-    return format_number(number, PhoneNumberFormat.E164)
 
 
 def normalise_chat(text: str) -> str | None:
@@ -272,9 +209,7 @@ class PhoneFinder(Finder):
         self._region = region
 
     def _reason(self, text: str) -> str:
-        if self._region is None and not text.startswith(("+", "00")):
-            return "has no country code, and the channel names no region"
-        return "is no phone number that anybody can have"
+        return phone_trouble(text, self._region)
 
 
 class ChatFinder(Finder):
@@ -327,6 +262,11 @@ def address_texts(value: Any, depth: int = 4) -> list[str]:
     if depth and isinstance(value, list):
         return [text for inner in value for text in address_texts(inner, depth - 1)]
     return []
+
+
+def phone_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Which attributes of an entity usually hold a phone number, likeliest first."""
+    return _candidates(names, _PHONE)
 
 
 def _any_text(text: str) -> str | None:

@@ -7,16 +7,36 @@ everywhere on earth, so that nobody's today is refused.
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated
+
+from pydantic import AwareDatetime, BeforeValidator
 
 from engine.kernel.inputs import Invalid
 
-__all__ = ["SLACK", "is_past", "read_instant", "refuse_past"]
+__all__ = ["SLACK", "WrittenDay", "WrittenInstant", "is_past", "read_instant", "refuse_past"]
 
 #: How far back an instant is still now.
 SLACK = timedelta(minutes=1)
 #: The last place on earth where a day is over is so far behind UTC.
 _LAST_ZONE = timedelta(hours=12)
 _DAY_LENGTH = len("2026-11-24")
+
+
+def _written(example: str) -> BeforeValidator:
+    """Refuses numbers: a spreadsheet's day 45000 and an epoch's milliseconds are texts and numbers as well."""
+
+    def check(value: object) -> object:
+        plain = value.strip().lstrip("+-").replace(".", "", 1) if isinstance(value, str) else ""
+        if isinstance(value, bool | int | float) or plain.isdecimal():
+            raise ValueError(f"must be {example}; {str(value)[:32]!r} is a number")
+        return value
+
+    return BeforeValidator(check)
+
+
+#: Of documents that people and programs write: ISO 8601, and no number of days or seconds.
+WrittenDay = Annotated[date, _written("a day like 2026-11-24")]
+WrittenInstant = Annotated[AwareDatetime, _written("a date and time like 2026-11-24T10:00:00Z")]
 
 
 def read_instant(text: str, *, last: bool = False) -> datetime:

@@ -26,8 +26,8 @@ from engine.kernel.addresses import (
     PhoneFinder,
     normalise_chat,
     normalise_email,
-    normalise_phone,
 )
+from engine.kernel.phone_numbers import normalise_phone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

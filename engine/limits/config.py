@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from engine.kernel.addresses import normalise_email
 from engine.kernel.inputs import Input
+from engine.kernel.instants import WrittenDay  # noqa: TC001 - pydantic reads it
 from engine.limits.hours import Hours
 from engine.limits.mailbox_providers import provider_named
 from engine.limits.windows import Window  # noqa: TC001 - pydantic reads it
@@ -124,7 +125,7 @@ class LimitsConfig(Input):
 class WarmUp(Input):
     """A ceiling of messages a day (of UTC) that grows from day to day, for a sender that receivers do not know yet."""
 
-    start: date
+    start: WrittenDay
     """The first day."""
     messages: int = Field(ge=1, le=10_000_000)
     """Of the first day."""

@@ -48,10 +48,25 @@ _USUAL = {
     "democratic republic of the congo": "CD", "dr congo": "CD", "drc": "CD", "republic of the congo": "CG",
     "congo": "CG", "federal republic of germany": "DE", "bundesrepublik deutschland": "DE", "brd": "DE",
     "el": "GR", "ger": "DE", "sui": "CH", "ned": "NL", "den": "DK", "por": "PT", "gre": "GR", "cro": "HR",
-    "rsa": "ZA", "p r china": "CN",
+    "rsa": "ZA", "p r china": "CN", "czech rep": "CZ", "slovak rep": "SK", "dominican rep": "DO", "russian fed": "RU",
+    "s korea": "KR", "n korea": "KP", "rok": "KR", "dprk": "KP", "democratic people s republic of korea": "KP",
+    "democratic peoples republic of korea": "KP", "hong kong sar": "HK", "macao sar": "MO", "macau sar": "MO",
+    "hong kong china": "HK", "bosnia": "BA", "trinidad": "TT", "west germany": "DE", "virgin islands us": "VI",
+    "us virgin islands": "VI", "u s virgin islands": "VI", "british virgin islands": "VG", "congo brazzaville": "CG",
+    "congo kinshasa": "CD", "republic of china": "TW",
 }  # fmt: skip
 
 
+#: A whole text that is a flag.
+_FLAG = re.compile("^\\s*[\U0001f1e6-\U0001f1ff]{2}\\s*$")
+_QUALIFIED = re.compile(r"([^,(]+?)\s*[,(]\s*([^()]+?)\s*\)?")
+#: What stands between two names of one country: `DE - Germany`, `Belgique/België`.
+_BESIDE = re.compile(r"[/|:\u2013\u2014-]")
+#: Names that are part of several countries', and words that do not tell these apart.
+_SEVERAL = frozenset(
+    ("korea", "congo", "sudan", "guinea", "samoa", "china", "virgin islands", "saint martin", "ireland")
+)
+_OF_STATES = frozenset(("republic", "of", "the", "state", "people", "peoples", "s", "independent", "pr"))
 _GERMAN = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
 
 
@@ -66,14 +81,29 @@ def country_of(text: str) -> str | None:
     """The country's code of two letters (ISO 3166-1); None when nobody can say which it is."""
     if len(text) > _LONGEST:
         return None
-    plain = _plain(text)
-    whole = _code(plain)
+    text = _FLAG.sub(_letters, text)
+    whole = _code(_plain(text))
     if whole is not None:
         return whole
-    for part in (re.sub(r"\(.*?\)", " ", text), text.partition(",")[0]):  # `Bolivia, Plurinational State of`
-        if (code := _code(_plain(part))) is not None:
-            return code
-    return None
+    if (qualified := _QUALIFIED.fullmatch(text.strip())) is not None:
+        return _qualified(_plain(qualified[1]), _plain(qualified[2]))
+    parts = [_code(_plain(part)) for part in _BESIDE.split(text) if part.strip()]
+    return parts[0] if len(parts) > 1 and len(set(parts)) == 1 else None
+
+
+def _qualified(name: str, more: str) -> str | None:
+    """The country of `Sudan, South`, `Bolivia, Plurinational State of`, `Germany (DE)`."""
+    if (code := _code(f"{more} {name}".removesuffix(" the"))) is not None:
+        return code
+    code, other = _code(name), _code(more)
+    if other not in (None, code):
+        return None  # `Georgia (US)`
+    is_clear = name not in _SEVERAL or other == code or not set(more.split()) - _OF_STATES
+    return code if is_clear else None
+
+
+def _letters(flag: re.Match[str]) -> str:
+    return "".join(chr(ord(one) - ord("\U0001f1e6") + ord("A")) for one in flag[0])
 
 
 def _code(plain: str) -> str | None:
@@ -107,7 +137,7 @@ def _first_zones() -> dict[str, str]:
         if line and not line.startswith("#"):
             code, _, zone = line.split("\t")[:3]
             zones.setdefault(code, zone)
-    return zones
+    return {**zones, "XK": "Europe/Belgrade"}
 
 
 @lru_cache(maxsize=1)

@@ -6,7 +6,7 @@
 | `New York`, `Berlin` | the zone of that city, if only one is called so |
 | `W. Europe Standard Time`, `Eastern Daylight Time` | Windows' name, by CLDR's table |
 | `UTC-5`, `GMT+02:00`, `-05:00`, `+0530` | the zone with that offset all the year |
-| `(UTC-05:00) Eastern Time (US & Canada)` | the zone of what it says first, else of the offset |
+| `(UTC-05:00) Eastern Time (US & Canada)`, `GMT+1 Berlin` | the zone of what it says beside, else of the offset |
 | `EST`, `PST`, `CEST`, `Pacific Time (US & Canada)` | the place that nearly everybody means by it, in summer too |
 
 `CST`, `IST` and the like, which mean several, and bare numbers are not read.
@@ -17,9 +17,12 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from importlib.resources import files
+from unicodedata import combining, normalize
 from zoneinfo import ZoneInfo
 
 from babel.core import get_global
+
+from engine.kernel.blanks import BLANKS
 
 __all__ = ["is_zone", "read_zone"]
 
@@ -27,10 +30,11 @@ _LONGEST = 100
 #: What stands between the words of a name, however it is written.
 _BETWEEN = re.compile(r"[\s_./\\]+|(?<=[a-z])-(?=[a-z])")
 _OF_AMERICA = re.compile(r"\s*\((?:us|usa|us (?:&|and) canada|usa (?:&|and) canada)\)$")
+_BEHIND = re.compile(r"\s*\([^()]*\)$")
 _NO_OFFSET = re.compile(r"^\(\s*(?:utc|gmt)\s*\)")
 _OFFSET = re.compile(
-    r"\(?\s*(?:utc|gmt)?\s*(?P<sign>[+\-\u2212\u2013])\s*(?P<hours>\d{1,2})(?:[:.]?(?P<minutes>\d{2}))?\s*(?:h|hours?)?"
-    r"(?:\)\s*(?P<label>.*))?",
+    r"\(?\s*(?P<prefix>utc\s*/\s*gmt|gmt\s*/\s*utc|utc|gmt)?\s*(?P<sign>[+\-\u2212\u2013\u00b1])\s*"
+    r"(?P<hours>\d{1,2})(?:(?P<colon>[:.]?)(?P<minutes>\d{2}))?\s*(?:h|hours?)?(?:[\s)]\s*(?P<label>[^\d\s].*))?\)?",
     re.IGNORECASE,
 )
 #: East of Greenwich; the furthest there are.
@@ -85,17 +89,25 @@ def read_zone(text: str) -> str | None:
     """The zone (IANA) that a text means; None when nobody can say."""
     if len(text) > _LONGEST:
         return None
-    said = _NO_OFFSET.sub("(utc+0)", text.strip().strip("\ufeff").strip().lower())
+    said = _NO_OFFSET.sub("(utc+0)", text.strip(BLANKS).lower())
     match = _OFFSET.fullmatch(said)
     if match is not None:
         label = re.split(r"[,(:]", match["label"] or "", maxsplit=1)[0]
-        return _known().get(_plain(label)) or _by_offset(match)
-    plain = _plain(_OF_AMERICA.sub("", said))
-    return _known().get(plain) or _by_windows(plain)
+        plain = _plain(label)
+        return _known().get(plain) or _by_windows(plain) or _by_offset(match)
+    for name in (_OF_AMERICA.sub("", said), _BEHIND.sub("", said)):  # `Europe/Berlin (CET)`
+        plain = _plain(name)
+        if (zone := _known().get(plain) or _by_windows(plain)) is not None:
+            return zone
+    return None
 
 
 def _by_offset(match: re.Match[str]) -> str | None:
+    if match["minutes"] and not (match["colon"] or match["prefix"] or len(match["hours"]) > 1):
+        return None  # `-300` may be minutes
     minutes = int(match["hours"]) * 60 + int(match["minutes"] or 0)
+    if match["sign"] == "\u00b1":
+        return None if minutes else "UTC"
     east = minutes if match["sign"] == "+" else -minutes
     if int(match["minutes"] or 0) > 59 or not _EARLIEST <= east <= _LATEST:  # noqa: PLR2004 - minutes of an hour
         return None
@@ -134,5 +146,6 @@ def _windows() -> dict[str, str]:
 
 
 def _plain(name: str) -> str:
-    """In lower case, with single blanks between its words."""
-    return _BETWEEN.sub(" ", name.lower()).strip()
+    """In lower case and without accents, with single blanks between its words."""
+    letters = "".join(one for one in normalize("NFKD", name.lower()) if not combining(one))
+    return _BETWEEN.sub(" ", letters).strip()

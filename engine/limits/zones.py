@@ -23,15 +23,19 @@ __all__ = ["is_zone", "place_is_unreadable", "zone_of"]
 
 #: Names without case and what is no letter, likeliest first.
 _ZONE = re.compile(
-    r"(.* )?(time ?zone|zeitzone)( ?(id|name|iana|code|offset))?|(.* )?tz( ?(id|name|database name))?"
-    r"|(iana|olson)( ?zone)?|(utc|gmt) ?offset|fuseau horaire|zona horaria|huso horario|fuso (horário|horario|orario)"
+    r"(.* )?(time ?zone|zeitzone)( ?(id|name|iana|code|offset|utc|gmt|sid key))?|(.* )?tz( ?(id|name|database name))?"
+    r"|(iana|olson)( ?zone)?|zone ?info|(utc|gmt) ?offset"
+    r"|fuseau horaire|zona horaria|huso horario|fuso (horário|horario|orario)"
     r"|tijdzone|tidszone?|tidssone|strefa czasowa|časové pásmo|aikavyöhyke|saat dilimi"
 )
 _COUNTRY = re.compile(
     r"((home|business|work|company|mailing|postal|bill|billing|ship|shipping|primary|permanent|residential|address|contact|customer|user"
-    r"|default|other|person|account|location) ?(address ?)?)?country"
-    r" ?(code|name|region|or region|region name|iso|iso ?[23]|iso ?code|iso ?alpha ?[23]|code ?iso|of residence)?"
-    r"|land|länder ?code|laender ?code|länderkürzel|herkunftsland|wohnsitzland|pays|país|pais|paese|kraj|nation"
+    r"|default|other|person|account|location|residence|ship to|bill to|sold to|iso|geo|ip|mp|hs|lead|recipient|member"
+    r"|subscriber|current|last) ?(address ?)?)?country"
+    r" ?(code|name|region|or region|region name|iso|iso ?[23]|iso ?code|iso ?alpha ?[23]|code ?iso|code ?[23]"
+    r"|code ?alpha ?[23]|of residence)?"
+    r"|iso ?(alpha ?)?[23]|land( ?(region|iso|iso ?code|iso ?[23]|code|name))?|staat|länder ?code|laender ?code"
+    r"|länderkürzel|herkunftsland|wohnsitzland|pays|país|pais|paese|kraj|nation"
 )
 _BETWEEN = re.compile(r"[\W_]+")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")

@@ -123,6 +123,45 @@ def test_other_values_of_an_order_are_no_such_numbers(value):
     assert parse_filters({"filter": {"items": [condition]}}) is not None
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "03/02/2026", "3/2/26", "2026-3-2", "2026.03.02", "31.02.2026", "2026-02-30", "13-14-2026", "3 Feb 2026",
+        "3. Februar 2026", "Feb 3, 2026", "February 3rd, 2026", "Tue, 3 Feb 2026 10:00:00 +0000", "03-Feb-26",
+        "03/02/2026 10:00 AM", "03.02.26", "today", " Today ", "this week", "LAST-MONTH", "now", "30 days ago",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("operator", ["LESS_THAN", "GREATER_THAN_OR_EQUAL"])
+def test_a_date_of_another_form_has_no_order(value, operator):
+    condition = {"key": "joined", "operator": operator, "value": value}
+    with pytest.raises(FilterError, match="does not read as a date; write it like 2026-03-02 or TODAY"):
+        parse_filters({"filter": {"items": [condition]}})
+    with pytest.raises(FilterError, match="does not read as a date; use 2026-03-02"):
+        parse_filters({"filter": {"items": [{**condition, "data_type": "date"}]}})
+    assert parse_filters({"filter": {"items": [{**condition, "data_type": "string"}]}}) is not None
+    assert parse_filters({"filter": {"items": [{**condition, "operator": "EQUALS"}]}}) is not None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2026-03-02",
+        "02.03.2026",
+        "2026/3/2",
+        "TODAY",
+        "LAST_WEEK",
+        "1.2.3",
+        "2026-02",
+        "A/B",
+        "March",
+        "v1.2.2026",
+    ],
+)
+def test_other_values_of_an_order_are_no_such_dates(value):
+    condition = {"key": "joined", "operator": "LESS_THAN", "value": value}
+    assert parse_filters({"filter": {"items": [condition]}}) is not None
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),

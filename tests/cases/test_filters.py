@@ -269,3 +269,47 @@ def test_30_floats_are_one_text_on_both_databases(
     house.load("\n".join(lines), external_id="id")
     value: Any = [wanted] if operator == "IS_ONE_OF" else wanted
     assert found == house.count("v", operator, value)
+
+
+DATES = (
+    "2026-02-03", "03.02.2026", "2026/02/03", "3.2.2026", "03/02/2026", "2/3/26", "45000", "46056", "1770076800000",
+    "3 Feb 2026", "2026-2-3", "31.02.2026", "",
+)  # fmt: skip
+
+
+def test_12_dates_of_another_form_are_never_another_date(house: House) -> None:
+    house.load(table("since", list(DATES)))
+    house.load('{"id":"n1","since":46056}\n{"id":"n2","since":1770076800000}')
+    for operator, value, found in (
+        ("EQUALS", "2026-02-03", 4),
+        ("LESS_THAN", "2026-02-04", 4),
+        ("GREATER_THAN", "1970-01-02", 5),
+        ("LESS_THAN", "TODAY", 5),
+    ):
+        assert found == house.count("since", operator, value, "date"), (operator, value)
+    item = {"key": "since", "operator": "LESS_THAN", "value": "2026-02-04"}
+    body = {"name": "t", "entity_schema": "contact", "entity_filters": {"filter": {"items": [item]}}}
+    target = house.request("POST", "/v1/target", 201, json=body)["_id"]
+    notes = house.request("POST", f"/v1/target/{target}:preview")["notes"]
+    assert "since: 9 values are no dates" in [note["message"] for note in notes]
+
+
+@pytest.mark.parametrize(
+    "day", ["03/02/2026", "3.2.2026", "45000", 45000, 1770076800000, "1770076800000", 46056.5]
+)
+def test_12_dates_of_documents_are_refused_by_their_field(house: House, day: Any) -> None:
+    answer = house.client.post("/v1/campaign", json={"name": "c", "start_date": day})
+    assert 400 == answer.status_code, answer.text
+    assert "start_date" in answer.json()["message"]
+    for field in ("startDate", "endDate"):
+        answer = house.client.post("/api/v1/campaigns", json=house.document(**{field: day}))
+        assert 400 == answer.status_code, answer.text
+        assert field in answer.json()["details"]["field"]
+    campaign = house.campaign()
+    answer = house.client.post(f"/api/v1/campaigns/{campaign}/execute", json={"scheduledAt": day})
+    assert 400 == answer.status_code, answer.text
+    assert "scheduledAt" in answer.json()["details"]["field"]
+    assert (
+        400
+        == house.client.post("/v1/key", json={"name": "k", "role": "viewer", "expires_at": day}).status_code
+    )

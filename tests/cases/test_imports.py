@@ -129,3 +129,60 @@ def test_joined_files_and_trailing_delimiters_become_nobody(house: House, text: 
     assert {"email"} == {name for one in house.known().values() for name, value in one.items() if value} - {
         "id"
     }
+
+
+NO_DATA = {
+    "page.csv": b"<!DOCTYPE html>\n<html><head><title>502 Bad Gateway</title></head>\n<body>x</body></html>\n",
+    "people.xml.csv": b'<?xml version="1.0"?>\n<people><id>1</id></people>\n',
+    "array.csv": b'[\n  {"id": 1, "name": "Ada"}\n]\n',
+    "object.csv": b'{"error": "not found", "code": 404}\n',
+    "sheet.csv": b"PK\x03\x04\x14\x00\x06\x00",
+    "paper.csv": b"%PDF-1.4\n1 0 obj\nendobj\n",
+    "empty.csv": b"",
+    "header.csv": b"id,name,email\n",
+    "array.ndjson": b'[{"external_id": 1}]',
+    "page.ndjson": b"<html>\n<body>x</body></html>\n",
+    "people.ndjson": b"id,name\n1,Ada\n",
+    "empty.ndjson": b"\n",
+    "page.xlsx": b"<html>\n<body>x</body></html>\n",
+}
+
+
+@pytest.mark.parametrize("name", NO_DATA)
+def test_what_is_no_data_is_refused_and_changes_nothing(house: House, name: str) -> None:
+    house.load(PEOPLE)
+    before = house.known()
+    kinds = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
+    kind = kinds.get(
+        name.rpartition(".")[2], "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    )
+    for external_id in ({"external_id": "id"}, {}):
+        answer = house.client.post(
+            "/v1/entity/contact:import",
+            params=external_id,
+            content=NO_DATA[name],
+            headers={"content-type": kind},
+        )
+        assert 400 == answer.status_code, answer.text
+        assert "file: " in answer.json()["message"]
+    assert before == house.known()
+
+
+def test_what_is_no_data_is_refused_on_the_command_line(acme: Muster, tmp_path: Path) -> None:
+    for name, data in NO_DATA.items():
+        (tmp_path / name).write_bytes(data)
+        done = acme("import", tmp_path / name, "--external-id", "id")
+        assert 2 == done.code, (name, done.err)
+    (tmp_path / "list.csv").write_bytes(NO_DATA["page.csv"])
+    assert 2 == acme("suppression", "import", tmp_path / "list.csv").code
+    assert [] == acme.ok("entity", "list", "--json").json["results"]
+
+
+def test_ids_are_the_same_however_a_spreadsheet_kept_them(house: House) -> None:
+    house.load("id,name,phone\n0123,Ada,+4791234567\n17,Bo,+4791234568\n")
+    done = house.load('id,points,phone\n\'0123,1,\'+4791234567\n17.0,2,"=""+4791234568"""\n1.7E+01,3,x\n')
+    assert (2, [4]) == (done["updated"], [one["line"] for one in done["errors"]])
+    known = house.known()
+    assert [("Ada", "1", "+4791234567"), ("Bo", "2", "+4791234568")] == [
+        tuple(known[key][name] for name in ("name", "points", "phone")) for key in ("0123", "17")
+    ]

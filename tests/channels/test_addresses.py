@@ -16,8 +16,8 @@ from engine.kernel.addresses import (
     no_address,
     normalise_chat,
     normalise_email,
-    normalise_phone,
 )
+from engine.kernel.phone_numbers import normalise_phone
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,16 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import select
 
 from engine.campaigns.templates import TemplateInput, create_template
 from engine.kernel.inputs import read
 from engine.organizations import find_organization
+from state.tables import TemplateAttachment
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.cli.conftest import Muster
 
 
@@ -51,6 +55,34 @@ def test_a_test_is_really_sent(spring: Muster) -> None:
     assert "sent to me@x.org" in spring.ok("template", "test", "spring", "Me@X.org", "--for", "1").out
     (file,) = (spring.data / "outbox" / "tests").glob("*.jsonl")
     assert json.loads(file.read_text())["subject"] == "Hello Ada"
+
+
+def files_of(muster: Muster) -> dict[str, int]:
+    """Name and size of each file that goes with the template."""
+    database = muster.database()
+    with database.read() as session:
+        found = session.execute(select(TemplateAttachment.filename, TemplateAttachment.size)).all()
+    database.close()
+    return dict(found)
+
+
+def test_files_are_attached_and_detached(spring: Muster, tmp_path: Path) -> None:
+    terms, prices = tmp_path / "terms.pdf", tmp_path / "prices.csv"
+    terms.write_bytes(b"%PDF-1.4 old")
+    prices.write_bytes(b"a,b")
+    spring.ok("template", "update", "spring", "--attach", terms, "--attach", prices)
+    assert {"terms.pdf": 12, "prices.csv": 3} == files_of(spring)
+    terms.write_bytes(b"%PDF-1.4 newer")
+    again = spring("template", "update", "spring", "--attach", terms)
+    assert (2, True) == (again.code, "the template has a file with 'terms.pdf' already" in again.err)
+    spring.ok("template", "update", "spring", "--detach", "terms.pdf", "--attach", terms, "--subject", "Hi")
+    assert {"terms.pdf": 14, "prices.csv": 3} == files_of(spring)
+    wrong = spring("template", "update", "spring", "--detach", "prices.csv", "--detach", "term.pdf")
+    assert (1, True) == (wrong.code, "did you mean 'terms.pdf'" in wrong.err)
+    assert {"terms.pdf": 14, "prices.csv": 3} == files_of(spring), "nothing is changed by half"
+    spring.ok("template", "update", "spring", "--detach", "prices.csv", "--detach", "terms.pdf")
+    assert {} == files_of(spring)
+    assert "it has no file" in spring("template", "update", "spring", "--detach", "terms.pdf").err
 
 
 @pytest.mark.parametrize(

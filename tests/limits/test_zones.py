@@ -27,6 +27,9 @@ from engine.limits.zones import place_is_unreadable, zone_of
         "TZ name",
         "User Time Zone",
         "Zeitzone",
+        "TimeZoneSidKey",
+        "zoneinfo",
+        "Time Zone (IANA)",
     ],
 )
 def test_a_zones_name_may_be_spelled_in_any_way(name):
@@ -38,6 +41,8 @@ def test_a_zones_name_may_be_spelled_in_any_way(name):
     [
         "country", "Country", "COUNTRY", "country_code", "CountryCode", "Country/Region", "Country or Region",
         "Mailing Country", "home_country", "Business Country/Region", "Land", "País",
+        "ISO Country", "country_iso2", "Country code (2)", "ISO-3", "Land/Region", "Land (ISO)", "Staat",
+        "mp_country_code", "geo_country", "Ship To Country", "Residence Country",
     ],
 )  # fmt: skip
 def test_a_countrys_name_may_be_spelled_in_any_way(name):
@@ -77,6 +82,9 @@ def test_other_attributes_tell_no_place(name):
         ("Eastern Time (US & Canada)", "America/New_York"),
         ("W Europe Standard Time", "Europe/Berlin"),
         ("Europe / Berlin", "Europe/Berlin"), ("EUROPE-BERLIN", "Europe/Berlin"),
+        ("Europe/Berlin (CET)", "Europe/Berlin"), ("Eastern Standard Time (EST)", "America/New_York"),
+        ("América/São_Paulo", "America/Sao_Paulo"), ("Zürich", "Europe/Zurich"), ("UTC±00:00", "UTC"),
+        ("GMT+1 Berlin", "Europe/Berlin"), ("UTC+1 (CET)", "Etc/GMT-1"), ("UTC/GMT +5:30 hours", "Asia/Kolkata"),
         ("America\\/New_York", "America/New_York"),
         ("(UTC) Coordinated Universal Time", "UTC"), ("(GMT) Dublin, Edinburgh, Lisbon, London", "Europe/Dublin"),
     ],
@@ -99,6 +107,9 @@ def test_a_zone_is_read_as_it_is_meant(text, zone):
         "UTC+99",
         "+05:99",
         "+05:10",
+        "-300",
+        "+330",
+        "Berlin, Ohio",
         "../etc/passwd",
         "America",
         "x" * 1000,
@@ -121,7 +132,14 @@ def test_what_nobody_can_read_is_no_zone_but_the_country_counts(text):
             "Federal Republic of Germany"]),
         ("AT", ["AUT", "Österreich", "osterreich", "Austria"]),
         ("TR", ["Turkey", "Türkiye", "TURKIYE", "Türkei"]),
-        ("KR", ["South Korea", "Republic of Korea", "Korea, Republic of"]),
+        ("KR", ["South Korea", "Republic of Korea", "Korea, Republic of", "Korea (South)", "S. Korea"]),
+        ("KP", ["Korea, North", "Korea (North)", "Korea, Democratic People's Republic of"]),
+        ("CD", ["Congo, Democratic Republic of the", "Congo (Kinshasa)", "DR Congo"]),
+        ("SS", ["Sudan, South", "South Sudan"]),
+        ("HK", ["Hong Kong SAR", "China, Hong Kong SAR", "Hong Kong, China"]),
+        ("VI", ["Virgin Islands (U.S.)", "US Virgin Islands"]), ("VG", ["Virgin Islands, British"]),
+        ("GW", ["Guinea-Bissau", "Guinea Bissau"]), ("XK", ["Kosovo"]),
+        ("BE", ["BE - Belgium", "Belgique/België", "\U0001f1e7\U0001f1ea", "Belgium | BE"]),
         ("CZ", ["Czech Republic", "Czechia", "Česko"]),
         ("BO", ["Bolivia, Plurinational State of", "Bolivia"]),
         ("KN", ["St. Kitts & Nevis", "Saint Kitts and Nevis"]),
@@ -132,7 +150,24 @@ def test_countries_go_by_codes_and_usual_names(code, texts):
     assert dict.fromkeys(texts, code) == {text: country_of(text) for text in texts}
 
 
-@pytest.mark.parametrize("text", ["Atlantis", "XX", "ZZZ", "49", "", "  ", "u", "x" * 1000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Atlantis",
+        "XX",
+        "ZZZ",
+        "49",
+        "",
+        "  ",
+        "u",
+        "x" * 1000,
+        "Georgia (US)",
+        "Korea (East)",
+        "Congo (Zaire)",
+        "DE/AT",
+        "Ireland or Britain",
+    ],
+)
 def test_what_is_no_country_has_no_zone(text):
     assert zone_of({"country": text}) is None
 

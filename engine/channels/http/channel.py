@@ -17,8 +17,8 @@ from engine.channels.http.request import Request, RequestTemplate
 from engine.channels.http.settings import Connection, RequestCredentials, RequestSettings, http_url
 from engine.channels.http.wire import WireChannel, trouble
 from engine.content.message import MESSAGE_FIELDS
-from engine.kernel.addresses import Region  # noqa: TC001 - pydantic reads it
 from engine.kernel.media import AddressMedium, address_finder
+from engine.kernel.phone_numbers import Region  # noqa: TC001 - pydantic reads it
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr, model_validator
 
 from engine.channels.http.settings import BaseUrl, Connection, RequestCredentials, RequestSettings, http_url
-from engine.kernel.addresses import Region  # noqa: TC001 - pydantic reads it
+from engine.kernel.phone_numbers import Region  # noqa: TC001 - pydantic reads it
 
 __all__ = ["SmsCredentials", "SmsSettings"]
 
