@@ -25,6 +25,7 @@ from engine.api import (
     experiments,
     health,
     imbrace,
+    mail_events,
     pictures,
     stream,
     targeting,
@@ -130,6 +131,7 @@ def _routes() -> APIRouter:
     routes.include_router(tracking.router)
     routes.include_router(pictures.router)
     routes.include_router(calls.router)
+    routes.include_router(mail_events.router)
     routes.include_router(documentation.router)
     for router in (*_DIALECTS, *console.ROUTERS):
         routes.include_router(router)

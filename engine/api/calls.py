@@ -14,16 +14,15 @@ from starlette.responses import Response
 
 from engine.api.answers import json_answer
 from engine.api.bodies import read_body
-from engine.api.errors import TooManyRequests, Unauthorized
-from engine.api.identity import client_address
+from engine.api.errors import Unauthorized
 from engine.api.secrets import secrets_of
+from engine.api.signed import REFUSED, answer_error
 from engine.api.targeting import schemas
-from engine.api.targeting.errors import answer
 from engine.api.targeting.parameters import COMMON
-from engine.goals.call_reports import Unsigned, take_call
+from engine.goals.call_reports import take_call
+from engine.tracking.signatures import Unsigned
 
 if TYPE_CHECKING:
-    from engine.api.rates import Rates
     from engine.kernel.runtime import Runtime
 
 __all__ = ["router"]
@@ -31,8 +30,6 @@ __all__ = ["router"]
 router = APIRouter(tags=["Feedback"])
 
 _HEADER = "elevenlabs-signature"
-#: The same whatever is wrong, so that nobody learns which channels there are.
-_REFUSED = "the signature is not this channel's"
 
 
 class CallAnswer(schemas.Answer):
@@ -53,15 +50,8 @@ async def receive_call(channel_id: str, request: Request) -> Response:
     try:
         body = await read_body(request)
         return await run_sync(_received, request, channel_id, body)
-    except Unauthorized as error:
-        rates: Rates = request.app.state.rates
-        try:
-            await rates.count_failure(client_address(request))
-        except TooManyRequests as limited:
-            return answer(limited)
-        return answer(error)
     except Exception as error:  # noqa: BLE001 - every one is answered
-        return answer(error)
+        return await answer_error(request, error)
 
 
 def _received(request: Request, channel_id: str, body: bytes) -> Response:
@@ -70,11 +60,11 @@ def _received(request: Request, channel_id: str, body: bytes) -> Response:
     try:
         channel = UUID(channel_id)
     except ValueError:
-        raise Unauthorized(_REFUSED) from None
+        raise Unauthorized(REFUSED) from None
     try:
         with runtime.transaction() as session:
             found = take_call(session, channel, body, signature, secrets_of(request))
     except Unsigned:
-        raise Unauthorized(_REFUSED) from None
+        raise Unauthorized(REFUSED) from None
     answered = CallAnswer(**{name: getattr(found, name) for name in CallAnswer.model_fields})
     return json_answer(answered.sent())

@@ -32,7 +32,7 @@ _KEY: dict[str, Any] = {
     "with another request, or while the first still runs, it is answered 409.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
 }
-_OPEN = ("/health/", "/metrics", "/u/", "/v1/inbound/voice/")
+_OPEN = ("/health/", "/metrics", "/u/", "/v1/inbound/voice/", "/v1/inbound/mail/")
 _READS = ("get", "head")
 
 

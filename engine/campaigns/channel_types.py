@@ -18,8 +18,7 @@ __all__ = ["channel_of_type", "kinds_of"]
 
 #: Words that are not a kind's name, and the kinds they stand for, the better first.
 _WORDS: dict[str, tuple[str, ...]] = {
-    "email": ("smtp", "file"),
-    "mail": ("smtp", "file"),
+    **dict.fromkeys(("email", "mail"), ("smtp", "mailgun", "postmark", "resend", "sendgrid", "ses", "file")),
     "webhook": ("http",),
     "web": ("portal",),
 }

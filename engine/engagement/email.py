@@ -9,7 +9,7 @@ from engine.engagement.engagement import Medium
 __all__ = ["MAIL_KINDS", "EmailStatus", "medium_of"]
 
 #: Channel kinds whose messages are e-mail; `file` keeps what would have been sent.
-MAIL_KINDS = frozenset(("smtp", "file"))
+MAIL_KINDS = frozenset(("smtp", "mailgun", "postmark", "resend", "sendgrid", "ses", "file"))
 
 
 def medium_of(channel_kind: str) -> Medium:

@@ -20,12 +20,11 @@ from uuid import UUID
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from config.errors import MusterError
 from engine.goals.calls import Attempt, recipient_of, take_attempt
 from engine.goals.transcript import format_conversation
 from engine.kernel.inputs import Invalid, explain
 from engine.kernel.secrets import SecretsError, channel_place
-from engine.tracking.signatures import is_signed
+from engine.tracking.signatures import Unsigned, is_signed
 from state.change import clock_of
 from state.tables import Channel
 
@@ -35,15 +34,11 @@ if TYPE_CHECKING:
     from engine.engagement.messages import Pair
     from engine.kernel.secrets import Secrets
 
-__all__ = ["CallTaken", "Unsigned", "take_call"]
+__all__ = ["CallTaken", "take_call"]
 
 _FUTURE = timedelta(minutes=5)
 #: Turns of one conversation that are read.
 _MOST_TURNS = 5000
-
-
-class Unsigned(MusterError):
-    """It cannot be believed that it comes from the channel's provider."""
 
 
 @dataclass(frozen=True, slots=True)

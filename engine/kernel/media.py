@@ -2,7 +2,7 @@
 
 | medium | kinds of channel | an address as it is kept and compared |
 |---|---|---|
-| `email` | smtp | lower case, the domain as DNS has it: `ada@xn--mller-kva.de` |
+| `email` | smtp, the mail APIs (mailgun …) | lower case, the domain as DNS has it: `ada@xn--mller-kva.de` |
 | `phone` | sms, whatsapp, voice | E.164: `+4915112345678` |
 | `chat` | telegram | a Telegram id, or a name in lower case: `@ada_lovelace` |
 | `other` | portal | as it is: an entity's id, a device's token |
@@ -72,7 +72,7 @@ class Regions(NamedTuple):
 
 _NO_REGIONS = Regions()
 _OF_KIND = {
-    "smtp": AddressMedium.EMAIL,
+    **dict.fromkeys(("smtp", "mailgun", "postmark", "resend", "sendgrid", "ses"), AddressMedium.EMAIL),
     "sms": AddressMedium.PHONE,
     "whatsapp": AddressMedium.PHONE,
     "voice": AddressMedium.PHONE,

@@ -11,7 +11,9 @@ import hmac
 import re
 from datetime import UTC, datetime, timedelta
 
-__all__ = ["FUTURE", "TOLERANCE", "is_signed", "sign"]
+from config.errors import MusterError
+
+__all__ = ["FUTURE", "TOLERANCE", "Unsigned", "is_signed", "sign"]
 
 #: How old a signature may be: providers sign once, and try again for a while.
 TOLERANCE = timedelta(minutes=30)
@@ -21,6 +23,10 @@ _INSTANT = re.compile(r"[0-9]{1,12}")
 #: While a secret is being replaced there are two.
 _MOST = 5
 _LONGEST = 1024
+
+
+class Unsigned(MusterError):
+    """It cannot be believed that it comes from the channel's provider."""
 
 
 def sign(secret: str, body: bytes, at: datetime) -> str:

@@ -250,13 +250,23 @@ def test_a_channel_that_a_flow_names_stays(api, client):
     assert client.delete(f"/v1/channel/{channel}").status_code == 204
 
 
+#: Of every kind over a mail API.
+MAIL_API = {"from_email": "news@shop.example", "base_url": "http://127.0.0.1:1"}
 #: A channel of every kind whose provider is not there, with a secret wherever the kind takes one.
 EVERY_KIND: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "apprise": ({}, {"url": f"ntfy://{PASSWORD}@127.0.0.1:1/topic"}),
     "file": ({"format": "eml"}, {}),
     "http": ({"url": "http://127.0.0.1:1/send"}, {"bearer": PASSWORD, "secrets": {"key": PASSWORD}}),
+    "mailgun": ({**MAIL_API, "domain": "mg.x.org"}, {"api_key": PASSWORD}),
     "null": ({}, {}),
     "portal": ({}, {}),
+    "postmark": (MAIL_API, {"server_token": PASSWORD}),
+    "resend": (MAIL_API, {"api_key": PASSWORD, "webhook_secret": PASSWORD}),
+    "sendgrid": (MAIL_API, {"api_key": PASSWORD}),
+    "ses": (
+        {**MAIL_API, "region": "eu-central-1"},
+        {"access_key_id": "AKIDEXAMPLE00000", "secret_access_key": PASSWORD},
+    ),
     "smtp": (SMTP["settings"], SMTP["credentials"]),
     "sms": (
         {
@@ -290,6 +300,10 @@ INSIDE = "http://169.254.169.254/latest"
         ("http", {"url": "https://example.com/", "check_url": "http://2130706434/"}, "check_url"),
         ("telegram", {"base_url": INSIDE}, "base_url"),
         ("voice", {"base_url": INSIDE}, "base_url"),
+        *(
+            (kind, {"base_url": INSIDE}, "base_url")
+            for kind in ("mailgun", "postmark", "resend", "sendgrid", "ses")
+        ),
         ("whatsapp", {"base_url": INSIDE}, "base_url"),
         ("sms", {"base_url": INSIDE}, "base_url"),
         ("sms", {"provider": "gateway", "request": {"url": INSIDE}}, "request.url"),

@@ -28,6 +28,7 @@ OPEN = {
     "/t/o/{who}/{what}.gif",
     "/t/c/{who}/{what}",
     "/v1/inbound/voice/{channel_id}",
+    "/v1/inbound/mail/{channel_id}",
 }
 
 

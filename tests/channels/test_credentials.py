@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 import logging
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
@@ -19,6 +20,8 @@ from state.tables import Base, Channel, Recipient
 from tests.channels.conformance import SECRET, run
 from tests.channels.house import House
 from tests.channels.http_rig import SILENCE
+from tests.channels.mail_api_rigs import RIGS as MAIL_API_KINDS
+from tests.channels.mail_api_rigs import MailApiRig
 from tests.channels.smtp_rig import SmtpRig
 from tests.channels.test_apprise import AppriseRig
 from tests.channels.test_http import HttpRig
@@ -41,13 +44,14 @@ SCENARIOS = (
     "healthy",
     "permanent",  # last: an address that is gone is not written to again
 )
-RIGS = {
+RIGS: dict[str, Any] = {
     "http": ("http", HttpRig),
     "telegram": ("telegram", TelegramRig),
     "whatsapp": ("whatsapp", WhatsAppRig),
     "twilio": ("twilio", TwilioRig),
     "gateway": ("gateway", GatewayRig),
     "apprise": ("ntfy", AppriseRig),
+    **{kind: (kind, partial(MailApiRig, kind=kind)) for kind in MAIL_API_KINDS},
 }
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_network
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -18,6 +19,8 @@ from engine.channels.http.settings import Connection
 from engine.channels.port import ChannelContext, Delivered, Down
 from engine.kernel.outbound import Guard, guarding
 from tests.channels.conformance import message, run, send_and_close
+from tests.channels.mail_api_rigs import RIGS as MAIL_API_KINDS
+from tests.channels.mail_api_rigs import MailApiRig
 from tests.channels.test_apprise import AppriseRig
 from tests.channels.test_http import HttpRig
 from tests.channels.test_sms import GatewayRig, TwilioRig
@@ -30,7 +33,7 @@ from tests.harness.rebinding import Rebinding
 ONE_HOST = ChannelContext(guard=Guard([ip_network("127.0.0.1/32")]))
 INSIDE = "127.0.0.2"
 
-RIGS = {
+RIGS: dict[str, Any] = {
     "http": HttpRig,
     "telegram": TelegramRig,
     "voice": VoiceRig,
@@ -38,6 +41,7 @@ RIGS = {
     "twilio": TwilioRig,
     "gateway": GatewayRig,
     "ntfy": AppriseRig,
+    **{kind: partial(MailApiRig, kind=kind) for kind in MAIL_API_KINDS},
 }
 
 

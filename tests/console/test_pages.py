@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 
 from engine.api.console import ROUTERS
 from engine.authentication.api_keys import create_key
+from engine.channels import registry
 from engine.organizations import create_organization
 from tests.console.pages import ADMINS, PAGES
 from tests.console.world import HOSTILE
@@ -58,6 +59,19 @@ def test_every_page_is_shown(sign_in: SignIn, world: World, language: str) -> No
         assert answer.status_code == 200, (name, answer.text)
         assert answer.text.startswith("<!doctype html>"), name
         assert f'<html lang="{language}"' in answer.text
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_the_form_of_every_kind_has_every_option_of_its_models(sign_in: SignIn, language: str) -> None:
+    person = sign_in("admin")
+    for kind in registry.kinds():
+        answer = person.get(f"/console/channels/new?kind={kind}", headers={"accept-language": language})
+        assert answer.status_code == 200, (kind, answer.text)
+        inputs = {given["name"]: given for _, given in tags_of(answer.text) if given.get("name")}
+        settings = {f"settings.{name}" for name in registry.settings_model(kind).model_fields}
+        credentials = {f"credentials.{name}" for name in registry.credentials_model(kind).model_fields}
+        assert settings | credentials <= inputs.keys(), kind
+        assert {inputs[name].get("type") for name in credentials} <= {"password", None}, kind
 
 
 def test_a_name_is_text_wherever_it_is_shown(sign_in: SignIn, world: World) -> None:

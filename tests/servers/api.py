@@ -8,7 +8,7 @@ It speaks one of `tests.servers.dialects` on `port` and does on `control` as it 
 | `PUT /open {"open": true or false}` | serves, or refuses connections and resets those it has |
 | `GET /taken` | every message it took, in order: `{key, to, text, headers, path}` |
 | `GET /wait?requests=N` | answers as soon as N requests have come since the last `POST /forget` |
-| `GET /stats` | `{requests, connections}` |
+| `GET /stats` | `{requests, connections, answered}`: the last are those of which it took nothing for their own sake |
 | `POST /drop` | ends every connection in an orderly way, as a server does that found them idle |
 | `POST /forget` | an empty journal, and healthy |
 
@@ -34,11 +34,12 @@ import uvloop
 
 from tests.servers.completions import Completions
 from tests.servers.dialects import DIALECTS as CHANNELS
-from tests.servers.dialects import Asked, Dialect, Reply, Taken
+from tests.servers.dialects import Asked, Dialect, Reply, Taken, TakenBatch
+from tests.servers.mail_apis import MAIL_APIS
 
 __all__ = ["main"]
 
-DIALECTS: dict[str, Dialect] = {**CHANNELS, Completions.name: Completions()}
+DIALECTS: dict[str, Dialect] = {**CHANNELS, **MAIL_APIS, Completions.name: Completions()}
 
 
 class Provider:
@@ -153,12 +154,14 @@ class Connection(asyncio.Protocol):
         provider = self._provider
         read = provider.dialect.read(asked)
         if isinstance(read, Reply):
+            provider.stats["answered"] += 1
             self._answer(read)
             return
         name, seconds = provider.scenario()
         refusal = provider.dialect.refusals.get(name)
         if refusal is None and name not in ("reset", "stall"):
-            provider.take(asked, read)
+            for taken in read.messages if isinstance(read, TakenBatch) else [read]:
+                provider.take(asked, taken)
         provider.note_request()
         if refusal is not None:
             self._answer(refusal)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-__all__ = ["DIALECTS", "Asked", "Dialect", "Reply", "Taken"]
+__all__ = ["DIALECTS", "Asked", "Dialect", "Reply", "Taken", "TakenBatch"]
 
 #: Every server's secret, so that a test can look for it wherever it should not be.
 SECRET = "s3cret-of-the-channel"
@@ -57,6 +57,14 @@ class Taken:
     reply: Reply
 
 
+@dataclass
+class TakenBatch:
+    """Messages that a provider takes by one request; those of it that it refuses are in `reply`."""
+
+    messages: list[Taken]
+    reply: Reply
+
+
 def _found(text: str) -> str:
     match = _EXECUTION.search(text)
     return match[0] if match else ""
@@ -78,7 +86,7 @@ class Dialect:
         "redirect": Reply(302, "", {"Location": "/elsewhere"}),
     }
 
-    def read(self, asked: Asked) -> Taken | Reply:
+    def read(self, asked: Asked) -> Taken | TakenBatch | Reply:
         """Take a message, or refuse it for its own sake."""
         if asked.method == "OPTIONS":
             return Reply(204)

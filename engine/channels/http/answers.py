@@ -36,7 +36,17 @@ _LONGEST = 86_400.0
 _TEXT_LIMIT = 300
 _UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 #: Where APIs say what is wrong, most telling first.
-_TELLING = ("message", "error_description", "detail", "description", "title", "error", "errors", "reason")
+_TELLING = (
+    "message",
+    "Message",
+    "error_description",
+    "detail",
+    "description",
+    "title",
+    "error",
+    "errors",
+    "reason",
+)
 
 _UNAVAILABLE, _GATEWAY_TIMEOUT = 503, 504
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HttpClient", "Unanswered"]
 
-#: Bytes of an answer that are read; what says whether a message was taken is far shorter.
+#: Bytes of an answer that are read, usually; what says whether a message was taken is far shorter.
 _ANSWER_LIMIT = 1 << 16
 _USER_AGENT = "Muster"
 _SYSTEM = Trust()
@@ -82,6 +82,7 @@ class HttpClient:
         guard: Which addresses may be reached; absent: public ones.
         trust: Which certificates are believed; absent: the system's.
         resolver: Looks names up; absent: the system's.
+        answer_limit: Bytes of an answer that are read.
     """
 
     def __init__(
@@ -91,8 +92,10 @@ class HttpClient:
         trust: Trust = _SYSTEM,
         *,
         resolver: AbstractResolver | None = None,
+        answer_limit: int = _ANSWER_LIMIT,
     ) -> None:
         self._resolver = resolver
+        self._answer_limit = answer_limit
         self._connection = connection
         self._guard = guard or Guard()
         self._trust = trust
@@ -122,7 +125,7 @@ class HttpClient:
                 trace_request_ctx=flight,
             ) as response:
                 headers = {name.lower(): value for name, value in response.headers.items()}
-                body, whole = await _body(response)
+                body, whole = await _body(response, self._answer_limit)
                 return Answer(response.status, headers, body, whole)
         except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
             raise Unanswered(self._meaning(error, left=flight.left)) from None
@@ -194,10 +197,10 @@ class HttpClient:
         return Deferred("HTTP_RESET", f"the connection ended before the request was sent ({_cause(error)})")
 
 
-async def _body(response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
+async def _body(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes, bool]:
     """The beginning of an answer's body, and whether the rest failed to come. What its head said stands either way."""
     pieces: list[bytes] = []
-    missing = _ANSWER_LIMIT
+    missing = limit
     whole = True
     try:
         while missing > 0 and (piece := await response.content.read(missing)):

@@ -32,6 +32,7 @@ __all__ = [
     "HeaderName",
     "RequestCredentials",
     "RequestSettings",
+    "Seconds",
     "check_private",
     "http_url",
 ]

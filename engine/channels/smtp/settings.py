@@ -9,12 +9,11 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from engine.channels.http.settings import http_url
+from engine.channels.mail_fields import Email, Mailboxes, OneLine  # noqa: TC001 - pydantic reads it
 from engine.channels.mailbox_settings import MailboxSettings  # noqa: TC001 - pydantic reads it
 from engine.channels.smtp.access_tokens import TOKEN_SERVERS
 from engine.channels.smtp.login import Login
 from engine.channels.trust import CertificateName, TrustCredentials
-from engine.content.mailboxes import normalise_mailboxes
-from engine.kernel.addresses import normalise_email
 
 __all__ = ["SmtpCredentials", "SmtpSettings", "opened"]
 
@@ -24,34 +23,16 @@ _VERP_LOCAL = 11
 _DEFAULT_PORTS = {"none": 25, "opportunistic": 587, "starttls": 587, "tls": 465}
 
 
-def _email(value: str) -> str:
-    email = normalise_email(value)
-    if email is None:
-        raise ValueError("is not an e-mail address")
-    return email
-
-
 def _host(value: str) -> str:
     if not _HOST.fullmatch(value):
         raise ValueError("is not a host name or address")
     return value
 
 
-def _one_line(value: str) -> str:
-    if not value.isprintable():
-        raise ValueError("holds a line break or another character that cannot be printed")
-    return value.strip()
-
-
 def _token_server(value: str) -> str:
     return TOKEN_SERVERS.get(value) or http_url(value)
 
 
-def _mailboxes(value: str) -> str:
-    return normalise_mailboxes(_one_line(value))
-
-
-Email = Annotated[str, AfterValidator(_email)]
 Host = Annotated[str, AfterValidator(_host)]
 Seconds = Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(minutes=10))]
 
@@ -79,8 +60,8 @@ class SmtpSettings(BaseModel):
 
     from_email: Email
     """Of the From header, where the template names no sender."""
-    from_name: Annotated[str, AfterValidator(_one_line)] | None = None
-    reply_to: Annotated[str, AfterValidator(_mailboxes)] | None = None
+    from_name: OneLine | None = None
+    reply_to: Mailboxes | None = None
     """Where answers go: addresses, with names or without (`Help <help@x.org>, ada@x.org`)."""
     return_path: Email | None = None
     """Where bounces go (the envelope's sender); absent: the From header's address."""
