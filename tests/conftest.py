@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from contextlib import contextmanager
@@ -13,10 +14,11 @@ from uuid import uuid4
 import psycopg
 import pytest
 from hypothesis import settings
-from sqlalchemy import event, exists, literal, select, union_all
+from sqlalchemy import exists, literal, select, union_all
 
 from state.database import Database
 from state.tables import Base, Organization
+from tests.harness.engines import share_compiled_statements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +27,11 @@ if TYPE_CHECKING:
 # How long an example takes says more about the machine than about the product.
 settings.register_profile("muster", deadline=None)
 settings.load_profile("muster")
+
+share_compiled_statements()
+
+# What is imported stays, and is a million objects: looking through them for garbage again and again takes long.
+gc.disable()
 
 POSTGRESQL = os.environ.get("MUSTER_TEST_POSTGRESQL", "postgresql://postgres@127.0.0.1:5432/postgres")
 REDIS = os.environ.get("MUSTER_TEST_REDIS", "redis://127.0.0.1:6379/9")
@@ -71,6 +78,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
         if folder in _FRONTS and parameters.get("database") == "postgresql":
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish() -> None:
+    """Everything is imported: garbage is from now on looked for in what tests make."""
+    gc.freeze()
+    gc.set_threshold(20_000, 10, 10)
+    gc.enable()
 
 
 @pytest.fixture
@@ -138,7 +152,6 @@ def database(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock)
     if request.param == "sqlite":
         shutil.copy(request.getfixturevalue("empty_sqlite"), tmp_path / "muster.db")
         database = Database(f"sqlite:///{tmp_path}/muster.db", clock=clock)
-        event.listen(database.engine, "connect", lambda dbapi, _: dbapi.execute("PRAGMA synchronous=OFF"))
         yield database
     else:
         database = Database(request.getfixturevalue("postgresql_url"), clock=clock)

@@ -7,12 +7,15 @@ import logging
 import os
 import re
 import shutil
+import sys
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
 import structlog
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from actors.cli.app import app
@@ -38,6 +41,10 @@ class Result:
         return json.loads(self.out)
 
 
+#: The tree of commands; made once, for it takes longer than most commands (`CliRunner.invoke` makes it every time).
+_command = cache(get_command)
+
+
 class Muster:
     """The command line, over one database."""
 
@@ -58,12 +65,13 @@ class Muster:
 
     def __call__(self, *args: object, stdin: bytes | str | None = None) -> Result:
         """Run a command, whatever becomes of it. An error that nobody explained is raised as it is."""
-        done = self._runner.invoke(
-            app, [str(arg) for arg in args], input=stdin, prog_name="muster", env={"COLUMNS": "200"}
-        )
-        if done.exception is not None and not isinstance(done.exception, SystemExit):
-            raise done.exception
-        return Result(done.exit_code, done.stdout, done.stderr)
+        with self._runner.isolation(input=stdin, env={"COLUMNS": "200"}) as (out, err, _):
+            with pytest.raises(SystemExit) as end:
+                _command(app).main([str(arg) for arg in args], prog_name="muster")
+            sys.stdout.flush()
+            sys.stderr.flush()
+            assert isinstance(end.value.code, int)
+            return Result(end.value.code, out.getvalue().decode(), err.getvalue().decode())
 
     def ok(self, *args: object, stdin: bytes | str | None = None) -> Result:
         """Run a command that must end with 0."""
