@@ -82,7 +82,7 @@ def _taken(request: Request, posted: Posted) -> list[Answer]:
 
 
 async def _certified(request: Request, posted: Posted) -> Posted:
-    """With the certificate of whoever signed it, where it names one."""
+    """With the certificate of its signer, where it names one."""
     org_id, kind, delivery = posted
     if kind != "ses":
         return posted

@@ -15,7 +15,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from engine.answers.meanings import Scope
 from engine.channels.http.answers import Answer, outcome_of
@@ -86,6 +86,8 @@ class BatchChannel(ABC, Generic[Shared]):
     #: Whose API it is, as rules name it.
     api: str
 
+    kind: ClassVar[str]
+
     def __init__(
         self,
         settings: SendingSettings,
@@ -135,12 +137,12 @@ class BatchChannel(ABC, Generic[Shared]):
         try:
             refused, planned = await asyncio.to_thread(self._planned, messages)
         except asyncio.CancelledError:
-            Wave(messages, report, stop).end(INTERRUPTED, "the wave was cancelled")
+            Wave(self.kind, messages, report, stop).end(INTERRUPTED, "the wave was cancelled")
             raise
         batches = deque(planned)
         order = [one.message for one in refused]
         order += [message for batch in batches for message in batch.messages]
-        wave = Wave(order, report, stop)
+        wave = Wave(self.kind, order, report, stop)
         for one in refused:
             if wave.take() is not None:
                 wave.settle(one.message, one.outcome)
@@ -229,7 +231,7 @@ class BatchChannel(ABC, Generic[Shared]):
             batches.appendleft(batch)
 
     def _outcome(self, answer: Answer, *, error: str | None = None) -> Outcome:
-        """What an answer means, whoever it is about.
+        """What an answer means, for all that it is about.
 
         Args:
             error: The API's own code, where it has one that the body's shape does not show.

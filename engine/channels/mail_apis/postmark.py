@@ -92,7 +92,7 @@ class PostmarkChannel(BatchChannel[None]):
 
     @classmethod
     def problems_of(cls, content: Content, settings: BaseModel | None = None) -> list[str]:  # noqa: ARG003
-        """Mail without a subject is taken, and looks like a mistake to whoever gets it."""
+        """Mail without a subject is taken, and looks like a mistake to the person who gets it."""
         return [] if content.subject else ["the message has no subject"]
 
     def _plan(self, mails: list[Mail]) -> list[Batch[None]]:

@@ -32,7 +32,7 @@ class Delivery(NamedTuple):
     credentials: Mapping[str, Any]
     now: datetime
     certificate: bytes | None = None
-    """Of whoever signed it, where it names one (Amazon SNS), as PEM."""
+    """Of its signer, where it names one (Amazon SNS), as PEM."""
 
     def secret(self, name: str) -> str | None:
         """A credential that is given."""

@@ -83,7 +83,7 @@ def is_proven(delivery: Delivery) -> bool:
 
 
 def certificate_url(body: bytes, topic: Any) -> str | None:
-    """Where the certificate of whoever signed a message of this topic is; None: at no address of Amazon's."""
+    """Where the certificate of the signer of a message of this topic is; None: at no address of Amazon's."""
     said = read_sns(body)
     return _amazons(part(said, "SigningCertURL")) if topic and part(said, "TopicArn") == topic else None
 
