@@ -111,6 +111,10 @@ answers: setup-dev ## Write docs/answers.md anew from the rules that classify pr
 metrics: setup-dev ## Write docs/metrics.md anew from the table of metrics
 	$(BIN)/python -m engine.kernel.metrics_page > docs/metrics.md
 
+.PHONY: asyncapi
+asyncapi: setup-dev ## Write docs/asyncapi.json anew from the tables of events and commands
+	$(BIN)/python -m engine.events.asyncapi > docs/asyncapi.json
+
 .PHONY: dashboard
 dashboard: setup-dev ## Write Grafana's dashboard deploy/grafana/muster.json anew
 	$(BIN)/python -m deploy.grafana.dashboard > deploy/grafana/muster.json

@@ -21,6 +21,8 @@ NAMES = {
     "AsyncSleep": "Sleep",
     "AsyncStream": "Stream",
     "aclose": "close",
+    "aiter_lines": "iter_lines",
+    "aread": "read",
     "asynchronous": "synchronous",
     "asyncio": "time",
 }

@@ -56,14 +56,15 @@ if TYPE_CHECKING:
 
     from engine.kernel.runtime import Runtime
 
-__all__ = ["create_app"]
+__all__ = ["DIALECTS", "create_app"]
 
 #: Connections that are not endpoints': the clock's, a scrape's, the one that records hits, those of imports and polls.
 _SPARE = 3 + AT_ONCE + THREADS
 _NOT_FOUND = 404
 _TITLE = "Muster"
 _DESCRIPTION = "Campaign delivery: audiences, campaigns, flows, and the truth about every recipient."
-_DIALECTS = (
+#: The routers of the API; the console, health, metrics and links in mails have others.
+DIALECTS = (
     stream.router,
     experiments.router,
     *webhooks.ROUTERS,
@@ -133,7 +134,7 @@ def _routes() -> APIRouter:
     routes.include_router(calls.router)
     routes.include_router(mail_events.router)
     routes.include_router(documentation.router)
-    for router in (*_DIALECTS, *console.ROUTERS):
+    for router in (*DIALECTS, *console.ROUTERS):
         routes.include_router(router)
     return routes
 
@@ -141,7 +142,7 @@ def _routes() -> APIRouter:
 @cache
 def _document() -> OpenApiDocument:
     """That of every route, once in a process."""
-    return OpenApiDocument(_TITLE, version(), _DESCRIPTION, _routes().routes, _DIALECTS)
+    return OpenApiDocument(_TITLE, version(), _DESCRIPTION, _routes().routes, DIALECTS)
 
 
 async def _unrouted(request: Request, error: Exception) -> Response:

@@ -1,4 +1,6 @@
-"""What a webhook and the live stream say of an event: `{id, event, timestamp, data}` (docs/contract/campaigns-api.md).
+"""What a webhook and the live stream say of an event: `{id, type, event, timestamp, data}`.
+
+`event` is the field of docs/contract/campaigns-api.md, `type` the same in Standard Webhooks.
 
 Built from the event's row alone, so that every attempt, and every listener, is given the same bytes.
 """
@@ -40,6 +42,7 @@ def payload(
     return orjson.dumps(
         {
             "id": event_key(event_id),
+            "type": name,
             "event": name,
             "timestamp": instant(created_at),
             "data": about | said,

@@ -7,26 +7,42 @@ from typing import TYPE_CHECKING, assert_type
 
 from muster_client.types import (
     Campaign,
-    CampaignList,
+    CampaignPlan,
     Entity,
+    Event,
+    EventAnswers,
+    Execution,
     ImportResult,
     JobStatus,
     Moved,
+    Progress,
     Recipient,
     Retriggered,
     StatusChanged,
+    Suppression,
     Target,
     Template,
     Touchpoint,
     Validation,
+    Webhook,
+    WebhookDelivery,
 )
+from muster_client.webhooks import verify
 
 if TYPE_CHECKING:
     from muster_client import AsyncMuster, Muster
 
 
 def waiting(client: Muster) -> None:
-    assert_type(client.campaign.list(), CampaignList)
+    assert_type(client.campaign.list(), Iterator[Campaign])
+    assert_type(client.campaign.plan("x"), CampaignPlan)
+    assert_type(client.campaign.progress("x"), Progress)
+    assert_type(client.campaign.list_executions("x"), Iterator[Execution])
+    assert_type(client.suppression.list(), Iterator[Suppression])
+    assert_type(client.event.report([]), EventAnswers)
+    assert_type(client.event.listen(), Iterator[Event])
+    assert_type(client.webhook.create({}), Webhook)
+    assert_type(verify(b"", {}, "x"), Event)
     campaign = client.campaign.create({"name": "x"})
     assert_type(campaign, Campaign)
     assert_type(campaign["_id"], str)
@@ -46,7 +62,9 @@ def waiting(client: Muster) -> None:
 
 
 async def awaited(client: AsyncMuster) -> None:
-    assert_type(await client.campaign.list(), CampaignList)
+    assert_type(client.campaign.list(), AsyncIterator[Campaign])
+    assert_type(client.event.listen(), AsyncIterator[Event])
+    assert_type(client.webhook.deliveries("x"), AsyncIterator[WebhookDelivery])
     assert_type(await client.campaign.create({"name": "x"}), Campaign)
     assert_type(client.campaign.recipients("x"), AsyncIterator[Recipient])
     assert_type(await client.campaign.pause("x"), Moved)

@@ -11,9 +11,9 @@ import httpx
 from muster_client import AsyncMuster, Muster
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
-__all__ = ["AwaitedFace", "Clock", "Face"]
+__all__ = ["AwaitedFace", "Clock", "Face", "Lines", "World"]
 
 
 class Clock:
@@ -58,6 +58,13 @@ class Face:
         found = self._method(name)(*args, **values)
         return list(found) if inspect.isgenerator(found) else found
 
+    def first(self, count: int, name: str, *args: Any, **values: Any) -> list[Any]:
+        """So many rows of an iterator, which is closed behind them."""
+        found = self._method(name)(*args, **values)
+        rows = [next(found) for _ in range(count)]
+        found.close()
+        return rows
+
     def _method(self, name: str) -> Any:
         noun, _, verb = name.partition(".")
         return getattr(getattr(self.client, noun), verb)
@@ -86,6 +93,79 @@ class AwaitedFace(Face):
 
         return self.runner.run(work())
 
+    def first(self, count: int, name: str, *args: Any, **values: Any) -> list[Any]:
+        async def work() -> list[Any]:
+            found = self._method(name)(*args, **values)
+            rows = [await anext(found) for _ in range(count)]
+            await found.aclose()
+            return rows
+
+        return self.runner.run(work())
+
     def close(self) -> None:
         self.runner.run(self.client.aclose())
         self.runner.close()
+
+
+class Lines(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body that arrives line by line; an exception in it is raised."""
+
+    def __init__(self, *lines: str | Exception) -> None:
+        self.lines = lines
+
+    def __iter__(self) -> Iterator[bytes]:
+        for line in self.lines:
+            if isinstance(line, Exception):
+                raise line
+            yield line.encode() + b"\n"
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for line in self:
+            yield line
+
+
+class Script:
+    """Answers, one after another; the last one for ever. An exception is raised instead."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+        self.requests: list[httpx.Request] = []
+        self.bodies: list[bytes] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        self.bodies.append(request.read() if isinstance(request.stream, httpx.SyncByteStream) else b"")
+        return self._next()
+
+    def _next(self) -> httpx.Response:
+        answer = self.answers[0] if len(self.answers) == 1 else self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        status, body, *headers = answer
+        if isinstance(body, Lines):
+            return httpx.Response(status, stream=body, headers=dict(headers))
+        return httpx.Response(status, json=body, headers=dict(headers))
+
+    @property
+    def keys(self) -> list[str | None]:
+        return [request.headers.get("idempotency-key") for request in self.requests]
+
+
+class AsyncScript(Script):
+    async def __call__(self, request: httpx.Request) -> httpx.Response:  # type: ignore[override]
+        self.requests.append(request)
+        self.bodies.append(await request.aread())
+        return self._next()
+
+
+class World:
+    def __init__(self, kind: type[Face]) -> None:
+        self.kind = kind
+        self.clock = Clock()
+        self.faces: list[Face] = []
+
+    def __call__(self, *answers: Any, **ground: Any) -> tuple[Face, Script]:
+        script = (AsyncScript if self.kind is AwaitedFace else Script)(*answers)
+        ground = {"random": lambda: 1.0, "clock": self.clock, **ground}
+        self.faces.append(self.kind("http://muster", handler=script, **ground))
+        return self.faces[-1], script

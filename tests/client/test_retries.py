@@ -3,71 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
 
 import muster_client as errors
 from muster_client.retries import Retries, seconds_of
-from tests.client.kit import AwaitedFace, Clock, Face
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-class Script:
-    """Answers, one after another; the last one for ever. An exception is raised instead."""
-
-    def __init__(self, *answers: Any) -> None:
-        self.answers = list(answers)
-        self.requests: list[httpx.Request] = []
-        self.bodies: list[bytes] = []
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append(request)
-        self.bodies.append(request.read() if isinstance(request.stream, httpx.SyncByteStream) else b"")
-        return self._next()
-
-    def _next(self) -> httpx.Response:
-        answer = self.answers[0] if len(self.answers) == 1 else self.answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        status, body, *headers = answer
-        return httpx.Response(status, json=body, headers=dict(headers))
-
-    @property
-    def keys(self) -> list[str | None]:
-        return [request.headers.get("idempotency-key") for request in self.requests]
-
-
-class AsyncScript(Script):
-    async def __call__(self, request: httpx.Request) -> httpx.Response:  # type: ignore[override]
-        self.requests.append(request)
-        self.bodies.append(await request.aread())
-        return self._next()
-
-
-class World:
-    def __init__(self, kind: type[Face]) -> None:
-        self.kind = kind
-        self.clock = Clock()
-        self.faces: list[Face] = []
-
-    def __call__(self, *answers: Any, **ground: Any) -> tuple[Face, Script]:
-        script = (AsyncScript if self.kind is AwaitedFace else Script)(*answers)
-        ground = {"random": lambda: 1.0, "clock": self.clock, **ground}
-        self.faces.append(self.kind("http://muster", handler=script, **ground))
-        return self.faces[-1], script
-
-
-@pytest.fixture(params=[Face, AwaitedFace], ids=["sync", "async"])
-def world(request: pytest.FixtureRequest) -> Iterator[World]:
-    world = World(request.param)
-    yield world
-    for face in world.faces:
-        face.close()
-
+from tests.client.kit import AwaitedFace, Face, World
 
 GOOD = (200, {"_id": "1"})
 BUSY = (503, {"message": "busy"})

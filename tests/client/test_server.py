@@ -144,7 +144,7 @@ def test_touchpoints(client: Face) -> None:
     client("campaign.delete_touchpoint", one["_id"])
     assert client("campaign.list_touchpoints", campaign_id=campaign)["total"] == 1
     assert client("campaign.update", campaign, {"name": "y"})["name"] == "y"
-    assert client("campaign.list", limit=1)["data"][0]["_id"] == campaign
+    assert client("campaign.list", page_size=1)[0]["_id"] == campaign
 
 
 def test_the_same_key_works_once(client: Face) -> None:

@@ -69,7 +69,8 @@ def test_fails_stalls_redirects_inwards_and_comes_back(
     verifier = Verifier(SECRET)
     for call in receiver.calls:
         payload = verifier.verify(call.body, call.headers)
-        assert {"id", "event", "timestamp", "data"} == set(payload)
+        assert set(payload) == {"id", "type", "event", "timestamp", "data"}
+        assert payload["type"] == payload["event"]
         assert call.headers["X-Webhook-Event"] == payload["event"]
         assert call.headers["webhook-id"] == payload["id"]
         signed = call.headers["X-Webhook-Timestamp"].encode() + b"." + call.body

@@ -65,9 +65,9 @@ class Exchange(Generic[T]):
         self._attempt = 0
         self._began = config.clock()
         self._headers = {
+            "accept": "application/json",
             **call.headers,
             "authorization": f"Bearer {config.key}",
-            "accept": "application/json",
         }
         if call.mutates:
             self._headers["idempotency-key"] = idempotency_key or config.new_key()
@@ -119,7 +119,9 @@ class Exchange(Generic[T]):
         raise error_of(response.status_code, response.content, request_id)
 
     def result(self, response: httpx.Response) -> T:
-        """What the call is answered with."""
+        """What the call is answered with: parsed JSON, other text as it is, or None."""
+        if response.headers.get("content-type", "").startswith("text/"):
+            return cast("T", response.text)
         return cast("T", response.json() if response.content else None)
 
     def _wait(self, retry_after: float | None) -> float | None:

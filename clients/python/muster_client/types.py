@@ -7,33 +7,70 @@ is not `NotRequired` is in every answer.
 from typing import Any, Generic, Literal, NotRequired, TypedDict, TypeVar
 
 __all__ = [
+    "AbTest",
+    "AbTestList",
+    "Answered",
+    "Attachment",
+    "AttachmentWithContent",
     "Campaign",
     "CampaignList",
+    "CampaignPlan",
     "Channel",
     "Checked",
+    "Cloned",
     "Count",
+    "Customer",
     "EmailStats",
+    "EnrolledTarget",
+    "EnrolledTargetPage",
+    "Enrolment",
+    "EnrolmentError",
+    "EnrolmentResult",
     "Entity",
+    "Erasure",
+    "ErrorCount",
+    "Event",
+    "EventAnswer",
+    "EventAnswers",
+    "EventName",
+    "EventNames",
+    "Executed",
+    "Execution",
+    "ExecutionList",
     "Finding",
     "Flow",
     "ImportResult",
     "JobExecution",
     "JobStatus",
     "LineError",
-    "MoveAnswer",
     "Moved",
     "Page",
+    "PersonExport",
+    "PreviewNote",
+    "Progress",
+    "ProgressCounts",
     "Recipient",
     "RetriggerResult",
     "Retriggered",
+    "Statistics",
     "StatusChanged",
     "Step",
+    "Suppression",
+    "SuppressionImport",
     "Target",
+    "TargetPreview",
     "Template",
+    "TemplatePreview",
+    "TemplateTest",
+    "TimelineEntry",
     "Touchpoint",
     "TouchpointList",
     "Validation",
     "Waiting",
+    "Webhook",
+    "WebhookDelivery",
+    "WebhookDeliveryPage",
+    "WebhookList",
 ]
 
 T = TypeVar("T")
@@ -155,11 +192,169 @@ class Moved(TypedDict):
     resumedAt: NotRequired[str]
 
 
-class MoveAnswer(TypedDict):
-    """The envelope of `Moved`."""
+class Answered(TypedDict, Generic[T]):
+    """The envelope of an answer of the Campaigns API."""
 
     success: bool
-    data: Moved
+    data: T
+
+
+class Executed(TypedDict):
+    """A run that begins, or is scheduled."""
+
+    executionId: str
+    status: str
+    message: str
+    estimatedCompletion: NotRequired[str]
+    scheduledAt: NotRequired[str]
+
+
+class Execution(TypedDict):
+    """A run of a campaign, a scheduled start or a test run."""
+
+    executionId: str
+    kind: str
+    status: str
+    createdAt: str
+    targetPercentage: NotRequired[float]
+    priority: NotRequired[str]
+    scheduledAt: NotRequired[str]
+    startedAt: NotRequired[str]
+    finishedAt: NotRequired[str]
+    total: NotRequired[int]
+    successful: NotRequired[int]
+    failed: NotRequired[int]
+    errors: list[dict[str, Any]]
+    reason: NotRequired[str]
+
+
+class ExecutionList(TypedDict):
+    """A campaign's executions, newest first."""
+
+    executions: list[Execution]
+
+
+class Cloned(TypedDict):
+    """A copy of a campaign."""
+
+    id: str
+    name: str
+    status: str
+    message: str
+
+
+class ProgressCounts(TypedDict):
+    """A campaign's recipients by what became of them."""
+
+    percentage: float
+    processed: int
+    total: int
+    successful: int
+    failed: int
+    pending: int
+    inProgress: int
+    cancelled: int
+    excluded: int
+
+
+class ErrorCount(TypedDict):
+    """How many recipients have one error."""
+
+    code: str
+    count: int
+    message: str
+
+
+class Progress(TypedDict):
+    """How far a campaign is, how fast it goes, and why it waits."""
+
+    status: str
+    progress: ProgressCounts
+    currentRate: float
+    """Messages a minute."""
+    errors: list[ErrorCount]
+    waiting: list[dict[str, Any]]
+    executionId: NotRequired[str]
+    estimatedCompletion: NotRequired[str]
+
+
+class Statistics(TypedDict, total=False):
+    """What came of a campaign: the sections that were asked for (docs/statistics.md)."""
+
+    overview: dict[str, Any]
+    performance: dict[str, float]
+    """Per hundred messages sent."""
+    timeline: list[dict[str, Any]]
+    segments: list[dict[str, Any]]
+    variants: list[dict[str, Any]]
+
+
+class AbTest(TypedDict):
+    """An A/B test of a campaign."""
+
+    id: str
+    status: str
+    touchpointId: str
+    metric: str
+    sample: float
+    holdout: float
+    decideAfterHours: float
+    confidence: float
+    whenInconclusive: str
+    looks: int
+    name: NotRequired[str]
+    winner: NotRequired[str]
+    result: NotRequired[dict[str, Any]]
+    startedAt: NotRequired[str]
+    nextLookAt: NotRequired[str]
+    decidedAt: NotRequired[str]
+
+
+class AbTestList(TypedDict):
+    """The A/B test of a campaign, or none."""
+
+    abTests: list[AbTest]
+
+
+class CampaignPlan(TypedDict):
+    """What an activation would do (docs/plan.md)."""
+
+    campaign_id: str
+    campaign: str
+    status: str
+    fails: bool
+    matched: int
+    beyond_reach: int
+    already_reached: int
+    recipients: int
+    looked_at: int
+    sampled: bool
+    written_to: int
+    excluded: list[dict[str, Any]]
+    channels: list[dict[str, Any]]
+    shared_addresses: int
+    repeated_messages: int
+    shared: list[dict[str, Any]]
+    without_zone: int
+    hours_matter: bool
+    cost: float
+    budget: NotRequired[float]
+    begins_at: NotRequired[str]
+    ends_at: NotRequired[str]
+    seconds: NotRequired[float]
+    departures: list[dict[str, Any]]
+    samples: list[dict[str, Any]]
+    errors: list[str]
+    warnings: list[str]
+
+
+class TimelineEntry(TypedDict):
+    """Something that happened to a recipient."""
+
+    at: str
+    what: str
+    """A stable id: `message.sent`, `email.clicked`, `address.suppressed`."""
+    data: dict[str, Any]
 
 
 class Recipient(TypedDict):
@@ -298,6 +493,265 @@ class Checked(TypedDict):
     """Of a mail channel: the records of the domain that it sends from."""
 
 
+class PreviewNote(TypedDict):
+    """Something to know before a campaign for a target is activated."""
+
+    message: str
+    count: int
+    key: NotRequired[str]
+    """The attribute that it is about."""
+
+
+class TargetPreview(Count):
+    """How many entities a target matches, and what is odd about their data."""
+
+    notes: list[PreviewNote]
+
+
+class Attachment(_System):
+    """A file that goes with every message of a template."""
+
+    template_id: str
+    filename: str
+    content_type: str
+    content_id: NotRequired[str]
+    size: int
+    """Bytes."""
+
+
+class AttachmentWithContent(Attachment):
+    """A file, and what is in it."""
+
+    content: str
+    """In base64."""
+
+
+class TemplatePreview(TypedDict):
+    """What a template says to somebody."""
+
+    subject: str
+    html: NotRequired[str]
+    text: NotRequired[str]
+    data: NotRequired[dict[str, Any]]
+    headers: list[dict[str, str]]
+    attachments: list[str]
+    """Their file names."""
+    size: int
+    """Bytes of the e-mail."""
+    warnings: list[str]
+
+
+class TemplateTest(TypedDict):
+    """The provider's answer to one message to an address of your own."""
+
+    outcome: Literal["delivered", "rejected", "deferred", "throttled", "down", "doubtful", "released"]
+    code: NotRequired[str]
+    message: NotRequired[str]
+
+
+class PersonExport(TypedDict):
+    """Everything that is known of a person."""
+
+    entity: dict[str, Any]
+    suppressions: list[dict[str, Any]]
+    contacts: list[dict[str, Any]]
+    """Messages that frequency caps count."""
+    campaigns: list[dict[str, Any]]
+    """Each with its recipient, executions and engagement."""
+
+
+class Erasure(TypedDict):
+    """An erasure: how far it is, and that it was done."""
+
+    _id: str
+    entity_id: str
+    schema: str
+    status: Literal["running", "erased", "done"]
+    asked_at: str
+    asked_by: str
+    erased_at: NotRequired[str]
+    last_look_at: NotRequired[str]
+    counts: dict[str, int]
+
+
+class Suppression(TypedDict):
+    """An address that must not be used."""
+
+    id: str
+    medium: str
+    channel_kind: NotRequired[str]
+    address: str
+    """In the one form of its medium."""
+    reason: str
+    campaign_id: NotRequired[str]
+    """Absent: no campaign may use it."""
+    created_at: str
+
+
+class EventAnswer(TypedDict):
+    """The answer to one reported event."""
+
+    index: int
+    status: Literal["accepted", "duplicate", "ignored", "rejected"]
+    id: NotRequired[str]
+    message: NotRequired[str]
+    campaign_id: NotRequired[str]
+    recipient_id: NotRequired[str]
+
+
+class EventAnswers(TypedDict):
+    """The answers to reported events, in their order, and how many there are of each status."""
+
+    accepted: int
+    duplicate: int
+    ignored: int
+    rejected: int
+    results: list[EventAnswer]
+
+
+class Event(TypedDict):
+    """An event as webhooks and the stream carry it (docs/webhooks.md)."""
+
+    id: str
+    event: str
+    timestamp: str
+    data: dict[str, Any]
+    position: NotRequired[str]
+    """In the stream: where to go on."""
+
+
+class EventName(TypedDict):
+    """An event that there is, and what it says."""
+
+    name: str
+    says: str
+
+
+class EventNames(TypedDict):
+    """The events that there are."""
+
+    events: list[EventName]
+
+
+class Webhook(TypedDict):
+    """A subscription to events over HTTP."""
+
+    id: str
+    url: str
+    events: list[str]
+    active: bool
+    createdAt: str
+    updatedAt: str
+    description: NotRequired[str]
+    disabledReason: NotRequired[str]
+    failingSince: NotRequired[str]
+    previousSecretUntil: NotRequired[str]
+    secret: NotRequired[str]
+    """Only in the answer that follows its making."""
+
+
+class WebhookList(TypedDict):
+    """Webhooks, newest first."""
+
+    webhooks: list[Webhook]
+
+
+class WebhookDelivery(TypedDict):
+    """One event on its way to one webhook."""
+
+    id: str
+    webhookId: str
+    eventId: str
+    event: str
+    status: Literal["pending", "delivered", "dead"]
+    attempts: int
+    createdAt: str
+    campaignId: NotRequired[str]
+    responseStatus: NotRequired[int]
+    error: NotRequired[str]
+    durationMs: NotRequired[int]
+    redeliveryOf: NotRequired[str]
+    attemptedAt: NotRequired[str]
+    nextAttemptAt: NotRequired[str]
+    deliveredAt: NotRequired[str]
+
+
+class WebhookDeliveryPage(TypedDict):
+    """Some deliveries, newest first, and where the next ones begin."""
+
+    deliveries: list[WebhookDelivery]
+    next: NotRequired[str]
+
+
+class Customer(TypedDict):
+    """A person who is enrolled."""
+
+    id: str
+    customer_id: NotRequired[str]
+    """The key in your own system."""
+    name: NotRequired[str]
+    surname: NotRequired[str]
+    email: NotRequired[str]
+    phone: NotRequired[str]
+    status: NotRequired[str]
+    agent_id: NotRequired[str]
+    created_at: str
+    updated_at: str
+
+
+class EnrolledTarget(TypedDict):
+    """A customer as the target of a campaign; the fields of an analysis stand beside these, once there is one."""
+
+    id: str
+    campaign_id: str
+    customer_id: str
+    assigned_agent_id: NotRequired[str]
+    stage: str
+    calls_made: int
+    whatsapp_sent: int
+    email_sent: int
+    ai_label: Literal["positive", "negative", "neutral", "unknown"]
+    created_at: str
+    updated_at: str
+    customer: Customer
+
+
+class _EnrolledMeta(TypedDict):
+    total: int
+    next: NotRequired[str]
+
+
+class EnrolledTargetPage(TypedDict):
+    """A page of a campaign's targets."""
+
+    data: list[EnrolledTarget]
+    meta: _EnrolledMeta
+
+
+class Enrolment(TypedDict):
+    """Whether a customer was enrolled."""
+
+    created: bool
+    skipped: bool
+    reason: NotRequired[str]
+
+
+class EnrolmentError(TypedDict):
+    """A customer who could not be enrolled."""
+
+    customer_id: str
+    message: str
+
+
+class EnrolmentResult(TypedDict):
+    """What became of several customers."""
+
+    total: int
+    created: int
+    skipped: int
+    errors: list[EnrolmentError]
+
+
 class LineError(TypedDict):
     """The error of one line of a file, counted from 1."""
 
@@ -305,14 +759,19 @@ class LineError(TypedDict):
     message: str
 
 
-class ImportResult(TypedDict):
-    """The result of an import of entities."""
+class SuppressionImport(TypedDict):
+    """The result of an import of addresses."""
 
     created: int
-    updated: int
     skipped: int
     rejected: int
     errors: list[LineError]
+
+
+class ImportResult(SuppressionImport):
+    """The result of an import of entities."""
+
+    updated: int
     notes: list[LineError]
 
 

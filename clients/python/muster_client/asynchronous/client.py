@@ -7,13 +7,20 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import httpx
 
-from muster_client.asynchronous import resources
+from muster_client.asynchronous.audience import Entities, Suppressions, Targets
+from muster_client.asynchronous.campaigns import Campaigns
+from muster_client.asynchronous.content import Channels, Flows, Templates
+from muster_client.asynchronous.enrolment import EnrolledTargets
+from muster_client.asynchronous.events import Events, Webhooks
 from muster_client.exchange import AsyncSleep, ClientConfig, Exchange
+from muster_client.server_events import EventReader
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from types import TracebackType
 
     from muster_client.calls import Call
+    from muster_client.types import Event
 
 __all__ = ["AsyncMuster"]
 
@@ -43,12 +50,16 @@ class AsyncMuster:
         self._config = ClientConfig(key, **config)
         self._sleep = sleep
         self._http = httpx.AsyncClient(base_url=url, transport=transport)
-        self.campaign = resources.Campaigns(self.send)
-        self.entity = resources.Entities(self.send)
-        self.target = resources.Targets(self.send)
-        self.template = resources.Templates(self.send)
-        self.channel = resources.Channels(self.send)
-        self.flow = resources.Flows(self.send)
+        self.campaign = Campaigns(self.send)
+        self.entity = Entities(self.send)
+        self.target = Targets(self.send)
+        self.suppression = Suppressions(self.send)
+        self.template = Templates(self.send)
+        self.channel = Channels(self.send)
+        self.flow = Flows(self.send)
+        self.enrolled_target = EnrolledTargets(self.send)
+        self.event = Events(self.send, self._listen)
+        self.webhook = Webhooks(self.send)
 
     async def send(self, call: Call[T], idempotency_key: str | None = None) -> T:
         """Make a call, and repeat it where that is safe and may help (muster_client.retries).
@@ -68,6 +79,31 @@ class AsyncMuster:
             if wait is None:
                 return exchange.result(response)
             await self._sleep(wait)
+
+    async def _listen(self, call: Call[Any], after: str | None) -> AsyncIterator[Event]:
+        """The events of a stream, over as many connections as it takes (`event.listen`)."""
+        reader = EventReader(after)
+        while True:
+            exchange = Exchange(self._config, reader.resumed(call), None)
+            reached = False
+            while not reached:
+                try:
+                    response = await self._http.send(exchange.request(self._http), stream=True)
+                    try:
+                        if response.is_error:
+                            await response.aread()
+                        wait = exchange.answered(response)
+                        if wait is None:
+                            reached, wait = True, reader.pause
+                            async for line in response.aiter_lines():
+                                event = reader.line(line)
+                                if event is not None:
+                                    yield event
+                    finally:
+                        await response.aclose()
+                except httpx.TransportError as error:
+                    wait = reader.pause if reached else exchange.failed(error)
+                await self._sleep(wait)
 
     async def aclose(self) -> None:
         """Close the connections. Safe to call twice."""
