@@ -91,6 +91,10 @@ format: setup-dev ## Rewrite files in the one format
 client: setup-dev ## Write the synchronous client anew from the asynchronous one
 	$(BIN)/python clients/python/generate.py
 
+.PHONY: typescript
+typescript: setup-dev ## Make the package of types for TypeScript clients in build/typescript (needs Node's npx)
+	PYTHONPATH=. $(BIN)/python clients/typescript/generate.py build/typescript
+
 .PHONY: types
 types: setup-dev ## Check the types, also of tests and benchmarks
 	$(BIN)/mypy

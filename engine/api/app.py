@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
     from engine.kernel.runtime import Runtime
 
-__all__ = ["DIALECTS", "create_app"]
+__all__ = ["DIALECTS", "api_document", "create_app"]
 
 #: Connections that are not endpoints': the clock's, a scrape's, the one that records hits, those of imports and polls.
 _SPARE = 3 + AT_ONCE + THREADS
@@ -118,7 +118,7 @@ def create_app(runtime: Runtime) -> FastAPI:
     app.add_middleware(RequestContext, metrics=metrics)
     app.add_exception_handler(HTTPException, _unrouted)
     app.router.routes.extend(_routes().routes)
-    app.state.document = document = _document()
+    app.state.document = document = api_document()
     app.openapi = document.as_json  # type: ignore[method-assign]  # as FastAPI documents it
     return app
 
@@ -140,7 +140,7 @@ def _routes() -> APIRouter:
 
 
 @cache
-def _document() -> OpenApiDocument:
+def api_document() -> OpenApiDocument:
     """That of every route, once in a process."""
     return OpenApiDocument(_TITLE, version(), _DESCRIPTION, _routes().routes, DIALECTS)
 
