@@ -24,6 +24,7 @@ from actors.cli import (
     entity,
     importing,
     keys,
+    mcp,
     org,
     person,
     plan,
@@ -132,6 +133,7 @@ app.add_typer(campaign.app, name="campaign", rich_help_panel=WORK)
 app.command(rich_help_panel=WORK)(plan.plan)
 app.command(rich_help_panel=WORK)(watch.watch)
 app.command(rich_help_panel=WORK)(top.top)
+app.command(rich_help_panel=WORK)(mcp.mcp)
 app.command(rich_help_panel=WORK)(retrigger.retrigger)
 app.command(rich_help_panel=WORK)(recipients.recipients)
 app.command(rich_help_panel=WORK)(recipients.why)

@@ -132,7 +132,7 @@ LEFT_OUT = {
     "/v1/portal/{}": "the same",
     "/v1/portal/{}/widget": "the same",
     "/v1/portal/{}/widget/{}": "the same",
-    "/v1/key": "an administrator's, in the console or with muster key",
+    "/v1/key": "an administrator's, in the console or with muster keys",
     "/v1/key/{}": "the same",
     "/v1/key/{}:revoke": "the same",
     "/v1/key/{}:rotate": "the same",
