@@ -18,6 +18,7 @@ __all__ = ["unknown_variables"]
 _PREFIX = Settings.model_config.get("env_prefix", "")
 _KNOWN = frozenset(_PREFIX + name.upper() for name in Settings.model_fields) | {
     "MUSTER_API_KEY",
+    "MUSTER_INTAKE",
     "MUSTER_ORG",
     "MUSTER_TRIGGER",
 }

@@ -23,6 +23,7 @@ from actors.cli import (
     doctor,
     entity,
     importing,
+    intake,
     keys,
     mcp,
     org,
@@ -128,6 +129,7 @@ app.command(rich_help_panel=START)(dev.dev)
 app.command(rich_help_panel=START)(processes.api)
 app.command(rich_help_panel=START)(processes.worker)
 app.command(rich_help_panel=START)(processes.scheduler)
+app.command(rich_help_panel=START)(intake.intake)
 app.command("import", rich_help_panel=WORK)(importing.import_)
 app.add_typer(campaign.app, name="campaign", rich_help_panel=WORK)
 app.command(rich_help_panel=WORK)(plan.plan)

@@ -12,12 +12,12 @@ import typer
 from actors.cli.failure import Exit, Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from config.settings import Settings
     from engine.kernel.runtime import Runtime
 
-__all__ = ["api", "scheduler", "worker"]
+__all__ = ["MetricsPort", "api", "scheduler", "serving", "worker"]
 
 MetricsPort = Annotated[
     int | None,
@@ -36,7 +36,7 @@ def api(
     ] = None,
 ) -> None:
     """Serve the control API until SIGTERM."""
-    with _serving("muster-api", broker=False) as runtime:
+    with serving("muster-api", broker=False) as runtime:
         from actors.cli.server import ApiService
         from actors.services import run
 
@@ -63,7 +63,7 @@ def worker(
 
         end_with(supervised_by)
     changes = {} if threads is None else {"worker_threads": threads}
-    with _serving("muster-worker", broker=True, **changes) as runtime:
+    with serving("muster-worker", broker=True, changes=changes) as runtime:
         if processes > 1:
             _supervise(runtime.settings, processes, metrics_port)
             return
@@ -75,7 +75,7 @@ def worker(
 
 def scheduler(*, metrics_port: MetricsPort = None) -> None:
     """Wake what is due and take back what was lost, until SIGTERM. Any number may run; one acts at a time."""
-    with _serving("muster-scheduler", broker=False) as runtime:
+    with serving("muster-scheduler", broker=False) as runtime:
         from actors.services import SchedulerService, run
 
         port = metrics_port or runtime.settings.metrics_port
@@ -97,12 +97,15 @@ def _supervise(settings: Settings, processes: int, metrics_port: int | None) -> 
 
 
 @contextmanager
-def _serving(service: str, *, broker: bool, **changes: int) -> Iterator[Runtime]:
+def serving(
+    service: str, *, broker: bool, beside_embedded: bool = False, changes: Mapping[str, int] | None = None
+) -> Iterator[Runtime]:
     """A runtime for a long-running process, after a look at what it needs: a fault at the start is shown at once.
 
     Args:
         service: As what it is traced.
         broker: Nothing can be done without one. Otherwise the sweeper makes up for it while it is away.
+        beside_embedded: It may run beside `muster dev`, which it wakes through the database.
         changes: Settings of the command line over those of the environment.
     """
     from actors.cli.context import load_settings, misconfigured, open_runtime
@@ -113,11 +116,12 @@ def _serving(service: str, *, broker: bool, **changes: int) -> Iterator[Runtime]
     from engine.kernel.triggers import arm_from_environment
 
     settings = load_settings()
-    # Named, though it may be the default: several processes need a broker that all of them reach.
-    settings = settings.model_copy(update={"broker_url": settings.broker, **changes})
+    if not (beside_embedded and settings.is_embedded):
+        # Named, though it may be the default: several processes need a broker that all of them reach.
+        settings = settings.model_copy(update={"broker_url": settings.broker, **(changes or {})})
     configure_logging(settings)
     arm_from_environment(os.environ.get("MUSTER_TRIGGER"))
-    if settings.broker.startswith(EMBEDDED):
+    if settings.broker.startswith(EMBEDDED) and not beside_embedded:
         raise Failure(
             "an embedded broker reaches one process only",
             "run everything in one process with `muster dev`, or set MUSTER_REDIS_URL or MUSTER_BROKER_URL",

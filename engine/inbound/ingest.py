@@ -27,6 +27,7 @@ from engine.engagement.engagement import Medium
 from engine.engagement.feedback import Feedback
 from engine.engagement.suppression import Barred, bar
 from engine.inbound.attribution import Credit, credit
+from engine.inbound.cloudevents import is_cloud_event, read_cloud_event
 from engine.inbound.consequences import ReportedFeedback, reason_to_bar, take
 from engine.inbound.reported_addresses import reached
 from engine.inbound.reported_events import SKEW, Conversion, EntityChanged, MessageReport, read_reported
@@ -127,7 +128,7 @@ def _read(session: Session, items: Sequence[Any], answers: list[Answer]) -> list
         if isinstance(item, dict) and isinstance(item.get("id"), str):
             answer.id = item["id"][:200]
         try:
-            event: Reported = read_reported(item)
+            event: Reported = read_reported(read_cloud_event(item) if is_cloud_event(item) else item)
             at = event.happened(now)
         except Invalid as error:
             answer.reject(error)

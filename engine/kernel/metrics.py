@@ -197,6 +197,15 @@ MAILBOX_MESSAGES = Metric(
     "Messages read from channels' mailboxes",
     {"result": "`taken`, `too_long`, `unreadable` or `failed`; what was not taken stays in the mailbox"},
 )
+INTAKE_EVENTS = Metric(
+    "muster_intake_events",
+    Kind.COUNTER,
+    Group.EVENTS,
+    "Events that `muster intake` read from a broker",
+    {
+        "result": "`accepted`, `duplicate`, `ignored`, `rejected` or `failed`; the last two are among the dead letters"
+    },
+)
 MAILBOX_FAILURES = Metric(
     "muster_mailbox_failures",
     Kind.COUNTER,

@@ -15,6 +15,7 @@ import actors.middleware
 import actors.sweeper
 import engine.delivery.lease
 import engine.events.webhook_dispatcher
+import engine.inbound.intake.intake
 import engine.inbound.mailbox_reader
 from deploy.grafana.dashboard import ROWS, dashboard
 from engine.kernel.metrics import CATALOGUE, OTHER, BoundedLabel, Group, Kind
@@ -29,6 +30,7 @@ WHO_COUNTS = (
     actors.sweeper,
     engine.delivery.lease,
     engine.events.webhook_dispatcher,
+    engine.inbound.intake.intake,
     engine.inbound.mailbox_reader,
 )
 

@@ -16,6 +16,7 @@ from engine.api.targeting.errors import TargetingRoute
 from engine.api.targeting.parameters import COMMON
 from engine.api.targeting.routes import MailRoute
 from engine.content.links import Links
+from engine.inbound.cloudevents import binary_attributes
 from engine.inbound.ingest import Answer, take_events
 from engine.inbound.returned_mail import Inbound, take_inbound
 from engine.kernel.secrets import Secrets
@@ -86,12 +87,21 @@ class InboundAnswer(InboundReport):
 
 @_events.post("/v1/events", operation_id="reportEvents", response_model=EventAnswers)
 def report_events(
-    given: Annotated[Any, Body(description="An event, or a list of at most 1,000 (docs/tracking.md).")],
+    given: Annotated[
+        Any,
+        Body(
+            description="An event or a CloudEvent, or a list of at most 1,000 (docs/tracking.md, docs/intake.md)."
+        ),
+    ],
     call: Caller,
+    request: Request,
 ) -> Response:
     """Report what happened outside: entities that changed, messages that were delivered, read, clicked or came
     back, and conversions. Each event is taken once by its `id`; what is wrong with one stops no other.
     """
+    attributes = binary_attributes(request.headers)
+    if attributes is not None:
+        given = {**attributes, "data": given}
     classifier = classifier_of(call.runtime.settings.answer_rules)
     with call.transaction() as session:
         answers = take_events(session, call.org_id, given if isinstance(given, list) else [given], classifier)
