@@ -6,12 +6,12 @@ import asyncio
 import os
 import platform
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from actors.cli.context import load_settings, quiet_logs
 from actors.cli.failure import Failure, explain
 from engine.channels.asking import ask
+from engine.insight.checks import Check, checks_of_installation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,22 +19,15 @@ if TYPE_CHECKING:
     from config.settings import Settings
     from state.database import Database
 
-__all__ = ["Check", "run_checks"]
+__all__ = ["run_checks"]
 
 
-@dataclass(frozen=True)
-class Check:
-    """One thing that was looked at."""
+def run_checks(org: str | None = None) -> Iterator[Check]:
+    """Every check, in the order in which one rests on another.
 
-    name: str
-    ok: bool | None
-    """None: not wrong, and yet to be looked at."""
-    found: str
-    remedy: str | None = None
-
-
-def run_checks() -> Iterator[Check]:
-    """Every check, in the order in which one rests on another."""
+    Args:
+        org: The organization whose channels are asked; None: all of them.
+    """
     yield _python()
     try:
         settings = load_settings()
@@ -56,7 +49,7 @@ def run_checks() -> Iterator[Check]:
             or "README.md lists every variable",
         )
     yield _data_dir(settings)
-    yield from _database(settings)
+    yield from _database(settings, org)
     yield _broker(settings)
 
 
@@ -82,7 +75,7 @@ def _data_dir(settings: Settings) -> Check:
     )
 
 
-def _database(settings: Settings) -> Iterator[Check]:
+def _database(settings: Settings, org: str | None) -> Iterator[Check]:
     from sqlalchemy import make_url
 
     from state.database import Database
@@ -98,9 +91,9 @@ def _database(settings: Settings) -> Iterator[Check]:
         migrations = _migrations(database)
         yield migrations
         if migrations.ok:
-            yield from _processes(settings, database)
-            yield from _chores(database)
-            yield from _channels(settings, database)
+            with database.read() as session:
+                yield from checks_of_installation(session, database, settings)
+            yield from _channels(settings, database, org)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is what was found
         yield _wrong("database", error, shown)
     finally:
@@ -121,45 +114,27 @@ def _migrations(database: Database) -> Check:
     return Check("migrations", ok=True, found="up to date")
 
 
-def _processes(settings: Settings, database: Database) -> Iterator[Check]:
-    """What runs. That nothing runs is wrong in production; the embedded form may be meant to rest."""
-    from engine.kernel.heartbeat import absences, running_processes
-    from state.tables import ProcessKind
-
-    remedies = {
-        ProcessKind.WORKER: "nothing is delivered without one: start `muster worker`, or `muster dev`",
-        ProcessKind.SCHEDULER: "nothing is retried or recovered without one: start `muster scheduler`, or `muster dev`",
-    }
-    with database.read() as session:
-        missing, running = absences(session), running_processes(session)
-    for kind, remedy in remedies.items():
-        absent = missing.get(kind)
-        found = absent or f"{running[kind]} running"
-        ok = True if absent is None else None if settings.is_embedded else False
-        yield Check(f"{kind}s", ok=ok, found=found, remedy=remedy if absent else None)
-
-
-def _chores(database: Database) -> Iterator[Check]:
-    """Whether the scheduler's chores succeed; nothing where it was never at work, which `_processes` says."""
-    from engine.kernel.chores import late_chores, list_chores
-
-    with database.read() as session:
-        late, known = late_chores(session), list_chores(session)
-    if not known:
-        return
-    found = ", ".join(f"{one.name} failed {one.failures} times in a row ({one.error})" for one in late)
-    remedy = "the scheduler's log says why: chore.failed" if late else None
-    yield Check("chores", ok=not late, found=found or f"{len(known)} succeed", remedy=remedy)
-
-
-def _channels(settings: Settings, database: Database) -> Iterator[Check]:
+def _channels(settings: Settings, database: Database, wanted: str | None) -> Iterator[Check]:
     from engine.campaigns.channels import build_channel
     from engine.channels.port import ChannelContext
     from engine.insight.installed_channels import installed_channels
     from engine.kernel.secrets import Secrets
+    from engine.kernel.suggestions import did_you_mean
+    from engine.organizations import list_organizations
 
     with database.read() as session:
+        names = [one.name for one in list_organizations(session)]
+        if wanted is not None and wanted not in names:
+            yield Check(
+                "organization",
+                ok=False,
+                found=f"there is no organization {wanted!r}{did_you_mean(wanted, names)}",
+                remedy=f"there are: {', '.join(names)}" if names else f"run `muster org create {wanted}`",
+            )
+            return
         for org, org_id, channel_id, channel, kind in installed_channels(session):
+            if wanted not in (None, org):
+                continue
             name = f"channel {org}/{channel}"
             try:
                 sender = build_channel(

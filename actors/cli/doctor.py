@@ -10,7 +10,7 @@ from actors.cli.failure import Exit
 from actors.cli.output import Json, emit, table
 
 if TYPE_CHECKING:
-    from actors.cli.checks import Check
+    from engine.insight.checks import Check
 
 __all__ = ["doctor", "report"]
 
@@ -28,19 +28,41 @@ def doctor(
     dns_server: Annotated[
         list[str] | None, typer.Option(help="With --domain: whom to ask, ADDRESS or ADDRESS:PORT.")
     ] = None,
+    org: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Ask the channels of one organization only. [default: of all]"),
+    ] = None,
+    monitoring: Annotated[
+        bool,
+        typer.Option(
+            "--monitoring", help="One line, and exit codes of monitoring plug-ins: 0 ok, 1 look, 2 wrong."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Check Python, settings, data folder, database, migrations, running processes, channels and broker; or a domain.
+    """Check Python, settings, data folder, disk, clock, database, migrations, processes, channels, broker; or a domain.
 
-    Exit code 1 when something is wrong.
+    Nothing is written. Exit code 1 when something is wrong.
     """
     from actors.cli.checks import run_checks
     from actors.cli.domain_checks import run_domain_checks
 
-    report(
-        list(run_checks() if domain is None else run_domain_checks(domain, selector, dns_server or [])),
-        as_json,
+    checks = list(
+        run_checks(org) if domain is None else run_domain_checks(domain, selector, dns_server or [])
     )
+    if monitoring:
+        raise typer.Exit(_monitored(checks))
+    report(checks, as_json)
+
+
+def _monitored(checks: list[Check]) -> int:
+    """Print the line that a monitoring plug-in answers with; its exit code (docs/operations.md)."""
+    wrong = [one for one in checks if one.ok is False]
+    look = [one for one in checks if one.ok is None]
+    code, word = (2, "CRITICAL") if wrong else (1, "WARNING") if look else (0, "OK")
+    said = "; ".join(f"{one.name}: {one.found}" for one in (*wrong, *look)) or f"{len(checks)} checks"
+    typer.echo(f"MUSTER {word} - {' '.join(said.split())}")
+    return code
 
 
 def report(checks: list[Check], as_json: bool) -> None:

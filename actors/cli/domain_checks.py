@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from actors.cli.checks import Check
 from actors.cli.context import load_settings, quiet_logs
 from actors.cli.failure import Exit, Failure
 from engine.channels.asking import ask
 from engine.channels.smtp.lookup import Lookup
 from engine.channels.smtp.mail_domain import Finding, MailDomain, examine_domain
+from engine.insight.checks import Check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -11,6 +11,9 @@ from actors.cli.processes import MetricsPort, serving
 
 __all__ = ["intake"]
 
+#: Seconds that the first round waits for a message: what is wrong with the source is shown at once.
+_FIRST_LOOK = 0.1
+
 
 def intake(
     context: typer.Context,
@@ -28,7 +31,7 @@ def intake(
     from actors.services import run
     from engine.inbound.intake.connect_source import connect_source
     from engine.inbound.intake.intake import Intake
-    from engine.inbound.intake.source import SourceMisnamed
+    from engine.inbound.intake.source import SourceAway, SourceMisnamed
 
     try:
         opened_source = connect_source(source)
@@ -37,5 +40,11 @@ def intake(
     with serving("muster-intake", broker=False, beside_embedded=True) as runtime:
         with runtime.database.read() as session:
             org_id, _ = resolve(session, context.obj.org)
-        port = metrics_port or runtime.settings.metrics_port
-        run(Intake(runtime, org_id, opened_source), metrics_port=port)
+        service = Intake(runtime, org_id, opened_source)
+        try:
+            service.take(_FIRST_LOOK)
+        except SourceMisnamed as error:
+            raise Failure(str(error), code=Exit.USAGE) from error
+        except SourceAway as error:
+            raise Failure(f"the broker cannot be reached: {error}", code=Exit.UNREACHABLE) from error
+        run(service, metrics_port=metrics_port or runtime.settings.metrics_port)

@@ -74,6 +74,11 @@ def _drawn(seen: Overview, work: Operations) -> RenderableType:
     for process in seen.processes:
         style = "red" if process.missing else ("green" if process.running else "dim")
         head.append(f"{process.kind} {process.running}   ", style=style)
+    if len(work.versions) > 1:
+        versions = ", ".join(
+            f"{count} of {one or 'an unknown version'}" for one, count in work.versions.items()
+        )
+        head.append(f"versions: {versions}", style="yellow")
     late = 0.0 if work.oldest_due is None else max(0.0, (seen.at - work.oldest_due).total_seconds())
     head.append(
         f"slices: {work.leased} leased, {work.due} due, {work.ready - work.due} wait; oldest due {late:.0f} s"
@@ -127,6 +132,7 @@ def _plain(seen: Overview, work: Operations) -> dict[str, Any]:
         "failed_in_24_hours": seen.failed,
         "per_minute": seen.per_minute,
         "processes": {one.kind: one.running for one in seen.processes},
+        "versions": dict(work.versions),
         "slices": {"leased": work.leased, "due": work.due, "ready": work.ready, "expired": work.expired},
         "oldest_due": None if work.oldest_due is None else work.oldest_due.isoformat(),
         "campaigns": [

@@ -8,22 +8,26 @@ from typing import TYPE_CHECKING
 from sqlalchemy import func, select
 
 from engine.kernel.chores import list_chores
+from engine.kernel.heartbeat import running_versions
 from state.change import clock_of
+from state.dialects import dialect_of
 from state.tables import Job, Process, Slice
 from state.transitions import OPEN, SliceState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
     from sqlalchemy.orm import Session
 
+    from state.dialects import SlowStatement
     from state.tables import ChoreRun
 
-__all__ = ["Operations", "operations"]
+__all__ = ["Operations", "operations", "slow_statements"]
 
 _PROCESSES = 100
+_STATEMENTS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +46,14 @@ class Operations:
     """Leases that ran out and were not taken back yet."""
     oldest_due: datetime | None
     """Of the slices that are due."""
+    versions: Mapping[str, int]
+    """Processes that run, by version."""
     chores: Sequence[ChoreRun] = ()
     """What each of the sweeper's chores did last, by name."""
 
 
 def operations(session: Session, org_id: UUID) -> Operations:
-    """How it is now. Four statements; indexes ix_job_open, ix_slice_ready and ix_slice_lease."""
+    """How it is now. Five statements; indexes ix_job_open, ix_slice_ready and ix_slice_lease."""
     now = clock_of(session).now()
     open_jobs = select(Job.id).where(Job.org_id == org_id, Job.status.in_(OPEN))
     due = (Slice.state == SliceState.READY) & (Slice.due_at <= now)
@@ -64,4 +70,14 @@ def operations(session: Session, org_id: UUID) -> Operations:
     processes = session.scalars(
         select(Process).order_by(Process.seen_at.desc(), Process.id).limit(_PROCESSES)
     ).all()
-    return Operations(processes, jobs, *counts, chores=list_chores(session))
+    return Operations(
+        processes, jobs, *counts, versions=running_versions(session), chores=list_chores(session)
+    )
+
+
+def slow_statements(session: Session) -> Sequence[SlowStatement] | None:
+    """The statements that took the database longest in all; None: it keeps no record that we may read.
+
+    They are of the whole installation, without values: for administrators.
+    """
+    return dialect_of(session).slow_statements(session, _STATEMENTS)

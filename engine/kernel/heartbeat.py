@@ -23,6 +23,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import aliased
 
+from config.version import version
 from state.change import clock_of
 from state.sets import insert_into
 from state.tables import Process, ProcessKind
@@ -44,6 +45,7 @@ __all__ = [
     "forget_processes",
     "last_seen",
     "running_processes",
+    "running_versions",
 ]
 
 log = structlog.get_logger(__name__)
@@ -105,6 +107,7 @@ class Heartbeat:
                 "kind": self._kind.value,
                 "host": socket.gethostname()[:255],
                 "pid": os.getpid(),
+                "version": version()[:32],
                 "started_at": self._started_at,
                 "seen_at": now,
             }
@@ -152,6 +155,19 @@ def running_processes(session: Session) -> Mapping[ProcessKind, int]:
         ).all()
     )
     return {kind: int(counts.get(kind.value, 0)) for kind in ProcessKind}
+
+
+def running_versions(session: Session) -> dict[str, int]:
+    """How many processes of each version were seen within the last half minute, the most frequent first."""
+    since = clock_of(session).now() - _RUNNING
+    counted = func.count()
+    rows = session.execute(
+        select(Process.version, counted)
+        .where(Process.seen_at > since)
+        .group_by(Process.version)
+        .order_by(counted.desc(), Process.version)
+    )
+    return {found: int(count) for found, count in rows}
 
 
 def absence(session: Session, kind: ProcessKind) -> str | None:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
-from state.dialects.dialect import Dialect
+from state.dialects.dialect import Dialect, SlowStatement
 from state.dialects.postgresql import PostgreSQL
 from state.dialects.sqlite import SQLite
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-__all__ = ["Dialect", "PostgreSQL", "SQLite", "dialect_named", "dialect_of"]
+__all__ = ["Dialect", "PostgreSQL", "SQLite", "SlowStatement", "dialect_named", "dialect_of"]
 
 _DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (PostgreSQL(), SQLite())}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import orjson
 from sqlalchemy import create_engine
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Column = ColumnElement[Any] | InstrumentedAttribute[Any]
 
-__all__ = ["BUSY_TIMEOUT", "Dialect", "new_engine"]
+__all__ = ["BUSY_TIMEOUT", "Dialect", "SlowStatement", "new_engine"]
 
 #: How long a transaction waits for its turn: for a connection of the pool, and for SQLite's write lock.
 BUSY_TIMEOUT = timedelta(seconds=30)
@@ -37,6 +37,15 @@ def new_engine(url: URL, pool_size: int, **more: Any) -> Engine:
         json_deserializer=orjson.loads,
         **more,
     )
+
+
+class SlowStatement(NamedTuple):
+    """A statement that took the database long, its values left out."""
+
+    text: str
+    calls: int
+    mean_seconds: float
+    total_seconds: float
 
 
 class Dialect(ABC):
@@ -133,3 +142,7 @@ class Dialect(ABC):
     @abstractmethod
     def overwrite_deleted(self, engine: Engine) -> None:
         """Overwrite what the database's file still holds of rows that are gone."""
+
+    @abstractmethod
+    def slow_statements(self, session: Session, most: int) -> Sequence[SlowStatement] | None:
+        """The statements of this database that took longest in all, or None: it keeps no record that we may read."""

@@ -28,7 +28,7 @@ from sqlalchemy.dialects.postgresql import BIT, JSONB
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.types import UserDefinedType
 
-from state.dialects.dialect import BUSY_TIMEOUT, Dialect, new_engine
+from state.dialects.dialect import BUSY_TIMEOUT, Dialect, SlowStatement, new_engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -90,6 +90,19 @@ class PackedArray(UserDefinedType[Any]):
         """The array type's name."""
         name = next((name for kind, name in _ITEMS.items() if isinstance(self.item, kind)), "TEXT")
         return f"{name}[]"
+
+
+#: The view is there, may be read, and the library that fills it is loaded (reading it fails otherwise).
+_RECORDS_STATEMENTS = text(
+    "SELECT COALESCE(has_table_privilege(to_regclass('pg_stat_statements'), 'SELECT'), false) "
+    "AND current_setting('pg_stat_statements.max', true) IS NOT NULL"
+)
+_SLOW_STATEMENTS = text(
+    "SELECT left(query, 2000), calls, mean_exec_time / 1000, total_exec_time / 1000 "
+    "FROM pg_stat_statements "
+    "WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND query IS NOT NULL "
+    "ORDER BY total_exec_time DESC LIMIT :most"
+)
 
 
 class PostgreSQL(Dialect):
@@ -209,6 +222,13 @@ class PostgreSQL(Dialect):
 
     def overwrite_deleted(self, engine: Engine) -> None:
         """Autovacuum does it."""
+
+    def slow_statements(self, session: Session, most: int) -> Sequence[SlowStatement] | None:
+        """From the extension pg_stat_statements, where it is loaded and created. Constants are `$1`, `$2` … in it."""
+        if not session.execute(_RECORDS_STATEMENTS).scalar_one():
+            return None
+        rows = session.execute(_SLOW_STATEMENTS, {"most": most})
+        return [SlowStatement(" ".join(said.split()), *numbers) for said, *numbers in rows]
 
 
 def _quoted(value: Any) -> str:

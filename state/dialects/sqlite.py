@@ -188,6 +188,9 @@ class SQLite(Dialect):
             connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
+    def slow_statements(self, session: Session, most: int) -> None:
+        """It keeps no record."""
+
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
     """Have the database keep a write-ahead log. The first connection to a new file changes that, and SQLite waits for

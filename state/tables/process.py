@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Index, String
+from sqlalchemy import Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from state.tables.base import Base, Identified
@@ -30,6 +30,8 @@ class Process(Identified, Base):
     kind: Mapped[str] = mapped_column(String(12))
     host: Mapped[str] = mapped_column(String(255))
     pid: Mapped[int]
+    version: Mapped[str] = mapped_column(String(32), server_default=text("''"))
+    """Of Muster; empty: not known."""
     started_at: Mapped[datetime]
     seen_at: Mapped[datetime]
     """Its last heartbeat (engine.kernel.heartbeat)."""

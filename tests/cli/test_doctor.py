@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pytest
@@ -103,3 +104,45 @@ def test_a_channel_whose_provider_is_away_and_one_that_cannot_be_built(acme: Mus
         )
     database.close()
     assert set(_wrong(acme)) == {"channel acme/mail", "channel acme/broken"}
+
+
+def test_the_channels_of_one_organization_only(acme: Muster) -> None:
+    acme.ok("channel", "create", "files", "--kind", "file")
+    acme.ok("org", "create", "other")
+    acme.ok("--org", "other", "channel", "create", "letters", "--kind", "file")
+    names = {check["name"] for check in acme("doctor", "--org", "other", "--json").json}
+    assert "channel other/letters" in names
+    assert "channel acme/files" not in names
+    assert {"channel acme/files", "channel other/letters"} <= {
+        check["name"] for check in acme("doctor", "--json").json
+    }
+    result = acme("doctor", "--org", "othr", "--json")
+    [unknown] = [check for check in result.json if check["name"] == "organization"]
+    assert (result.code, unknown["ok"]) == (1, False)
+    assert "did you mean 'other'" in unknown["found"]
+
+
+def test_a_monitoring_plug_in_reads_one_line_and_an_exit_code(acme: Muster) -> None:
+    look = acme("doctor", "--monitoring")
+    assert (look.code, look.out.count("\n")) == (1, 1)
+    assert look.out.startswith("MUSTER WARNING - workers: no worker has ever been seen; schedulers: ")
+    acme.set(broker_url="redis://127.0.0.1:1/")
+    wrong = acme("doctor", "--monitoring")
+    assert (wrong.code, wrong.out.count("\n")) == (2, 1)
+    assert wrong.out.startswith("MUSTER CRITICAL - ")
+    assert "broker: " in wrong.out
+
+
+def test_it_writes_nothing(acme: Muster) -> None:
+    acme.ok("channel", "create", "files", "--kind", "file")
+    acme.ok("doctor")  # which folds what the commands before left beside the file
+
+    def content() -> dict[str, str]:
+        files = [file for file in acme.data.rglob("*") if file.is_file() and not file.name.endswith("-shm")]
+        return {str(file): sha256(file.read_bytes()).hexdigest() for file in files}
+
+    before = content()
+    assert before
+    acme.ok("doctor", "--json")
+    acme("doctor", "--monitoring")
+    assert content() == before

@@ -6,15 +6,22 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from sqlalchemy import update
+
+from config.version import version
+from engine.api.console import operations
 from engine.campaigns.campaigns import get_campaign
 from engine.campaigns.schedules import schedule
-from state.tables import Slice
+from engine.kernel.heartbeat import Heartbeat
+from state.dialects import SlowStatement
+from state.tables import Process, ProcessKind, Slice
 from tests.api.world import make_campaign
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import httpx
+    import pytest
 
     from tests.api.conftest import Api
     from tests.console.conftest import Person
@@ -63,3 +70,21 @@ def test_operations_tell_what_is_late(api: Api, sign_in: SignIn, world: World) -
     page = sign_in("viewer").get("/console/operations").text
     assert '<div class="label">Due now</div><div class="value">1</div>' in page
     assert '<div class="label">Leases run out</div><div class="value bad">1</div>' in page
+
+
+def test_operations_show_what_the_doctor_says_and_slow_statements_to_administrators(
+    api: Api, sign_in: SignIn, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with api.database.begin() as session:
+        session.execute(update(Process).values(version="0.0.9"))
+    Heartbeat(api.runtime, ProcessKind.WORKER).beat()
+    slow = [SlowStatement("SELECT <b>x</b> FROM entity", 3, 0.0015, 2.0)]
+    monkeypatch.setattr(operations, "slow_statements", lambda _session: slow)
+    page = sign_in("admin").get("/console/operations").text
+    assert "no scheduler has" in page
+    assert "start `muster scheduler`" in page
+    assert "SELECT &lt;b&gt;x&lt;/b&gt; FROM entity" in page
+    assert "1.50 ms" in page
+    assert version() in page
+    for role in ("viewer", "operator"):
+        assert "FROM entity" not in sign_in(role).get("/console/operations").text

@@ -1,4 +1,4 @@
-"""Operations: processes and their heartbeats, what waits in the queues, leases and what is late."""
+"""Operations: what `muster doctor` says, processes, what waits in the queues, leases, what is late, slow statements."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from starlette.responses import Response
 from engine.api.brokers import BrokerAway, queue_depths
 from engine.api.console.paths import ROOT
 from engine.api.console.view import ConsoleRoute, View, Viewing
-from engine.insight.operations import operations
+from engine.insight.checks import checks_of_installation
+from engine.insight.operations import operations, slow_statements
 from engine.insight.overview import processes_of
 from engine.kernel.heartbeat import EVERY
 
@@ -21,16 +22,19 @@ router = APIRouter(route_class=ConsoleRoute, include_in_schema=False)
 def show(view: Viewing) -> Response:
     """The page."""
     queues, trouble = _queues(view)
-    settings = view.call.runtime.settings
+    runtime = view.call.runtime
+    settings = runtime.settings
     with view.call.read() as session:
         return view.page(
             "operations.html",
             seen=operations(session, view.call.org_id),
             kinds=processes_of(session),
+            checks=checks_of_installation(session, runtime.database, settings),
+            statements=slow_statements(session) if view.can("admin") else None,
             queues=queues,
             trouble=trouble,
             silent=view.now - 3 * EVERY,
-            database=view.call.runtime.database.engine.dialect.name,
+            database=runtime.database.engine.dialect.name,
             embedded=settings.is_embedded,
             version=view.request.app.version,
         )
