@@ -36,6 +36,7 @@ from actors.cli import (
     target,
     template,
     top,
+    topic,
     watch,
     webhook,
 )
@@ -141,6 +142,7 @@ app.command(rich_help_panel=WORK)(recipients.recipients)
 app.command(rich_help_panel=WORK)(recipients.why)
 app.add_typer(template.app, name="template", rich_help_panel=WORK)
 app.add_typer(target.app, name="target", rich_help_panel=WORK)
+app.add_typer(topic.app, name="topic", rich_help_panel=WORK)
 app.add_typer(entity.app, name="entity", rich_help_panel=WORK)
 app.add_typer(person.app, name="person", rich_help_panel=WORK)
 app.add_typer(suppression.app, name="suppression", rich_help_panel=WORK)

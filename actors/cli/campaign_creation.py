@@ -51,6 +51,9 @@ def create(
         bool | None,
         typer.Option(help="Write to the first alone of those who share an address. [default: it does]"),
     ] = None,
+    topic: Annotated[
+        str | None, typer.Option(help="What it is about, by name or id: who opted out of that is left out.")
+    ] = None,
     activate_now: Annotated[bool, typer.Option("--activate", help="And activate it at once.")] = False,
     yes: Yes = False,
     id_alone: Annotated[bool, typer.Option("--quiet", "-q", help="Print its id alone.")] = False,
@@ -71,6 +74,7 @@ def create(
         "flow": flow,
         "channel": channel,
         "end_date": end_date,
+        "topic": topic,
     }
     given |= {key: value for key, value in said.items() if value}
     if one_per_address is not None:
@@ -143,6 +147,7 @@ def as_fields(row: Campaign) -> dict[str, Any]:
         "status": row.status,
         "ends": row.ends,
         "one_per_address": row.one_per_address,
+        "topic_id": str(row.topic_id) if row.topic_id else None,
         "end_date": row.end_date.isoformat() if row.end_date else None,
         "flow_id": str(row.flow_id) if row.flow_id else None,
         "target_ids": row.target_ids,

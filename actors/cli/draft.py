@@ -20,7 +20,7 @@ from engine.campaigns.templates import TemplateInput, create_template
 from engine.filters import where
 from engine.filters.targets import TargetInput, create_target
 from engine.kernel.inputs import Input, LongText, Name, read
-from state.tables import Channel, Flow, Target, Template
+from state.tables import Channel, Flow, Target, Template, Topic
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -91,6 +91,8 @@ class Draft(Input):
     ends: Literal["when_delivered", "when_told"] = "when_delivered"
     one_per_address: bool = True
     """Of recipients who share an address, the first alone is written to."""
+    topic: str | None = None
+    """What it is about, by name or id: who opted out of that is not written to."""
 
 
 def read_file(path: Path) -> dict[str, Any]:
@@ -141,6 +143,7 @@ def make(session: Session, org_id: UUID, given: dict[str, Any]) -> Campaign:
             end_date=draft.end_date,
             ends=draft.ends,
             one_per_address=draft.one_per_address,
+            topic_id=None if draft.topic is None else find_named(session, Topic, org_id, draft.topic).id,
         ),
     )
 

@@ -2,7 +2,7 @@
 
 `POST /u/{token}` suppresses the address for the whole organization and is what mail programs send by
 themselves. `GET /u/{token}` changes nothing, because scanners follow every link of a mail: it shows a person
-who writes, what they get and what not, and buttons: out of everything, out of one campaign, and back. It is in the
+who writes, what they get and what not, and buttons: out of everything, of one campaign or topic, and back. It is in the
 reader's language, looks as the console does, and works without JavaScript.
 """
 
@@ -24,6 +24,7 @@ from engine.api.errors import RequestError
 from engine.content.links import Invitation, LinkError, Links
 from engine.engagement.preferences import Preferences, about_campaign, preferences
 from engine.engagement.suppression import resubscribe, unsubscribe
+from engine.engagement.topics import opt_in, opt_out
 from engine.kernel.secrets import Secrets
 from state.errors import NotFound
 
@@ -40,8 +41,9 @@ router = APIRouter(tags=["Recipients"])
 _FORM = 4096
 #: The console's style, its own form, and nothing else.
 _POLICY = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-#: What a form may ask for of a campaign that it names.
+#: What a form may ask for of a campaign that it names, and of a topic.
 _OF_CAMPAIGN = ("campaign", "back")
+_OF_TOPIC = {"no-topic": opt_out, "topic": opt_in}
 
 
 @router.get("/u/{token}", operation_id="showUnsubscribe", response_class=HTMLResponse)
@@ -62,7 +64,8 @@ async def click(token: str, request: Request) -> HTMLResponse:
     """Suppress the address the message went to. Repeating it changes nothing.
 
     The form's `scope` says for what: `all` (also when it is absent, as mail programs have it), `campaign`, or `none`,
-    which takes an unsubscribe back. `campaign:ID` and `back:ID` are about another campaign that wrote to them.
+    which takes an unsubscribe back. `campaign:ID` and `back:ID` are about another campaign that wrote to them,
+    `no-topic:ID` and `topic:ID` about a topic.
     """
     return await run_sync(_clicked, token, request, await _scope(request))
 
@@ -84,19 +87,27 @@ def _obey(session: Session, invitation: Invitation, scope: str) -> None:
     """Do what a button says; what is no button's is the one click.
 
     Raises:
-        NotFound: it names a campaign that never wrote to them.
+        NotFound: it names a campaign that never wrote to them, or no topic.
     """
     what, _, named = scope.partition(":")
+    if named and what in _OF_TOPIC:
+        _OF_TOPIC[what](session, invitation, _id("topic", named))
+        return
     whom = invitation
     if named and what in _OF_CAMPAIGN:
-        try:
-            whom = about_campaign(session, invitation, UUID(named))
-        except ValueError:
-            raise NotFound("campaign", named) from None
+        whom = about_campaign(session, invitation, _id("campaign", named))
     if what == "none" or (what == "back" and named):
         resubscribe(session, whom)
     else:
         unsubscribe(session, whom, only_campaign=what == "campaign")
+
+
+def _id(kind: str, text: str) -> UUID:
+    """Raises NotFound: it is no id."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise NotFound(kind, text) from None
 
 
 async def _scope(request: Request) -> str:
@@ -133,14 +144,15 @@ def _page(request: Request, invitation: Invitation, known: Preferences) -> HTMLR
     own = (known.language or "").partition("-")[0]
     if own in LANGUAGES and not understands(request.headers.get("accept-language", "")):
         look = replace(look, language=own)
-    others = [topic for topic in known.topics if topic.campaign_id != invitation.campaign_id]
+    others = [one for one in known.campaigns if one.campaign_id != invitation.campaign_id]
     page = render(
         look,
         "preferences.html",
         sender=known.sender,
         address=_masked(invitation.address),
         standing=known.standing,
-        topics=others,
+        campaigns=others,
+        topics=known.topics,
         broken=False,
     )
     return _secured(page)
@@ -155,6 +167,7 @@ def _broken(request: Request) -> HTMLResponse:
         sender="",
         address="",
         standing=None,
+        campaigns=[],
         topics=[],
         broken=True,
     )

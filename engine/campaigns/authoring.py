@@ -26,6 +26,7 @@ from engine.campaigns.feasible import check_budget, check_hours
 from engine.campaigns.messages import MessageInput, write_channels, write_messages
 from engine.delivery.campaign_moves import locked
 from engine.delivery.limit_changes import limits_changed
+from engine.engagement.topics import require_topic
 from engine.events.outbox import record
 from engine.kernel import listing
 from engine.kernel.inputs import Input, Invalid, LongText, Name, above_zero, read
@@ -95,6 +96,8 @@ class Plan(Input):
     """Rate, frequency cap, send windows, quiet hours; replaced whole."""
     one_per_address: bool = True
     """Of recipients who share an address, the first alone is written to."""
+    topic_id: UUID | None = None
+    """What it is about: who opted out of that is not written to."""
 
 
 class PlanChange(Plan):
@@ -172,7 +175,9 @@ def _may_change(session: Session, campaign: Campaign, given: PlanChange, fields:
 
 
 def _apply(session: Session, campaign: Campaign, given: Plan, fields: set[str]) -> None:
-    for name in fields & {"name", "description", "type", "budget", "misfire_hours", "one_per_address"}:
+    require_topic(session, campaign.org_id, given.topic_id)
+    plain = {"name", "description", "type", "budget", "misfire_hours", "one_per_address", "topic_id"}
+    for name in fields & plain:
         setattr(campaign, name, getattr(given, name))
     if "goals" in fields:
         campaign.goals = _merged(campaign.goals, given.goals)

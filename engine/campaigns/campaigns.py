@@ -15,6 +15,7 @@ from engine.campaigns.copying import copy_flow
 from engine.campaigns.feasible import check_hours
 from engine.campaigns.next_best_actions import NextBestAction  # noqa: TC001 - pydantic reads it
 from engine.delivery.limit_changes import limits_changed
+from engine.engagement.topics import require_topic
 from engine.events.outbox import record
 from engine.kernel import listing
 from engine.kernel.inputs import Input, Invalid, LongText, Name, Rewritable
@@ -80,6 +81,8 @@ class CampaignInput(Input):
 
     one_per_address: bool = True
     """Of recipients who share an address, the first alone is written to."""
+    topic_id: UUID | None = None
+    """What it is about: who opted out of that is not written to."""
 
     @model_validator(mode="before")
     @classmethod
@@ -101,7 +104,7 @@ def create_campaign(session: Session, org_id: UUID, given: CampaignInput) -> Cam
     """Keep a campaign, as a draft.
 
     Raises:
-        Invalid: a target or the flow does not exist, or it would end before it starts.
+        Invalid: a target, the flow or the topic does not exist, or it would end before it starts.
     """
     now = clock_of(session).now()
     campaign = Campaign(
@@ -184,6 +187,7 @@ def _apply(session: Session, campaign: Campaign, given: CampaignInput, fields: s
     if "target_ids" in values:
         _check_targets(session, campaign.org_id, values["target_ids"])
         values["target_ids"] = [str(target_id) for target_id in dict.fromkeys(values["target_ids"])]
+    require_topic(session, campaign.org_id, values.get("topic_id"))
     if values.get("flow_id") is not None:
         values["flow_id"] = _flow_id(session, campaign, values["flow_id"])
     if values.get("next_best_action") is not None and given.next_best_action is not None:

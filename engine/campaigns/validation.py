@@ -168,6 +168,7 @@ class _Whose(NamedTuple):
 
     org_id: UUID
     campaign_id: UUID
+    topic_id: UUID | None
 
 
 def examine(
@@ -270,7 +271,7 @@ class Rehearsal:
         """
         self.errors: list[str] = []
         self._org_id = org_id = campaign.org_id
-        self._whose = _Whose(org_id, campaign.id)
+        self._whose = _Whose(org_id, campaign.id, campaign.topic_id)
         self._addresses = addresses if campaign.one_per_address else None
         self._steps: list[RehearsedStep] = []
         touchpoints = session.scalars(

@@ -12,7 +12,7 @@ from sqlalchemy import Integer, String, Table, Uuid, bindparam, exists, func, se
 from engine.kernel.statements import JOB, NOW, NUMBER, ORG, Statements
 from state.change import sources_of
 from state.dialects.postgresql import PackedArray
-from state.tables import Campaign, Job, Organization, Slice, Suppression, Webhook
+from state.tables import Campaign, Job, Organization, Slice, Suppression, TopicOptOut, Webhook
 from state.transitions import SLICE, JobStatus, SliceState
 from state.types import UtcDateTime
 
@@ -33,6 +33,7 @@ _campaign = typing.cast("Table", Campaign.__table__)
 _job = typing.cast("Table", Job.__table__)
 _organization = typing.cast("Table", Organization.__table__)
 _suppression = typing.cast("Table", Suppression.__table__)
+_opt_out = typing.cast("Table", TopicOptOut.__table__)
 _webhook = typing.cast("Table", Webhook.__table__)
 
 
@@ -82,10 +83,15 @@ class SliceStatements(Statements):
                 _slice.c.in_progress,
                 _emits_recipient_events().label("emits_recipient_events"),
                 _slice.c.size,
-                select(_campaign.c.one_per_address)
-                .where(_campaign.c.id == select(_job.c.campaign_id).where(_job.c.id == JOB).scalar_subquery())
-                .scalar_subquery()
-                .label("one_per_address"),
+                *(
+                    select(wanted)
+                    .where(
+                        _campaign.c.id == select(_job.c.campaign_id).where(_job.c.id == JOB).scalar_subquery()
+                    )
+                    .scalar_subquery()
+                    .label(wanted.name)
+                    for wanted in (_campaign.c.one_per_address, _campaign.c.topic_id)
+                ),
             )
         )
 
@@ -220,7 +226,8 @@ def standing() -> tuple[ColumnElement[Any], ...]:
         select(wanted).where(_job.c.id == JOB).scalar_subquery().label(wanted.name)
         for wanted in (_job.c.status, _job.c.held, _job.c.waits_until)
     ]
-    suppresses = exists().where(_suppression.c.org_id == ORG).label("suppresses")
+    listed, opted_out = (exists().where(table.c.org_id == ORG) for table in (_suppression, _opt_out))
+    suppresses = (listed | opted_out).label("suppresses")
     return (*job, suppresses, _limits_epoch().label("limits_epoch"))
 
 

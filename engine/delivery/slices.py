@@ -82,6 +82,8 @@ class Lease:
     """Whether a webhook asks what becomes of single recipients."""
     one_per_address: bool = False
     """Whether no two of the campaign's recipients are written to at one address."""
+    topic_id: UUID | None = None
+    """What the campaign is about."""
 
     def rows(self) -> tuple[ColumnElement[bool], ...]:
         """The condition for the slice's row under this lease."""
@@ -101,7 +103,7 @@ class JobState:
     held: bool
     waits_until: datetime | None
     suppresses: bool
-    """Whether the organization suppresses any address at all."""
+    """Whether anybody is not written to at all, or not about some topic."""
     limits_epoch: int
 
     @property
@@ -140,6 +142,7 @@ def lease(
         taken.size,
         bool(taken.emits_recipient_events),
         bool(taken.one_per_address),
+        taken.topic_id,
     )
 
 

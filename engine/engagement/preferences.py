@@ -1,5 +1,5 @@
-"""What the holder of an unsubscribe link is shown: who writes to them, in which language they read, and which of the
-campaigns that wrote to them may go on.
+"""What the holder of an unsubscribe link is shown: who writes to them, in which language they read, which of the
+campaigns that wrote to them may go on, and about which topics they want to be written to.
 """
 
 from __future__ import annotations
@@ -11,25 +11,28 @@ from sqlalchemy import select
 
 from engine.content.locales import Finder, read_language
 from engine.engagement.suppression import key_of, subscription
+from engine.engagement.topics import choices
 from state.errors import NotFound
 from state.sets import among
 from state.tables import Campaign, Entity, Organization, Recipient, Suppression
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from uuid import UUID
 
     from sqlalchemy.orm import Session
 
     from engine.content.links import Invitation
     from engine.engagement.suppression import Subscription
+    from engine.engagement.topics import TopicChoice
 
-__all__ = ["Preferences", "Topic", "about_campaign", "preferences"]
+__all__ = ["CampaignChoice", "Preferences", "about_campaign", "preferences"]
 
 #: Campaigns of the organization that are looked through, the newest, and those that are shown.
 _LOOKED_THROUGH, _SHOWN = 500, 20
 
 
-class Topic(NamedTuple):
+class CampaignChoice(NamedTuple):
     """A campaign that wrote to them."""
 
     campaign_id: UUID
@@ -47,12 +50,14 @@ class Preferences:
     language: str | None
     """Of the entity, as a tag; None: it keeps none that is known."""
     standing: Subscription
-    topics: list[Topic]
+    campaigns: list[CampaignChoice]
     """Newest first: the link's own campaign, and others that wrote to them."""
+    topics: Sequence[TopicChoice]
+    """All of the organization's, by name."""
 
 
 def preferences(session: Session, invitation: Invitation) -> Preferences:
-    """How things stand for the holder of a link. Seven statements at most, by key.
+    """How things stand for the holder of a link. Nine statements at most, by key.
 
     Raises:
         NotFound: the organization is gone.
@@ -66,7 +71,13 @@ def preferences(session: Session, invitation: Invitation) -> Preferences:
         select(Entity.attributes).where(Entity.id == invitation.entity_id, Entity.org_id == invitation.org_id)
     ).one_or_none()
     language = None if attributes is None else read_language(Finder(None)(attributes))
-    return Preferences(sender, language, subscription(session, invitation), _topics(session, invitation))
+    return Preferences(
+        sender,
+        language,
+        subscription(session, invitation),
+        _campaigns(session, invitation),
+        choices(session, invitation),
+    )
 
 
 def about_campaign(session: Session, invitation: Invitation, campaign_id: UUID) -> Invitation:
@@ -85,7 +96,7 @@ def about_campaign(session: Session, invitation: Invitation, campaign_id: UUID) 
     return replace(invitation, campaign_id=campaign_id)
 
 
-def _topics(session: Session, invitation: Invitation) -> list[Topic]:
+def _campaigns(session: Session, invitation: Invitation) -> list[CampaignChoice]:
     org_id = invitation.org_id
     newest = (
         select(Campaign.id, Campaign.name)
@@ -113,5 +124,5 @@ def _topics(session: Session, invitation: Invitation) -> list[Topic]:
             )
         )
     )
-    found = [Topic(one, name, one not in barred) for one, name in names.items() if one in wrote]
+    found = [CampaignChoice(one, name, one not in barred) for one, name in names.items() if one in wrote]
     return found[:_SHOWN]

@@ -11,7 +11,7 @@ import typing
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from uuid import UUID, uuid4
 
-from sqlalchemy import Uuid, bindparam, delete, select
+from sqlalchemy import Uuid, bindparam, delete, literal, select
 
 from engine.engagement.email import MAIL_KINDS, medium_of
 from engine.engagement.feedback import Feedback, take_feedback
@@ -22,7 +22,7 @@ from engine.kernel.prepared import execute
 from engine.kernel.statements import ORG, Statements
 from state.change import clock_of
 from state.sets import among, insert_into
-from state.tables import Campaign, Suppression
+from state.tables import Campaign, Suppression, TopicOptOut
 from state.types import NIL_UUID
 
 if TYPE_CHECKING:
@@ -50,7 +50,10 @@ __all__ = [
 ]
 
 _UNSUBSCRIBE = "unsubscribe"
+#: Why an address must not be used whose holder opted out of the campaign's topic.
+_TOPIC = "topic"
 _suppression = typing.cast("Table", Suppression.__table__)
+_opt_out = typing.cast("Table", TopicOptOut.__table__)
 
 
 class Whose(Protocol):
@@ -66,12 +69,18 @@ class Whose(Protocol):
         """The campaign."""
         ...
 
+    @property
+    def topic_id(self) -> UUID | None:
+        """What the campaign is about."""
+        ...
+
 
 class Organization(NamedTuple):
     """It writes for no campaign."""
 
     org_id: UUID
     campaign_id: UUID = NIL_UUID
+    topic_id: UUID | None = None
 
 
 class Barred(NamedTuple):
@@ -93,6 +102,7 @@ class _SuppressionStatements(Statements):
     def __init__(self, dialect: Dialect) -> None:
         super().__init__(dialect)
         self.suppressed = self._suppressed()
+        self.suppressed_or_opted_out = self._suppressed().union_all(self._opted_out())
 
     def _suppressed(self) -> Select[Any]:
         """Which of some addresses must not be used, by this campaign or by any, of which medium, and why. Unique key
@@ -102,6 +112,14 @@ class _SuppressionStatements(Statements):
             _suppression.c.org_id == ORG,
             _suppression.c.campaign_id.in_([NIL_UUID, bindparam("p_campaign_id", type_=Uuid())]),
             self._among(_suppression.c.address),
+        )
+
+    def _opted_out(self) -> Select[Any]:
+        """Which of them must not be used for the campaign's topic. Primary key."""
+        return select(_opt_out.c.medium, _opt_out.c.address, literal(_TOPIC)).where(
+            _opt_out.c.org_id == ORG,
+            _opt_out.c.topic_id == bindparam("p_topic_id", type_=Uuid()),
+            self._among(_opt_out.c.address),
         )
 
 
@@ -124,12 +142,15 @@ def suppressed(
     """
     wanted = {address: folded(medium, address) for address in addresses}
     digests = digests_of(session, whose.org_id, wanted.values())
+    statements = _SuppressionStatements.of(session)
+    of_topic = {} if whose.topic_id is None else {"p_topic_id": whose.topic_id}
     found = execute(
         session,
-        _SuppressionStatements.of(session).suppressed,
+        statements.suppressed_or_opted_out if of_topic else statements.suppressed,
         p_org_id=whose.org_id,
         p_campaign_id=whose.campaign_id,
         p_ids=[*(one.address for one in wanted.values()), *digests.values()],
+        **of_topic,
     )
     reasons = {(known, address): reason for known, address, reason in found.all()}
     if not reasons:

@@ -54,6 +54,7 @@ from state.tables import (
     Recipient,
     RecipientAddress,
     Suppression,
+    TopicOptOut,
 )
 from state.types import NIL_UUID
 
@@ -138,16 +139,14 @@ def _bar(session: Session, org_id: UUID, person: Person) -> None:
     if person.addresses and not digests:
         raise RuntimeError("this process has not opened its keys")
     bar(session, org_id, [Barred(one.medium, digest, ERASED_REASON) for one, digest in digests.items()])
+    tables: tuple[Any, ...] = (Suppression, TopicOptOut)
     for one in sorted(person.addresses):
-        session.execute(
-            delete(Suppression)
-            .where(
-                Suppression.org_id == org_id,
-                Suppression.address == one.address,
-                Suppression.medium == one.medium,
+        for table in tables:
+            session.execute(
+                delete(table)
+                .where(table.org_id == org_id, table.address == one.address, table.medium == one.medium)
+                .execution_options(synchronize_session=False)
             )
-            .execution_options(synchronize_session=False)
-        )
 
 
 def find_erasure(session: Session, org_id: UUID, entity_id: UUID, *, schema: str | None = None) -> Erasure:

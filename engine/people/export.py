@@ -15,7 +15,17 @@ from sqlalchemy import inspect, select
 from engine.audience.entities import entity_json, get_entity
 from engine.people.person import person_of
 from state.sets import among
-from state.tables import Attempt, Campaign, Contact, Engagement, Entity, Execution, Recipient, Suppression
+from state.tables import (
+    Attempt,
+    Campaign,
+    Contact,
+    Engagement,
+    Entity,
+    Execution,
+    Recipient,
+    Suppression,
+    TopicOptOut,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,6 +86,12 @@ def _head(session: Session, org_id: UUID, entity: Entity) -> dict[str, Any]:
             among(session, Suppression.address, {one.address for one in addresses}),
         )
     )
+    refused = session.scalars(
+        select(TopicOptOut).where(
+            TopicOptOut.org_id == org_id,
+            among(session, TopicOptOut.address, {one.address for one in addresses}),
+        )
+    )
     contacts = session.scalars(
         select(Contact)
         .where(Contact.org_id == org_id, Contact.entity_id == entity.id)
@@ -86,6 +102,7 @@ def _head(session: Session, org_id: UUID, entity: Entity) -> dict[str, Any]:
         "suppressions": [
             _row(one, kept=("campaign_id",)) for one in barred if (one.medium, one.address) in keys
         ],
+        "topic_opt_outs": [_row(one) for one in refused if (one.medium, one.address) in keys],
         "contacts": [_row(one, kept=("campaign_id",)) for one in contacts],
     }
 

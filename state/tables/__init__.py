@@ -25,6 +25,7 @@ from state.tables.people import Erasure, SealedKey
 from state.tables.portal import JourneyLink, Portal, ProductRecommendation, Widget
 from state.tables.process import ChoreRun, Process, ProcessKind
 from state.tables.run import DryRun, ScheduledRun
+from state.tables.topic import Topic, TopicOptOut
 
 __all__ = [
     "ApiKey",
@@ -72,6 +73,8 @@ __all__ = [
     "TargetKey",
     "Template",
     "TemplateAttachment",
+    "Topic",
+    "TopicOptOut",
     "Touchpoint",
     "Webhook",
     "WebhookDelivery",

@@ -228,6 +228,9 @@ class Campaign(Identified, Owned, Timestamped, Base):
     """How long after its latest message a recipient's conversion is put down to it."""
     one_per_address: Mapped[bool] = mapped_column(default=False, server_default=false())
     """Of recipients who share an address the first alone is written to (engine.delivery.address_claims)."""
+    topic_id: Mapped[UUID | None]
+    """What it is about: who opted out of that is not written to. No foreign key: the topic is locked while this is
+    written, and while it is deleted (engine.engagement.topics)."""
     next_best_action: Mapped[JsonObject | None]
     """What agents see beside an entity of the audience (engine.campaigns.next_best_actions)."""
     first_contact: Mapped[JsonObject | None]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from uuid import UUID, uuid4
 
 import pytest
 
-from engine.engagement.suppression import suppressed
+from engine.engagement.suppression import Organization, suppressed
 from engine.kernel.media import AddressMedium
 from tests.api.world import make_campaign
 
@@ -23,7 +22,7 @@ def test_an_address_is_added_once_found_and_removed(api, client):
     with api.database.read() as session:
         known = suppressed(
             session,
-            SimpleNamespace(org_id=api.org_id, campaign_id=uuid4()),
+            Organization(api.org_id, uuid4()),
             AddressMedium.EMAIL,
             ["ada@x.example", "bo@x.example"],
         )

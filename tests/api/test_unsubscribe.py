@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from engine.content.links import Invitation, LinkError, Links
 from engine.engagement.suppression import Barred, bar, suppressed
+from engine.engagement.suppression import Organization as Writer
 from engine.kernel.media import AddressMedium
 from engine.kernel.secrets import Secrets
 from state.tables import Engagement, Entity, Event, Organization, Suppression
@@ -110,7 +111,7 @@ def test_a_person_may_leave_one_campaign_and_come_back(api: Api) -> None:
         with api.database.read() as session:
             return suppressed(
                 session,
-                invitation(org_id=api.org_id, campaign_id=campaign),
+                Writer(api.org_id, campaign),
                 AddressMedium.EMAIL,
                 [whom.address],
             )
@@ -179,9 +180,9 @@ def test_the_page_says_who_writes_in_the_readers_language_and_what_else_they_get
     page = httpx.post(url, data={"scope": f"campaign:{autumn}"})
     assert f'value="back:{autumn}"' in page.text
     with api.database.read() as session:
-        there = invitation(org_id=api.org_id, campaign_id=autumn)
+        there = Writer(api.org_id, autumn)
         assert suppressed(session, there, AddressMedium.EMAIL, ["ada@example.com"])
-        here = invitation(org_id=api.org_id, campaign_id=spring)
+        here = Writer(api.org_id, spring)
         assert not suppressed(session, here, AddressMedium.EMAIL, ["ada@example.com"])
     assert f'value="campaign:{autumn}"' in httpx.post(url, data={"scope": f"back:{autumn}"}).text
     assert [] == suppressions(api)

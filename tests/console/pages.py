@@ -37,6 +37,7 @@ PAGES: dict[str, Callable[[World], str]] = {
     "target": lambda world: f"/console/audience/targets/{world.target_id}",
     "new target": lambda _: "/console/audience/targets/new",
     "suppressions": lambda _: "/console/audience/suppressions",
+    "topics": lambda _: "/console/audience/topics",
     "templates": lambda _: "/console/templates",
     "template": lambda world: f"/console/templates/{world.template_id}",
     "new template": lambda _: "/console/templates/new",

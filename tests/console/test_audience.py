@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import select
 
 from engine.audience.schemas import schemas_of
 from engine.kernel.inputs import Invalid
+from state.tables import Campaign, Topic, TopicOptOut
 from tests.console.pages import first_in
 from tests.console.world import HOSTILE, World
 from tests.servers.dns import DnsServer
@@ -196,3 +198,34 @@ def test_a_channels_test_shows_what_receivers_find(
         assert "What receivers find" in tested
         assert "DMARC" in tested
         assert "dkim_domain" in tested, "what to do about it"
+
+
+def test_topics_are_added_counted_and_removed_while_no_campaign_is_about_them(
+    api: Api, sign_in: SignIn, world: World
+) -> None:
+    person = sign_in("operator")
+    person.submit("/console/audience/topics", name="News <b>", description="Twice")
+    assert "News &lt;b&gt;" in person.get("/console/audience/topics").text
+    refused = person.submit("/console/audience/topics", name="news <B>")
+    assert (refused.status_code, "there is a topic" in refused.text) == (400, True)
+    with api.database.begin() as session:
+        topic = session.scalars(select(Topic)).one()
+        campaign = session.get_one(Campaign, world.campaign_id)
+        campaign.topic_id = topic.id
+        session.add(
+            TopicOptOut(
+                org_id=api.org_id,
+                topic_id=topic.id,
+                address="a@x.example",
+                medium="email",
+                created_at=topic.created_at,
+            )
+        )
+    shown = person.get("/console/audience/topics").text
+    assert '<td class="num">1</td>' in shown
+    path = f"/console/audience/topics/{topic.id}/delete"
+    assert "is about this topic" in person.submit(path).text
+    with api.database.begin() as session:
+        session.get_one(Campaign, world.campaign_id).topic_id = None
+    assert person.submit(path).status_code == 303
+    assert "No topic yet" in person.get("/console/audience/topics").text

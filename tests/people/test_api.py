@@ -33,7 +33,7 @@ def path(client: httpx.Client) -> str:
 def test_a_person_is_exported_erased_and_proven(api: Api, client: httpx.Client, path: str) -> None:
     exported = client.get(f"{path}:export")
     assert (200, "application/json") == (exported.status_code, exported.headers["content-type"])
-    assert {"entity", "suppressions", "contacts", "campaigns"} == set(exported.json())
+    assert {"entity", "suppressions", "topic_opt_outs", "contacts", "campaigns"} == set(exported.json())
     assert "ada@example.com" == exported.json()["entity"]["email"]
 
     answer = client.post(f"{path}:erase")

@@ -443,6 +443,7 @@ SAYS_NOTHING = {
         "template.language_attribute", "template.mjml", "template.name", "template.sender", "template.subject",
         "template.text", "template.translations", "template_attachment.content", "template_attachment.content_id",
         "template_attachment.content_type", "template_attachment.filename", "touchpoint.content",
+        "topic.description", "topic.name",
         "touchpoint.description", "touchpoint.extras", "touchpoint.name", "touchpoint.settings",
         "touchpoint.variants", "webhook.description", "webhook.events", "webhook.url", "widget.extras",
         "widget.headline",
@@ -466,6 +467,7 @@ SAYS_NOTHING = {
 #: Those that are the person's alone, and go with the row or are cleared.
 OWN = {
     "entity.attributes", "entity.external_id", "entity.title", "suppression.address", "target_key.value",
+    "topic_opt_out.address",
     *(f"{table.__tablename__}.{name}" for table, values in erase._CLEARED.items() for name in values),
 }  # fmt: skip
 

@@ -63,6 +63,7 @@ __all__ = [
     "TemplatePreview",
     "TemplateTest",
     "TimelineEntry",
+    "Topic",
     "Touchpoint",
     "TouchpointList",
     "Validation",
@@ -422,6 +423,13 @@ class Target(_System):
     entity_filters: NotRequired[dict[str, Any]]
 
 
+class Topic(_System):
+    """A kind of messages that people may opt out of."""
+
+    name: str
+    description: NotRequired[str]
+
+
 class Template(_System):
     """A message template."""
 
@@ -554,6 +562,8 @@ class PersonExport(TypedDict):
 
     entity: dict[str, Any]
     suppressions: list[dict[str, Any]]
+    topic_opt_outs: list[dict[str, Any]]
+    """Topics that they do not want."""
     contacts: list[dict[str, Any]]
     """Messages that frequency caps count."""
     campaigns: list[dict[str, Any]]

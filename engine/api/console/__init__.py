@@ -48,6 +48,7 @@ from engine.api.console import (
     settings,
     sign_in,
     suppressions,
+    topics,
     webhooks,
 )
 from engine.api.console.errors import missing_page
@@ -69,6 +70,7 @@ ROUTERS = (
     plan.router,
     recipients.router,
     *suppressions.ROUTERS,
+    topics.router,
     *audience.ROUTERS,
     messages.router,
     calendar.router,

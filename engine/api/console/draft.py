@@ -48,6 +48,7 @@ from engine.campaigns.previews import (
 )
 from engine.campaigns.templates import get_template, list_templates, unkept_template
 from engine.channels.port import ChannelContext, Delivered
+from engine.engagement.topics import MOST, list_topics
 from engine.filters.targets import list_targets
 from engine.kernel.inputs import Invalid, read
 from state.errors import NotFound
@@ -193,6 +194,7 @@ def _page(
         targets=list_targets(session, org_id, limit=_MOST).results,
         templates=list_templates(session, org_id, limit=_MOST).results,
         channels=list_channels(session, org_id, limit=_MOST).results,
+        topics=list_topics(session, org_id, limit=MOST).results,
         shown=view.field("shown"),
         person=view.field("person"),
         zone=document.zone or view.signed_in.time_zone or view.look.zone or "UTC",

@@ -112,6 +112,8 @@ class Document(_Part):
     cap_over: str = "exclude"
     budget: str = ""
     one_per_address: str = "yes"
+    topic: str = ""
+    """Its id; empty: it is about none."""
 
 
 def begun(name: str, schema: str) -> Document:

@@ -92,6 +92,7 @@ def plan_change(document: Document) -> PlanChange:
         "ends_at": _instant("ends_at", document.ends, document.zone),
         "budget": _number("budget", document.budget),
         "one_per_address": document.one_per_address == "yes",
+        "topic_id": document.topic or None,
         "limits": _limits(document) or None,
     }
     return read(PlanChange, given)
@@ -244,6 +245,7 @@ def trouble_of(document: Document, error: Invalid) -> Trouble:
         "limits": "limits",
         "budget": "limits",
         "one_per_address": "limits",
+        "topic_id": "limits",
     }.get(first, "audience")
     return Trouble(place, error.message)
 

@@ -26,6 +26,7 @@ from engine.api.targeting import (
     targets,
     templates,
     timeline,
+    topics,
 )
 
 __all__ = ["ROUTERS"]
@@ -58,4 +59,5 @@ ROUTERS = (
     templates.router,
     templates.reading,
     timeline.router,
+    topics.router,
 )

@@ -35,6 +35,7 @@ class PersonExport(schemas.Answer):
 
     entity: dict[str, Any]
     suppressions: list[dict[str, Any]]
+    topic_opt_outs: list[dict[str, Any]] = Field(description="Topics that they do not want.")
     contacts: list[dict[str, Any]] = Field(description="Messages that frequency caps count.")
     campaigns: list[dict[str, Any]] = Field(description="Each with its recipient, executions and engagement.")
 

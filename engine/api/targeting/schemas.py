@@ -164,6 +164,7 @@ class Campaign(System):
     tracking: dict[str, bool] | None = None
     attribution_days: int
     one_per_address: bool
+    topic_id: UUID | None = None
     target: Relation
     target_ids: list[UUID]
 
@@ -389,6 +390,13 @@ class Organization(Answer):
     time_zone: str | None = None
     region: str | None = None
     limits: dict[str, Any] | None = None
+
+
+class Topic(System):
+    """A kind of messages that people may opt out of."""
+
+    name: str
+    description: str | None = None
 
 
 class Portal(System):

@@ -92,6 +92,7 @@ def campaign(row: tables.Campaign) -> dict[str, Any]:
         tracking=row.tracking,
         attribution_days=row.attribution_days,
         one_per_address=row.one_per_address,
+        topic_id=row.topic_id,
         target=schemas.Relation(relation=[schemas.Related(entity_id=target_id) for target_id in targets]),
         target_ids=targets,
     ).sent()
@@ -143,6 +144,11 @@ def target(row: tables.Target) -> dict[str, Any]:
         entity_schema=row.entity_schema,
         entity_filters=row.entity_filters,
     ).sent()
+
+
+def topic(row: tables.Topic) -> dict[str, Any]:
+    """See `schemas.Topic`."""
+    return schemas.Topic(**_system(row, row.name), name=row.name, description=row.description).sent()
 
 
 def flow(principal: Principal, row: tables.Flow, touchpoints: Iterable[tables.Touchpoint]) -> dict[str, Any]:
