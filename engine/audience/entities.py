@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 __all__ = [
+    "count_entities",
     "delete_entity",
     "entities_by_external_id",
     "entity_json",
@@ -43,6 +44,7 @@ __all__ = [
     "get_entity",
     "list_entities",
     "patch_entity",
+    "search_entities",
     "upsert_entity",
 ]
 
@@ -223,6 +225,36 @@ def list_entities(
     found = list(session.execute(statement).scalars())
     cursor = listing.encode_cursor([str(found[limit - 1].id)]) if len(found) > limit else None
     return listing.Page(found[:limit], cursor, total)
+
+
+def search_entities(
+    session: Session,
+    org_id: UUID,
+    schema: str,
+    text: str | None,
+    *,
+    limit: int = 25,
+    next: str | None = None,  # noqa: A002 - the word of the contract
+) -> listing.Found[Entity]:
+    """Entities of a schema, or of them those whose title or external id hold `text`, whatever the case. A page looks at
+    a bounded number of them (`listing.search`), and counts none.
+
+    Raises:
+        Invalid: `next` is no cursor of such a search, or `text` cannot be searched for.
+    """
+    within = [Entity.org_id == org_id, Entity.schema == schema]
+    where: list[ColumnElement[bool]] = []
+    if text:
+        if (trouble := unstorable(text)) is not None:
+            raise Invalid("q", trouble[1])
+        where.append(holds_text(session, text, Entity.title, Entity.external_id))
+    return listing.search(session, Entity, Entity.id, within, where, limit=limit, next=next)
+
+
+def count_entities(session: Session, org_id: UUID, schema: str) -> int:
+    """How many entities a schema has. The unique index (org_id, schema, id), all of its part."""
+    counted = select(func.count()).select_from(Entity).where(Entity.org_id == org_id, Entity.schema == schema)
+    return int(session.execute(counted).scalar_one())
 
 
 def _position(cursor: str) -> UUID:

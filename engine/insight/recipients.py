@@ -24,7 +24,7 @@ from engine.insight.email import outcome_of, sends_email
 from engine.insight.progress import campaign_progress, unplanned
 from engine.insight.recipient_contacts import is_known_by
 from engine.kernel.inputs import Invalid
-from engine.kernel.listing import Page, check_limit, decode_cursor, encode_cursor
+from engine.kernel.listing import Found, Page, check_limit, decode_cursor, encode_cursor, search
 from engine.kernel.rule_violations import RuleCode, RuleViolation
 from engine.kernel.suggestions import did_you_mean
 from state.tables import Campaign, Recipient
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
 
-__all__ = ["list_recipients"]
+__all__ = ["list_recipients", "search_recipients"]
 
 
 def list_recipients(
@@ -84,6 +84,39 @@ def list_recipients(
             session, org_id, campaign_id, [*ours, *wanted.others], bool(wanted.others), limit, next
         )
     return _by_place(session, org_id, campaign_id, ours, wanted, limit, next)
+
+
+def search_recipients(
+    session: Session,
+    org_id: UUID,
+    campaign_id: UUID,
+    text: str,
+    *,
+    limit: int = 25,
+    next: str | None = None,  # noqa: A002 - the word of the contract
+    automation_status: Sequence[str] = (),
+    portal_status: str | None = None,
+    error_code: str | None = None,
+    touchpoint_id: UUID | None = None,
+) -> Found[Recipient]:
+    """Those whose title, external id, e-mail address or phone number hold `text`, in any case, and for whom the filters
+    of `list_recipients` hold. A page looks at a bounded number of recipients (engine.kernel.listing.search).
+
+    Raises:
+        Invalid: an argument cannot be used.
+    """
+    ours = [Recipient.campaign_id == campaign_id, Recipient.org_id == org_id, Recipient.deleted_at.is_(None)]
+    where: list[ColumnElement[bool]] = [is_known_by(session, text)]
+    if automation_status:
+        words = [_word("automation_status", word, AutomationStatus) for word in automation_status]
+        where.append(Recipient.status.in_(words))
+    if portal_status is not None:
+        where.append(Recipient.portal_status == _word("portal_status", portal_status, PortalStatus))
+    if error_code is not None:
+        where.append(Recipient.error_code == error_code)
+    if touchpoint_id is not None:
+        where.append(Recipient.touchpoint_id == touchpoint_id)
+    return search(session, Recipient, Recipient.entity_id, ours, where, limit=limit, next=next)
 
 
 #: What a column of numbers holds.

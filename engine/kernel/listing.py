@@ -22,13 +22,15 @@ from state.change import clock_of
 from state.errors import NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
 
 __all__ = [
+    "LOOKED_AT",
     "MAX_LIMIT",
+    "Found",
     "Page",
     "check_limit",
     "decode_cursor",
@@ -38,10 +40,13 @@ __all__ = [
     "kept",
     "page",
     "page_by_offset",
+    "search",
     "stamp",
 ]
 
 MAX_LIMIT = 1000
+#: Rows that one page of a search looks at.
+LOOKED_AT = 10_000
 #: What every database takes.
 _MAX_OFFSET = 2**31 - 1
 
@@ -56,6 +61,17 @@ class Page(Generic[Row]):
     next: str | None
     """Opaque; None on the last page."""
     total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Generic[Row]):
+    """A page of a search: what it found among the rows that it looked at."""
+
+    results: list[Row]
+    next: str | None
+    """Where to search on; None: it has looked at all."""
+    looked_at: int
+    """Rows, with those of the pages before."""
 
 
 def find(session: Session, table: type[Row], org_id: UUID, row_id: UUID, *, lock: bool = False) -> Row:
@@ -130,6 +146,67 @@ def page(
     last = results[-1] if more else None
     cursor = encode_cursor([last.created_at.isoformat(), str(last.id)]) if last is not None else None
     return Page(results, cursor, total)
+
+
+def search(
+    session: Session,
+    table: type[Row],
+    key: Any,
+    within: Sequence[ColumnElement[bool]],
+    where: Sequence[ColumnElement[bool]],
+    *,
+    limit: int,
+    next: str | None = None,  # noqa: A002 - the word of the contract
+    most: int = LOOKED_AT,
+) -> Found[Row]:
+    """Rows that no index finds: at most `most` of a range that an index has in order are looked at, so that a page
+    takes the same time whatever is searched for.
+
+    Args:
+        session: A reading one.
+        table: Whose rows.
+        key: A UUID by which the rows of the range are ordered, and which is theirs alone.
+        within: The range.
+        where: What is searched for.
+        limit: Rows of a page.
+        next: The cursor of an earlier page of the same search.
+        most: Rows that are looked at.
+
+    Raises:
+        Invalid: `limit` is outside 1..1000, or `next` is no cursor of such a search.
+    """
+    check_limit(limit)
+    after, looked_at = _searched_to(next)
+    behind = [] if after is None else [key > after]
+    window = select(key.label("key")).where(*within, *behind).order_by(key).limit(most).subquery()
+    last = session.execute(
+        select(window.c.key, func.count().over()).order_by(window.c.key.desc()).limit(1)
+    ).first()
+    if last is None:
+        return Found([], None, looked_at)
+    end, in_window = last
+    rows = list(
+        session.scalars(select(table).where(*within, *where, *behind, key <= end).order_by(key).limit(limit))
+    )
+    is_full = len(rows) == limit
+    if is_full:
+        end = getattr(rows[-1], key.key)
+    passed = select(func.count()).select_from(table).where(*within, *behind, key <= end)
+    looked_at += int(session.execute(passed).scalar_one())
+    more = is_full or in_window == most
+    return Found(rows, encode_cursor([str(end), looked_at]) if more else None, looked_at)
+
+
+def _searched_to(cursor: str | None) -> tuple[UUID | None, int]:
+    """Where a search goes on, and how many rows it has looked at."""
+    if cursor is None:
+        return None, 0
+    try:
+        key, looked_at = decode_cursor(cursor)
+        found = UUID(key), int(looked_at)
+    except (ValueError, TypeError, AttributeError, OverflowError):
+        raise Invalid("next", "is not a cursor that this list gave out") from None
+    return found
 
 
 def page_by_offset(

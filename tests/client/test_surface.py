@@ -54,6 +54,7 @@ def test_it_imports_httpx_and_the_standard_library_alone() -> None:
         (types.EmailStats, EmailStats),
         (types.Target, targeting.Target),
         (types.Template, template_schemas.Template),
+        (types.Topic, targeting.Topic),
         (types.Channel, targeting.Channel),
         (types.Flow, targeting.Flow),
         (types.Step, targeting.Step),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import select
 
 from engine.audience.schemas import schemas_of
+from engine.kernel import listing
 from engine.kernel.inputs import Invalid
 from state.tables import Campaign, Topic, TopicOptOut
 from tests.console.pages import first_in
@@ -64,7 +67,8 @@ def test_a_target_is_written_in_words_and_counted(sign_in: SignIn, client: httpx
         "/console/audience/targets/new", **form, where="country = Norway\nnot name is empty or title != x"
     )
     page = person.get(answer.headers["location"])
-    assert '<div class="value">1</div>' in page.text
+    shown = person.get(f"{answer.headers['location'].partition('?')[0]}/people")
+    assert '<div class="value">1</div>' in shown.text
     assert person.submit(answer.headers["location"] + "/delete").status_code == 303
     assert person.get(answer.headers["location"]).status_code == 404
 
@@ -229,3 +233,34 @@ def test_topics_are_added_counted_and_removed_while_no_campaign_is_about_them(
         session.get_one(Campaign, world.campaign_id).topic_id = None
     assert person.submit(path).status_code == 303
     assert "No topic yet" in person.get("/console/audience/topics").text
+
+
+def test_a_search_looks_at_so_many_and_goes_on(
+    sign_in: SignIn, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(12):
+        person_of = {"title": "Needle" if number in (3, 8) else "Hay", "external_id": str(number)}
+        client.post("/v1/entity/contact", json=person_of).raise_for_status()
+    monkeypatch.setattr(listing, "search", partial(listing.search, most=5))
+    person = sign_in("viewer")
+    path, pages = "/console/audience?q=needle", []
+    while path:
+        pages.append(person.get(path).text)
+        further = re.search(r'rel="next" href="([^"]+)"', pages[-1])
+        path = "" if further is None else further[1].replace("&amp;", "&")
+    assert len(pages) == 3
+    assert sum(page.count("Needle</a>") for page in pages) == 2
+    assert ["Looked through 5." in pages[0], "Looked through 10." in pages[1]] == [True, True]
+    assert 'hx-trigger="load"' in pages[0]
+    assert "Hay</a>" in person.get("/console/audience").text
+    assert "12 in all" in person.get("/console/audience/count?schema=contact").text
+    assert person.get("/console/audience?q=needle&next=x").status_code == 400
+
+
+def test_a_target_is_shown_at_once_and_counted_beside(
+    sign_in: SignIn, client: httpx.Client, world: World
+) -> None:
+    person = sign_in("viewer")
+    page = person.get(f"/console/audience/targets/{world.target_id}").text
+    assert f"/console/audience/targets/{world.target_id}/people" in page
+    assert "People now" in person.get(f"/console/audience/targets/{world.target_id}/people").text

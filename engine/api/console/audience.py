@@ -15,7 +15,7 @@ from engine.api.console.paths import ROOT
 from engine.api.console.view import AdminRoute, ConsoleRoute, StreamedFormRoute, View, Viewing
 from engine.api.imports import imported
 from engine.api.secrets import secrets_of
-from engine.audience.entities import get_entity, list_entities
+from engine.audience.entities import count_entities, get_entity, search_entities
 from engine.audience.importing import ImportInterrupted, import_entities
 from engine.audience.preview import preview_target
 from engine.audience.schemas import schemas_of
@@ -59,7 +59,7 @@ def people(view: Viewing, schema: str = "", q: str = "", next: str = "") -> Resp
     with view.call.read() as session:
         schemas = schemas_of(session, view.call.org_id)
         schema = schema if schema in schemas else (schemas[0] if schemas else "contact")
-        found = list_entities(session, view.call.org_id, schema, q=q or None, limit=_SIZE, next=next or None)
+        found = search_entities(session, view.call.org_id, schema, q or None, limit=_SIZE, next=next or None)
         asked = {"schema": schema, "q": q}
         return view.page(
             "audience.html",
@@ -67,10 +67,18 @@ def people(view: Viewing, schema: str = "", q: str = "", next: str = "") -> Resp
             schema=schema,
             q=q,
             rows=found.results,
-            total=found.total,
+            looked_at=found.looked_at,
+            full=len(found.results) == _SIZE,
             first=not next,
             older=f"{_PEOPLE}?{urlencode({**asked, 'next': found.next})}" if found.next else "",
         )
+
+
+@router.get(f"{_PEOPLE}/count")
+def count(view: Viewing, schema: str) -> Response:
+    """How many people a schema has: a part of the page, which does not wait for it."""
+    with view.call.read() as session:
+        return view.page("_audience_count.html", total=count_entities(session, view.call.org_id, schema))
 
 
 @router.get(f"{_PEOPLE}/people/{{schema}}/{{entity_id}}")
@@ -218,8 +226,17 @@ def target(view: Viewing, target_id: UUID) -> Response:
     """Who is in a target now."""
     with view.call.read() as session:
         row = get_target(session, view.call.org_id, target_id)
-        seen = preview_target(session, view.call.org_id, row, view.now)
-        return view.page("target.html", row=row, conditions=_conditions(row), seen=seen)
+        return view.page("target.html", row=row, conditions=_conditions(row))
+
+
+@router.get(f"{_TARGETS}/{{target_id}}/people")
+def people_in_target(view: Viewing, target_id: UUID) -> Response:
+    """How many people are in a target now, and what is odd about their data: a part of the page, which does not wait
+    for it.
+    """
+    with view.call.read() as session:
+        row = get_target(session, view.call.org_id, target_id)
+        return view.page("_target_people.html", seen=preview_target(session, view.call.org_id, row, view.now))
 
 
 @router.post(f"{_TARGETS}/{{target_id}}/delete", name="console.delete_target")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -23,7 +23,7 @@ from engine.delivery.retrigger import may_retrigger, retrigger
 from engine.insight.email import email_status, sends_email
 from engine.insight.recipient_contacts import contacts_of
 from engine.insight.recipient_report import recipient_report
-from engine.insight.recipients import list_recipients
+from engine.insight.recipients import list_recipients, search_recipients
 from engine.insight.running import failure_codes
 from engine.insight.timeline import timeline
 from engine.kernel.inputs import Invalid
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from engine.kernel.listing import Page
+    from engine.kernel.listing import Found, Page
     from state.tables import Entity, Recipient
 
 __all__ = ["router"]
@@ -70,7 +70,7 @@ def show(view: Viewing, campaign_id: UUID, asked: Wanted, next: str = "") -> Res
     org_id = view.call.org_id
     with view.call.read() as session:
         campaign = get_campaign(session, org_id, campaign_id)
-        found = _found(session, view, campaign_id, asked, limit=_SIZE, cursor=next)
+        found, counts = _page(session, view, campaign_id, asked, cursor=next)
         mails = sends_email(session, org_id, campaign_id)
         return view.page(
             "recipients.html",
@@ -78,7 +78,8 @@ def show(view: Viewing, campaign_id: UUID, asked: Wanted, next: str = "") -> Res
             rows=found.results,
             contacts=contacts_of(session, org_id, [row.entity_id for row in found.results]),
             mailed={row.entity_id: email_status(row, mails=mails) for row in found.results},
-            total=found.total,
+            **counts,
+            full=len(found.results) == _SIZE,
             asked=asked,
             statuses=list(AutomationStatus),
             portal_statuses=list(PortalStatus),
@@ -193,6 +194,34 @@ def _entity(session: Session, org_id: UUID, recipient: Recipient) -> Entity | No
         return None
 
 
+def _page(
+    session: Session, view: View, campaign_id: UUID, asked: Mapping[str, str], *, cursor: str
+) -> tuple[Page[Recipient] | Found[Recipient], dict[str, Any]]:
+    """A page of the list, and what it says of its length: a search counts what it looked at, a list what there is."""
+    if asked["q"]:
+        found = search_recipients(
+            session,
+            view.call.org_id,
+            campaign_id,
+            asked["q"],
+            limit=_SIZE,
+            next=cursor or None,
+            **_filters(asked),
+        )
+        return found, {"searched": True, "looked_at": found.looked_at}
+    page = _found(session, view, campaign_id, asked, limit=_SIZE, cursor=cursor)
+    return page, {"searched": False, "total": page.total}
+
+
+def _filters(asked: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "automation_status": [asked["status"]] if asked["status"] else [],
+        "portal_status": asked["portal"] or None,
+        "error_code": asked["code"] or None,
+        "touchpoint_id": read_id("step", asked["step"]) if asked["step"] else None,
+    }
+
+
 def _found(
     session: Session, view: View, campaign_id: UUID, asked: Mapping[str, str], *, limit: int, cursor: str
 ) -> Page[Recipient]:
@@ -203,10 +232,7 @@ def _found(
         limit=limit,
         next=cursor or None,
         known_by=asked["q"] or None,
-        automation_status=[asked["status"]] if asked["status"] else [],
-        portal_status=asked["portal"] or None,
-        error_code=asked["code"] or None,
-        touchpoint_id=read_id("step", asked["step"]) if asked["step"] else None,
+        **_filters(asked),
     )
 
 

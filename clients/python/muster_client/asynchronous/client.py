@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import httpx
 
-from muster_client.asynchronous.audience import Entities, Suppressions, Targets
+from muster_client.asynchronous.audience import Entities, Suppressions, Targets, Topics
 from muster_client.asynchronous.campaigns import Campaigns
 from muster_client.asynchronous.content import Channels, Flows, Templates
 from muster_client.asynchronous.enrolment import EnrolledTargets
@@ -53,6 +53,7 @@ class AsyncMuster:
         self.campaign = Campaigns(self.send)
         self.entity = Entities(self.send)
         self.target = Targets(self.send)
+        self.topic = Topics(self.send)
         self.suppression = Suppressions(self.send)
         self.template = Templates(self.send)
         self.channel = Channels(self.send)

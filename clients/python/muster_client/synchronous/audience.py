@@ -17,6 +17,7 @@ from muster_client.types import (
     SuppressionImport,
     Target,
     TargetPreview,
+    Topic,
 )
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from muster_client.calls import Stream
     from muster_client.synchronous.resource import Send
 
-__all__ = ["Entities", "Suppressions", "Targets"]
+__all__ = ["Entities", "Suppressions", "Targets", "Topics"]
 
 #: Seconds that the answer to a file may take beyond the client's timeout.
 _IMPORT = 3600.0
@@ -144,6 +145,13 @@ class Targets(Collection[Target]):
         """How many it lets through now, and what is odd about their data."""
         call: Call[TargetPreview] = Call("POST", f"{self._one(target_id)}:preview", asks=True)
         return self._send(call)
+
+
+class Topics(Collection[Topic]):
+    """Kinds of messages that people may opt out of (docs/consent.md)."""
+
+    def __init__(self, send: Send) -> None:
+        super().__init__(send, "/v1/topic")
 
 
 class Suppressions(Resource):

@@ -9,7 +9,7 @@ import httpx
 
 from muster_client.exchange import ClientConfig, Exchange, Sleep
 from muster_client.server_events import EventReader
-from muster_client.synchronous.audience import Entities, Suppressions, Targets
+from muster_client.synchronous.audience import Entities, Suppressions, Targets, Topics
 from muster_client.synchronous.campaigns import Campaigns
 from muster_client.synchronous.content import Channels, Flows, Templates
 from muster_client.synchronous.enrolment import EnrolledTargets
@@ -53,6 +53,7 @@ class Muster:
         self.campaign = Campaigns(self.send)
         self.entity = Entities(self.send)
         self.target = Targets(self.send)
+        self.topic = Topics(self.send)
         self.suppression = Suppressions(self.send)
         self.template = Templates(self.send)
         self.channel = Channels(self.send)
