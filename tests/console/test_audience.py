@@ -66,7 +66,7 @@ def test_a_target_is_written_in_words_and_counted(sign_in: SignIn, client: httpx
     answer = person.submit(
         "/console/audience/targets/new", **form, where="country = Norway\nnot name is empty or title != x"
     )
-    page = person.get(answer.headers["location"])
+    assert "north" in person.get(answer.headers["location"]).text
     shown = person.get(f"{answer.headers['location'].partition('?')[0]}/people")
     assert '<div class="value">1</div>' in shown.text
     assert person.submit(answer.headers["location"] + "/delete").status_code == 303
