@@ -49,6 +49,7 @@ def run_checks(org: str | None = None) -> Iterator[Check]:
             or "README.md lists every variable",
         )
     yield _data_dir(settings)
+    yield from _plugins()
     yield from _database(settings, org)
     yield _broker(settings)
 
@@ -58,6 +59,19 @@ def _python() -> Check:
     if sys.version_info < (3, 11):  # noqa: UP036 - started by hand with another one
         return Check("python", ok=False, found=version, remedy="install Python 3.11 or newer")
     return Check("python", ok=True, found=version)
+
+
+def _plugins() -> Iterator[Check]:
+    """Channel kinds that other distributions bring."""
+    from engine.channels.registry import plugins
+
+    for one in plugins():
+        yield Check(
+            f"plug-in {one.kind}",
+            ok=one.problem is None,
+            found=one.problem or f"of {one.distribution}",
+            remedy=None if one.problem is None else f"mend or uninstall {one.distribution}",
+        )
 
 
 def _data_dir(settings: Settings) -> Check:

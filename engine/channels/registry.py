@@ -2,14 +2,22 @@
 
 A kind's module is imported when it is first asked for, so that a process pays only for what it uses. A class
 in the registry has `Settings` and `Credentials` (closed pydantic models) and is made from one of each.
+
+Other distributions add kinds by entry points of the group `muster.channels` (docs/plugins.md): the name is the kind,
+the object is its class. One that cannot be used (it does not import, it is no channel, its name is taken) is left out
+with the reason, which `muster doctor` shows; it never takes the place of another kind. All of them are imported when
+kinds are first asked for.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+import structlog
 from pydantic import BaseModel, ValidationError
 
 from config.errors import MusterError
@@ -23,18 +31,25 @@ if TYPE_CHECKING:
     from engine.content.message import Content
 
 __all__ = [
+    "GROUP",
     "REQUEST_KIND",
     "InvalidChannel",
+    "Plugin",
     "UnknownKind",
     "build",
     "credentials_model",
     "doubt_policy",
     "kinds",
+    "plugins",
     "problems_of",
     "settings_model",
     "validate",
 ]
 
+log = structlog.get_logger(__name__)
+
+#: Of entry points.
+GROUP = "muster.channels"
 #: The kind whose requests actions make.
 REQUEST_KIND = "http"
 _KINDS = {
@@ -56,6 +71,8 @@ _KINDS = {
 }
 
 
+#: What a class must have besides; `address_of` may be an instance's own.
+_ASKED = ("problems_of", "send", "check", "close", "links")
 #: What a channel is built with that will never send.
 _NOTHING = ChannelContext()
 
@@ -70,13 +87,27 @@ class _ChannelClass(Protocol):
     def problems_of(self, content: Content, settings: BaseModel | None = None) -> list[str]: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """A kind that another distribution brings."""
+
+    kind: str
+    distribution: str
+    problem: str | None
+    """Why it cannot be used; None: it can."""
+
+
 class UnknownKind(MusterError, ValueError):
-    """There is no such channel kind."""
+    """There is no such channel kind, or its plug-in cannot be used."""
 
     def __init__(self, kind: str) -> None:
-        super().__init__(
-            f"unknown channel kind {kind!r}{did_you_mean(kind, _KINDS)} (known: {', '.join(sorted(_KINDS))})"
-        )
+        problem = next((one.problem for one in plugins() if one.kind == kind and one.problem), None)
+        if problem is None:
+            known = kinds()
+            said = f"unknown channel kind {kind!r}{did_you_mean(kind, known)} (known: {', '.join(known)})"
+        else:
+            said = f"channel kind {kind!r} cannot be used: {problem}"
+        super().__init__(said)
         self.kind = kind
 
 
@@ -91,8 +122,13 @@ class InvalidChannel(MusterError, ValueError):
 
 
 def kinds() -> list[str]:
-    """Every kind's name."""
-    return sorted(_KINDS)
+    """Every kind that can be used."""
+    return sorted((*_KINDS, *_loaded()[0]))
+
+
+def plugins() -> tuple[Plugin, ...]:
+    """The kinds of other distributions, and why some cannot be used."""
+    return _loaded()[1]
 
 
 def settings_model(kind: str) -> type[BaseModel]:
@@ -192,10 +228,56 @@ def build(
 
 @lru_cache
 def _class_of(kind: str) -> _ChannelClass:
-    if kind not in _KINDS:
+    if kind in _KINDS:
+        module, _, name = _KINDS[kind].partition(":")
+        return cast("_ChannelClass", getattr(import_module(module), name))
+    found = _loaded()[0].get(kind)
+    if found is None:
         raise UnknownKind(kind)
-    module, _, name = _KINDS[kind].partition(":")
-    return cast("_ChannelClass", getattr(import_module(module), name))
+    return found
+
+
+@lru_cache
+def _loaded() -> tuple[dict[str, _ChannelClass], tuple[Plugin, ...]]:
+    """The classes of plug-ins that can be used, by kind, and all plug-ins. Imports them."""
+    classes: dict[str, _ChannelClass] = {}
+    found = []
+    for point in sorted(entry_points(group=GROUP), key=lambda one: (one.name, one.value)):
+        distribution = point.dist.name if point.dist is not None else point.value
+        problem = "its name is that of another kind" if point.name in (*_KINDS, *classes) else None
+        if problem is None:
+            loaded, problem = _load(point)
+            if loaded is not None and problem is None:
+                classes[point.name] = loaded
+        if problem is not None:
+            log.warning("plugin.refused", kind=point.name, distribution=distribution, reason=problem)
+        found.append(Plugin(point.name, distribution, problem))
+    return classes, tuple(found)
+
+
+def _load(point: EntryPoint) -> tuple[_ChannelClass | None, str | None]:
+    """A plug-in's class, and why it cannot be used."""
+    try:
+        loaded = point.load()
+    except Exception as error:  # noqa: BLE001 - whatever its module does, it must not take the process with it
+        return None, f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return cast("_ChannelClass", loaded), _fault_of(point.name, loaded)
+
+
+def _fault_of(kind: str, loaded: Any) -> str | None:
+    """What a class lacks to be a channel of that kind (engine.channels.port)."""
+    for name in ("Settings", "Credentials"):
+        model = getattr(loaded, name, None)
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            return f"{name} is no pydantic model"
+        if model.model_config.get("extra") != "forbid":
+            return f"{name} takes fields that it does not know: set extra='forbid'"
+    if getattr(loaded, "kind", None) != kind:
+        return f"its class is of the kind {getattr(loaded, 'kind', None)!r}"
+    if getattr(loaded, "doubt_policy", None) not in ("resend", "hold"):
+        return "doubt_policy is neither 'resend' nor 'hold'"
+    missing = [name for name in _ASKED if not hasattr(loaded, name)]
+    return f"it has no {', '.join(missing)}" if missing else None
 
 
 def _refused(message: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Turns the scenarios of each channel's conformance class into tests; the servers that channels talk to."""
+"""The servers that channels talk to."""
 
 from __future__ import annotations
 
@@ -7,11 +7,6 @@ import pytest
 from tests.channels.api_provider import ApiProvider
 from tests.channels.certificate import self_signed
 from tests.channels.smtp_rig import SmtpRig
-
-
-def pytest_generate_tests(metafunc):
-    if "scenario" in metafunc.fixturenames:
-        metafunc.parametrize("scenario", sorted(metafunc.cls.scenarios))
 
 
 @pytest.fixture

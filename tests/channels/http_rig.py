@@ -21,7 +21,7 @@ from engine.channels.port import (
 )
 from engine.content.message import Content
 from engine.kernel.outbound import Guard
-from tests.channels.conformance import message, run, send_and_close
+from muster_testing.channels import message, run, send_and_close
 
 __all__ = ["EXPECTED", "LOOPBACK", "SILENCE", "SILENT", "ApiRig", "outcome_in", "refusal_in"]
 

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from engine.channels import registry
-from tests.channels.conformance import SECRET, run, send_and_close
+from muster_testing.channels import SECRET, run, send_and_close
 from tests.channels.http_rig import LOOPBACK, ApiRig
 
 __all__ = ["RIGS", "MailApiRig", "received", "sent_by"]

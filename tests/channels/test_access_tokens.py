@@ -23,8 +23,8 @@ from engine.channels.smtp.channel import SmtpChannel
 from engine.channels.trust import Trust
 from engine.kernel.outbound import Guard
 from engine.kernel.secrets import Secrets, channel_place, new_key
+from muster_testing.channels import messages
 from state.tables import Channel
-from tests.channels.conformance import messages
 from tests.channels.http_rig import LOOPBACK
 from tests.channels.smtp_rig import SETTINGS
 from tests.channels.test_smtp import outcomes

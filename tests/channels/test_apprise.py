@@ -13,7 +13,7 @@ from engine.channels import registry
 from engine.channels.port import Deferred, Delivered, Doubtful, Down, Rejected, Throttled
 from engine.channels.registry import InvalidChannel
 from engine.content.message import Content
-from tests.channels.conformance import SECRET, WireConformance, message
+from muster_testing.channels import SECRET, WireConformance, message
 from tests.channels.http_rig import EXPECTED, ApiRig, outcome_in, refusal_in
 
 SCENARIOS = (

@@ -16,8 +16,8 @@ import structlog
 from sqlalchemy import select
 
 from engine.channels import registry
+from muster_testing.channels import SECRET, run
 from state.tables import Base, Channel, Recipient
-from tests.channels.conformance import SECRET, run
 from tests.channels.house import House
 from tests.channels.http_rig import SILENCE
 from tests.channels.mail_api_rigs import RIGS as MAIL_API_KINDS

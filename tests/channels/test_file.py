@@ -20,7 +20,7 @@ from engine.channels.file import FileChannel, FileCredentials, FileSettings
 from engine.channels.port import ChannelContext, Delivered, Doubtful, Down
 from engine.channels.registry import InvalidChannel
 from engine.content.message import Content
-from tests.channels.conformance import CAMPAIGN, Conformance, Report, message, messages, run, send_and_close
+from muster_testing.channels import CAMPAIGN, Conformance, Report, message, messages, run, send_and_close
 
 
 class FileRig:

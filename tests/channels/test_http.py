@@ -15,7 +15,7 @@ from engine.channels.http.settings import RequestSettings
 from engine.channels.port import Deferred, Delivered, Doubtful, Down, Rejected, Throttled
 from engine.channels.registry import InvalidChannel
 from engine.content.message import Content
-from tests.channels.conformance import (
+from muster_testing.channels import (
     SECRET,
     Report,
     WireConformance,

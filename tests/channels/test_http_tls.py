@@ -10,7 +10,7 @@ import pytest
 
 from engine.channels import registry
 from engine.channels.port import Delivered, Down
-from tests.channels.conformance import SECRET, message, run, send_and_close
+from muster_testing.channels import SECRET, message, run, send_and_close
 from tests.channels.http_rig import LOOPBACK
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"

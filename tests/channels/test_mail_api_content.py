@@ -15,7 +15,7 @@ from engine.channels.registry import InvalidChannel
 from engine.content.enclosed import Attachment, Enclosed
 from engine.content.links import read_message_id
 from engine.content.message import Content
-from tests.channels.conformance import SECRET, message
+from muster_testing.channels import SECRET, message
 from tests.channels.http_rig import LOOPBACK
 from tests.channels.mail_api_rigs import RIGS, MailApiRig, received, sent_by
 

@@ -22,7 +22,7 @@ from engine.channels.port import (
     Throttled,
 )
 from engine.content.message import Content
-from tests.channels.conformance import Report, WireConformance, message, run
+from muster_testing.channels import Report, WireConformance, message, run
 from tests.channels.http_rig import EXPECTED, outcome_in
 from tests.channels.mail_api_rigs import RIGS, MailApiRig, received, sent_by
 

@@ -10,7 +10,7 @@ import pytest
 from engine.channels import registry
 from engine.channels.port import ChannelContext, Delivered, Down
 from engine.kernel.outbound import Guard
-from tests.channels.conformance import message, run, send_and_close
+from muster_testing.channels import message, run, send_and_close
 from tests.channels.http_rig import LOOPBACK
 from tests.channels.smtp_rig import SETTINGS, SmtpRig
 

@@ -6,7 +6,7 @@ import pytest
 
 from engine.channels import registry
 from engine.channels.null import NullChannel
-from tests.channels.conformance import Conformance
+from muster_testing.channels import Conformance
 
 
 class NullRig:

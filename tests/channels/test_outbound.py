@@ -18,7 +18,7 @@ from engine.channels.http.request import Request
 from engine.channels.http.settings import Connection
 from engine.channels.port import ChannelContext, Delivered, Down
 from engine.kernel.outbound import Guard, guarding
-from tests.channels.conformance import message, run, send_and_close
+from muster_testing.channels import message, run, send_and_close
 from tests.channels.mail_api_rigs import RIGS as MAIL_API_KINDS
 from tests.channels.mail_api_rigs import MailApiRig
 from tests.channels.test_apprise import AppriseRig

@@ -11,9 +11,9 @@ from engine.channels import registry
 from engine.channels.port import ChannelContext, Delivered, Down, Rejected
 from engine.content.message import Content, Message
 from engine.engagement.engagement import Kind, Medium, sums
+from muster_testing.channels import Conformance, message, messages, run, send_and_close
 from state.database import Database
 from state.tables import Campaign, Engagement, Recipient
-from tests.channels.conformance import Conformance, message, messages, run, send_and_close
 
 
 class PortalRig:

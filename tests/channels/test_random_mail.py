@@ -18,7 +18,7 @@ from engine.content.enclosed import Attachment, check_attachment
 from engine.content.headers import one_line
 from engine.content.templates import CompiledTemplate
 from engine.kernel.addresses import normalise_email
-from tests.channels.conformance import message, run, send_and_close
+from muster_testing.channels import message, run, send_and_close
 from tests.content.reader import headers_of, mailboxes_of, parameter_of, text_of
 
 pytestmark = pytest.mark.slow

@@ -7,7 +7,13 @@ import pytest
 from engine.channels import registry
 from engine.channels.registry import InvalidChannel, UnknownKind
 from engine.channels.smtp.settings import SmtpSettings
-from tests.channels.conformance import SECRET
+from muster_testing.channels import SECRET
+from tests.servers import dialects
+
+
+def test_the_kit_and_the_servers_of_these_tests_have_one_secret():
+    assert SECRET == dialects.SECRET
+
 
 SMTP = {"host": "mail.x.org", "from_email": "a@x.org"}
 

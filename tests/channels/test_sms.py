@@ -15,7 +15,7 @@ from engine.channels.port import Deferred, Delivered, Doubtful, Down, Rejected, 
 from engine.channels.registry import InvalidChannel
 from engine.channels.sms.segments import count_segments
 from engine.content.message import Content
-from tests.channels.conformance import SECRET, WireConformance, message
+from muster_testing.channels import SECRET, WireConformance, message
 from tests.channels.http_rig import EXPECTED, ApiRig, outcome_in
 
 ADA = "+4915112345678"

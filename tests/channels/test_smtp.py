@@ -23,7 +23,7 @@ from engine.channels.port import (
 from engine.channels.registry import InvalidChannel
 from engine.content.links import read_return_path
 from engine.content.message import Content
-from tests.channels.conformance import (
+from muster_testing.channels import (
     SECRET,
     Report,
     WireConformance,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine.channels.port import Delivered, Doubtful
 from engine.content.message import Content
-from tests.channels.conformance import Report, message, messages, run
+from muster_testing.channels import Report, message, messages, run
 from tests.channels.smtp_rig import SmtpRig
 
 actions = st.sampled_from(

@@ -8,7 +8,7 @@ import pytest
 
 from engine.channels.port import Delivered, Down
 from engine.channels.registry import build
-from tests.channels.conformance import SECRET, messages
+from muster_testing.channels import SECRET, messages
 from tests.channels.http_rig import LOOPBACK
 from tests.channels.smtp_rig import SETTINGS
 from tests.channels.test_smtp import outcomes

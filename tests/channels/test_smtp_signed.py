@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from engine.content.message import Content
-from tests.channels.conformance import WireConformance, message, run, send_and_close
+from muster_testing.channels import WireConformance, message, run, send_and_close
 
 KEY = generate_private_key(65537, 2048)
 PEM = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()

@@ -9,7 +9,7 @@ import pytest
 
 from engine.channels.port import Deferred, Delivered, Doubtful, Down
 from engine.channels.wave import CHANNEL_ERROR, INTERRUPTED, Wave, drive
-from tests.channels.conformance import Report, messages, run
+from muster_testing.channels import Report, messages, run
 
 
 def driven(work, *, count=20, workers=4, stop=None, cancel_after=None, report=None):

@@ -12,7 +12,7 @@ from engine.channels.http.answers import Answer
 from engine.channels.port import Deferred, Delivered, Down, Rejected, SenderRefused, Throttled
 from engine.channels.registry import InvalidChannel
 from engine.content.message import Content
-from tests.channels.conformance import SECRET, WireConformance, message
+from muster_testing.channels import SECRET, WireConformance, message
 from tests.channels.http_rig import EXPECTED, ApiRig, outcome_in, refusal_in
 
 ADA = "+4915112345678"

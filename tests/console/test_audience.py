@@ -15,11 +15,13 @@ from engine.kernel.inputs import Invalid
 from state.tables import Campaign, Topic, TopicOptOut
 from tests.console.pages import first_in
 from tests.console.world import HOSTILE, World
+from tests.harness.plugins import PIGEON, installing
 from tests.servers.dns import DnsServer
 from tests.servers.smtp import SmtpServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import httpx
 
@@ -264,3 +266,19 @@ def test_a_target_is_shown_at_once_and_counted_beside(
     page = person.get(f"/console/audience/targets/{world.target_id}").text
     assert f"/console/audience/targets/{world.target_id}/people" in page
     assert "People now" in person.get(f"/console/audience/targets/{world.target_id}/people").text
+
+
+def test_a_plug_ins_kind_has_its_form(sign_in: SignIn, client: httpx.Client, tmp_path: Path) -> None:
+    with installing(tmp_path) as install:
+        install("pigeons", PIGEON, pigeon="Pigeon")
+        person = sign_in("admin")
+        assert "kind=pigeon" in person.get("/console/channels/new").text
+        form = person.get("/console/channels/new?kind=pigeon").text
+        assert "Where it flies from." in form
+        made = client.post("/v1/channel", json={"name": "p", "kind": "pigeon", "settings": {"loft": "south"}})
+        assert made.status_code == 201, made.text
+    gone = client.post(f"/v1/channel/{made.json()['_id']}:test")
+    assert gone.status_code in (200, 400), "its plug-in was uninstalled"
+    assert "unknown channel kind 'pigeon'" in gone.text
+    assert person.get(f"/console/channels/{made.json()['_id']}").status_code == 200
+    assert person.get("/console/channels").status_code == 200

@@ -15,9 +15,9 @@ from engine.engagement.placed_calls import note_placed
 from engine.goals.calls import conversations
 from engine.organizations import create_organization
 from engine.tracking.signatures import is_signed, sign
+from muster_testing.channels import SECRET, message, run, send_and_close
 from state.tables import Channel, Engagement, Event, Webhook
 from tests.api.world import add_recipients, make_campaign
-from tests.channels.conformance import SECRET, message, run, send_and_close
 from tests.channels.http_rig import LOOPBACK
 from tests.goals.desk import TALK, WEBHOOK_SECRET
 

@@ -11,7 +11,7 @@ import pytest
 from engine.goals.completions import ATTEMPTS, CompletionsAnalyser
 from engine.goals.port import Analysis, AnalysisFailed, Question
 from engine.goals.prompt import schema
-from tests.channels.conformance import SECRET
+from muster_testing.channels import SECRET
 from tests.servers.completions import ANALYSIS
 
 QUESTION = Question("Book a test drive", "Agent: Shall I book it?\nCustomer: Yes.")

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from config.settings import Settings
-from tests.channels.conformance import SECRET
+from muster_testing.channels import SECRET
 from tests.servers.completions import ANALYSIS
 
 

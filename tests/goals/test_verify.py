@@ -15,9 +15,9 @@ from engine.goals.completions import CompletionsAnalyser
 from engine.goals.port import Analysis, AnalysisFailed, Usage, Verdict
 from engine.goals.rules import RuleAnalyser
 from engine.goals.verify import NoConversation, analyser_of, gather, verify_goal
+from muster_testing.channels import SECRET
 from state.errors import NotFound
 from state.tables import Recipient
-from tests.channels.conformance import SECRET
 from tests.servers.completions import ANALYSIS
 
 NO = [("agent", "Would you like to book a test drive?"), ("user", "No, thank you. I'm not interested.")]

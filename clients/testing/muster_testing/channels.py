@@ -1,9 +1,10 @@
-"""What every channel promises, whatever it speaks (engine/channels/port.py).
+"""What every channel promises, whatever it speaks (engine.channels.port): a suite of tests to inherit.
 
 A channel's test module says how its provider is made to fail, and inherits the suite:
 
-    class TestSmtp(Conformance):
-        scenarios = Conformance.scenarios
+    class TestChat(WireConformance):
+        scenarios = frozenset(("healthy", "permanent", "down"))
+
         @pytest.fixture
         def rig(self): ...
 
@@ -27,9 +28,6 @@ import uvloop
 from engine.channels.port import Deferred, Delivered, Doubtful, Down, Outcome, Rejected, Throttled
 from engine.content.message import Content, Message
 
-#: SECRET is the password, token or key a rig gives its channel, if the kind takes one. It must not show anywhere.
-from tests.servers.dialects import SECRET
-
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping, Sequence
 
@@ -47,6 +45,8 @@ __all__ = [
     "run",
 ]
 
+#: The password, token or key that a rig gives its channel, if the kind takes one. It must not show anywhere.
+SECRET = "s3cret-of-the-channel"
 #: What each scenario's messages end as.
 EXPECTED: dict[str, tuple[type, ...]] = {
     "healthy": (Delivered,),
@@ -174,11 +174,15 @@ class Conformance:
     """The suite. Scenarios beyond `healthy` are the inheriting class's choice."""
 
     scenarios: ClassVar[frozenset[str]] = frozenset(EXPECTED)
-    """Those its provider can be in; `tests/channels/conftest.py` turns each into a test."""
+    """Those its provider can be in; each is a test."""
     expected: ClassVar[Mapping[str, tuple[type, ...]]] = EXPECTED
     """What each scenario's messages end as."""
     asks: ClassVar[bool] = True
     """Its provider can be asked whether it is there without sending."""
+
+    def pytest_generate_tests(self, metafunc):
+        if "scenario" in metafunc.fixturenames:
+            metafunc.parametrize("scenario", sorted(metafunc.cls.scenarios))
 
     @pytest.fixture(autouse=True)
     def nothing_shows_the_secret(self, caplog, capsys):
