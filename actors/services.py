@@ -36,6 +36,7 @@ from state.tables import ProcessKind
 
 if TYPE_CHECKING:
     from config.settings import Settings
+    from state.database import Database
 
 __all__ = ["Embedded", "SchedulerService", "Service", "WorkerService", "run"]
 
@@ -209,9 +210,9 @@ class Embedded:
     the database knows what was due.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, database: Database | None = None) -> None:
         self.settings = settings.model_copy(update={"broker_url": EMBEDDED})
-        self.runtime = Runtime(self.settings)
+        self.runtime = Runtime(self.settings, database=database)
         self._services: list[Service] = [
             WorkerService(self.settings, runtime=self.runtime),
             SchedulerService(self.settings, runtime=self.runtime),

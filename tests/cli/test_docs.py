@@ -100,7 +100,7 @@ def test_every_guarantee_names_tests_that_exist() -> None:
     for promise, proofs in rows:
         if set(promise) <= set("- "):
             continue
-        named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", proofs)
+        named = re.findall(r"`((?:tests|clients/testing)/[\w/]+\.py)(?:::(\w+))?`", proofs)
         assert named, f"no proof: {promise}"
         for path, test in named:
             assert (ROOT / path).exists(), f"{path} is gone; it proved: {promise}"

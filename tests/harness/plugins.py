@@ -30,8 +30,9 @@ class Pigeon(NullChannel):
 
 @contextmanager
 def installing(folder: Path) -> Iterator[Callable[..., None]]:
-    """Gives a function that installs a distribution into `folder` until the block ends: its name, its module's text, and
-    its entry points as kind and class.
+    """Gives a function that installs a distribution into `folder`, until the block ends.
+
+    It takes the distribution's name, its module's text, and its entry points as kind and class.
     """
     modules = []
 
