@@ -42,6 +42,7 @@ PAGES: dict[str, Callable[[World], str]] = {
     "template": lambda world: f"/console/templates/{world.template_id}",
     "new template": lambda _: "/console/templates/new",
     "template edit": lambda world: f"/console/templates/{world.template_id}/edit",
+    "translation": lambda world: f"/console/templates/{world.template_id}/translation",
     "channels": lambda _: "/console/channels",
     "channel": lambda world: f"/console/channels/{world.channel_id}",
     "channel kinds": lambda _: "/console/channels/new",

@@ -282,3 +282,41 @@ def test_a_plug_ins_kind_has_its_form(sign_in: SignIn, client: httpx.Client, tmp
     assert "unknown channel kind 'pigeon'" in gone.text
     assert person.get(f"/console/channels/{made.json()['_id']}").status_code == 200
     assert person.get("/console/channels").status_code == 200
+
+
+def test_a_template_is_translated_and_its_files_are_kept(sign_in: SignIn, client: httpx.Client) -> None:
+    person = sign_in("operator")
+    made = client.post("/v1/template", json={"name": "t", "subject": "Hello", "html": "<p>Hello</p>"}).json()
+    path = f"/console/templates/{made['_id']}"
+    for language, subject in (("", "x"), ("klingonisch", "x"), ("de", "{{ oops")):
+        refused = person.submit(f"{path}/translation", language=language, subject=subject)
+        assert refused.status_code == 400, language
+    person.submit(f"{path}/translation", language="de", subject="Hallo <b>", html="<p>Hallo</p>")
+    person.submit(f"{path}/translation", language="fr", subject="Bonjour")
+    kept = client.get(f"/v1/template/{made['_id']}").json()["translations"]
+    assert kept == {"de": {"subject": "Hallo <b>", "html": "<p>Hallo</p>"}, "fr": {"subject": "Bonjour"}}
+    page = person.get(path).text
+    assert "Hallo &lt;b&gt;" in page
+    assert "Hallo</p>" in person.get(f"{path}/preview.html?language=de").text
+    assert "readonly" in person.get(f"{path}/translation?language=de").text
+    person.submit(f"{path}/translation/delete", language="fr")
+    assert set(client.get(f"/v1/template/{made['_id']}").json()["translations"]) == {"de"}
+
+    headers = {"x-csrf-token": person.token(), "hx-request": "true"}
+    answer = person.post(
+        f"{path}/files", content=b"%PDF-1.4", params={"filename": "a <b>.pdf"}, headers=headers
+    )
+    assert (answer.status_code, "a &lt;b&gt;.pdf" in answer.text) == (200, True)
+    again = person.post(f"{path}/files", content=b"x", params={"filename": "a <b>.pdf"}, headers=headers)
+    assert (again.status_code, "alert" in again.text) == (400, True)
+    large = person.post(f"{path}/files", content=b"x" * 5_100_000, params={"filename": "b"}, headers=headers)
+    assert large.status_code == 413
+    assert person.post(f"{path}/files", content=b"x", params={"filename": "c"}).status_code == 403
+    viewer = sign_in("viewer")
+    own = {**headers, "x-csrf-token": viewer.token()}
+    assert (
+        viewer.post(f"{path}/files", content=b"x", params={"filename": "c"}, headers=own).status_code == 403
+    )
+    file = first_in(r"files/([0-9a-f-]{36})/delete", person.get(path).text)
+    person.submit(f"{path}/files/{file}/delete")
+    assert client.get(f"/v1/template/{made['_id']}/attachment").json()["total"] == 0

@@ -72,7 +72,7 @@ ROUTERS = (
     *suppressions.ROUTERS,
     topics.router,
     *audience.ROUTERS,
-    messages.router,
+    *messages.ROUTERS,
     calendar.router,
     operations.router,
     channels.router,

@@ -100,6 +100,7 @@
     event.preventDefault();
     const file = $("input[type=file]", form).files[0];
     const query = new URLSearchParams([...new FormData(form)].filter(([name, value]) => typeof value === "string" && (value || name === "attribute")));
+    if (form.dataset.name && file) query.set(form.dataset.name, file.name);
     const result = $("#imported");
     result.textContent = form.dataset.working;
     fetch(`${form.dataset.import}?${query}`, { method: "POST", body: file, headers: { "content-type": typeOf(file), "x-csrf-token": form.dataset.token, "hx-request": "true" } })
