@@ -45,6 +45,7 @@ from state.tables import (
     Target,
     Template,
     TemplateAttachment,
+    Topic,
     Touchpoint,
     Webhook,
     Widget,
@@ -64,7 +65,7 @@ _LONGEST_TEXT = 200
 
 _AUDITED: tuple[type[Any], ...] = (
     ApiKey, Campaign, Channel, Experiment, Flow, Job, JourneyLink, Organization, Portal, ProductRecommendation,
-    ScheduledRun, Suppression, Target, Template, TemplateAttachment, Touchpoint, Webhook, Widget,
+    ScheduledRun, Suppression, Target, Template, TemplateAttachment, Topic, Touchpoint, Webhook, Widget,
 )  # fmt: skip
 _BY_TABLE = {table.__tablename__: table for table in _AUDITED}
 #: Columns that follow from a change, or that the engine keeps for itself.

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from actors.cli.output import Json, emit, note, table
+from actors.cli.output import Json, Limit, Next, emit, emit_page, note, note_next, table
 
 __all__ = ["app"]
 
@@ -36,13 +36,14 @@ def create(
 
 
 @app.command("list")
-def list_(context: typer.Context, *, as_json: Json = False) -> None:
-    """List topics, and how many addresses opted out of each."""
+def list_(context: typer.Context, *, limit: Limit = 25, next_: Next = None, as_json: Json = False) -> None:
+    """List topics, newest first, and how many addresses opted out of each."""
     from actors.cli.context import opened
-    from engine.engagement.topics import MOST, count_opt_outs, list_topics
+    from engine.engagement.topics import count_opt_outs, list_topics
 
     with opened(context) as muster, muster.read() as session:
         opted_out = count_opt_outs(session, muster.org_id)
+        page = list_topics(session, muster.org_id, limit=limit, next=next_)
         rows = [
             {
                 "id": str(one.id),
@@ -50,10 +51,10 @@ def list_(context: typer.Context, *, as_json: Json = False) -> None:
                 "description": one.description,
                 "opted_out": opted_out.get(one.id, 0),
             }
-            for one in list_topics(session, muster.org_id, limit=MOST).results
+            for one in page.results
         ]
     if as_json:
-        emit(rows)
+        emit_page(rows, page.next)
         return
     table(
         ("Topic", "About", "Opted out", "Id"),
@@ -61,6 +62,7 @@ def list_(context: typer.Context, *, as_json: Json = False) -> None:
     )
     if not rows:
         note("there is no topic; `muster topic create NAME` makes one")
+    note_next(page.next)
 
 
 @app.command()

@@ -23,9 +23,17 @@ def lists() -> list[str]:
 
 def test_every_list_has_pages_and_json() -> None:
     groups = get_command(app).commands  # type: ignore[attr-defined]
-    assert {"campaign", "channel", "entity", "keys", "suppression", "target", "template", "webhook"} <= set(
-        lists()
-    )
+    assert {
+        "campaign",
+        "channel",
+        "entity",
+        "keys",
+        "suppression",
+        "target",
+        "template",
+        "topic",
+        "webhook",
+    } <= set(lists())
     for name in lists():
         options = {text for option in groups[name].commands["list"].params for text in option.opts}
         wanted = {"--json"} if name in _WHOLE else {"--json", "--next", "--limit"}
@@ -46,11 +54,13 @@ def make(muster: Muster, kind: str, name: str) -> None:
             )
         case "keys":
             muster.ok("keys", "create", name)
+        case "topic":
+            muster.ok("topic", "create", name)
         case "target":
             muster.ok("target", "create", name, "--where", "country = Norway")
 
 
-@pytest.mark.parametrize("kind", ["campaign", "channel", "keys", "target", "template", "webhook"])
+@pytest.mark.parametrize("kind", ["campaign", "channel", "keys", "target", "template", "topic", "webhook"])
 def test_a_list_is_read_page_by_page(populated: Muster, kind: str) -> None:
     (populated.folder / "hello.txt").write_text("Hello")
     if kind == "campaign":

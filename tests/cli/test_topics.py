@@ -17,7 +17,7 @@ def test_topics_are_made_named_by_campaigns_and_deleted(populated: Muster, tmp_p
     assert "there is no topic" in populated.ok("topic", "list").err
     populated.ok("topic", "create", "News", "--description", "Twice a month")
     assert populated("topic", "create", "news").code != 0
-    [shown] = populated.ok("topic", "list", "--json").json
+    [shown] = populated.ok("topic", "list", "--json").json["results"]
     assert (shown["name"], shown["opted_out"]) == ("News", 0)
     campaign = ("campaign", "create", "Spring", "--where", "country = Norway", "--text", text)
     unknown = populated(*campaign, "--topic", "Nwes")
