@@ -109,6 +109,12 @@ def furnish(api: httpx.Client) -> dict[str, str]:
     written = write_letter(api)
     recipient = api.get(f"/v1/campaign/{sent}/recipients?limit=1").json()["results"][0]["entity_id"]
     channel = api.get("/v1/channel").json()["results"][0]["_id"]
+    target = api.get("/v1/target").json()["results"][0]["_id"]
+    for name, about in (
+        ("Letters", "Once a month: what is new in the shop"),
+        ("Offers", "When a price falls"),
+    ):
+        api.post("/v1/topic", json={"name": name, "description": about}).raise_for_status()
     return {
         "home": "/console",
         "campaigns": "/console/campaigns",
@@ -119,12 +125,24 @@ def furnish(api: httpx.Client) -> dict[str, str]:
         "plan": f"/console/campaigns/{draft}/plan",
         "write": f"/console/campaigns/{written}/write",
         "audience": "/console/audience",
+        "import": "/console/audience/import",
+        "person": f"/console/audience/people/contact/{recipient}",
         "targets": "/console/audience/targets",
+        "target": f"/console/audience/targets/{target}",
+        "suppressions": "/console/audience/suppressions",
+        "topics": "/console/audience/topics",
+        "templates": "/console/templates",
         "template": f"/console/templates/{template}",
+        "translation": f"/console/templates/{template}/translation",
+        "channels": "/console/channels",
         "channel": f"/console/channels/{channel}",
+        "new-channel": "/console/channels/new?kind=smtp",
+        "webhooks": "/console/webhooks",
         "calendar": "/console/calendar",
         "operations": "/console/operations",
+        "settings": "/console/settings",
         "keys": "/console/settings/keys",
+        "audit": "/console/settings/audit",
     }
 
 
