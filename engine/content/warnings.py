@@ -161,13 +161,13 @@ def _of_names(content: Content) -> Iterator[str]:
         (found for text in (content.subject, content.text or "") if (found := _GREETING.search(text))), None
     )
     if greeting is not None:
-        yield f"a greeting has no name: {quoted(greeting[0] + greeting.string[greeting.end() :][:1])}"
+        yield f"a greeting has no name: {quoted((greeting[0] + greeting.string[greeting.end() :][:1]).strip())}"
     for text in (content.subject or "", content.text or ""):
         if greeting is None and (gap := _GAP.search(text)) is not None:
             line = text[text.rfind("\n", 0, gap.start()) + 1 :].partition("\n")[0].strip()
             yield f"something is missing, a name perhaps: {quoted(line[:_SHOWN])}"
         if (nothing := _NOTHING.search(text)) is not None:
-            yield f"a greeting has no name: {quoted(nothing[0])}"
+            yield f"a greeting has no name: {quoted(nothing[0].strip())}"
         if (left := _PLACEHOLDER.search(text)) is not None:
             yield f"a placeholder was not filled in: {quoted(left[0])}"
 
