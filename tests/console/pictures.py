@@ -109,12 +109,11 @@ def furnish(api: httpx.Client) -> dict[str, str]:
     written = write_letter(api)
     recipient = api.get(f"/v1/campaign/{sent}/recipients?limit=1").json()["results"][0]["entity_id"]
     channel = api.get("/v1/channel").json()["results"][0]["_id"]
-    target = api.get("/v1/target").json()["results"][0]["_id"]
-    for name, about in (
+    for name, description in (
         ("Letters", "Once a month: what is new in the shop"),
         ("Offers", "When a price falls"),
     ):
-        api.post("/v1/topic", json={"name": name, "description": about}).raise_for_status()
+        api.post("/v1/topic", json={"name": name, "description": description}).raise_for_status()
     return {
         "home": "/console",
         "campaigns": "/console/campaigns",
