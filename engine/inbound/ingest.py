@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from sqlalchemy import delete, select, tuple_
+from sqlalchemy import String, Uuid, delete, literal, select, true, tuple_
 
 from engine.audience.changes import change_entities
 from engine.audience.suppression_list import read_address, regions_of
@@ -34,8 +34,9 @@ from engine.inbound.reported_events import SKEW, Conversion, EntityChanged, Mess
 from engine.kernel.inputs import Invalid
 from engine.kernel.media import Regions, medium_of_kind
 from state.change import clock_of
-from state.sets import among, insert_into
+from state.sets import among, insert_into, rows
 from state.tables import Entity, TakenEvent
+from state.types import UtcDateTime
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -148,12 +149,13 @@ def _reserved(session: Session, org_id: UUID, events: list[_Item]) -> list[_Item
     """
     if not events:
         return []
-    now = clock_of(session).now()
-    rows = [{"org_id": org_id, "event_id": event.id, "taken_at": now} for event, _, _ in events]
+    given = rows(session, {"event_id": String}, sorted((event.id,) for event, _, _ in events))
+    now = literal(clock_of(session).now(), UtcDateTime())
+    chosen = select(literal(org_id, Uuid), given.c.event_id, now).where(true()).order_by(given.c.event_id)
     fresh = set(
         session.scalars(
             insert_into(session, TakenEvent)
-            .values(sorted(rows, key=lambda row: str(row["event_id"])))
+            .from_select(["org_id", "event_id", "taken_at"], chosen)
             .on_conflict_do_nothing()
             .returning(TakenEvent.event_id)
         )

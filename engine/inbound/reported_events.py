@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from uuid import UUID  # noqa: TC003 - pydantic reads it
 
@@ -189,7 +190,7 @@ class EntityChanged(Reported):
             raise ValueError("entity: needs _id or external_id")
         return self
 
-    @property
+    @cached_property
     def given(self) -> Given:
         """What it says."""
         return read_entity(self.entity)
