@@ -46,7 +46,7 @@ __all__ = [
 
 MAX_LIMIT = 1000
 #: Rows that one page of a search looks at.
-LOOKED_AT = 10_000
+LOOKED_AT = 5_000
 #: What every database takes.
 _MAX_OFFSET = 2**31 - 1
 
